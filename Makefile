@@ -1,0 +1,48 @@
+# The two commands of the README: `make demo` and `make test`. What they need, they install.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.synced
+
+.PHONY: demo test test-unit test-integration lint format generate lock setup clean
+
+setup: $(STAMP)
+
+# Exactly what the lock says, by hash. uv when the machine has it, otherwise uv from PyPI.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 14) else "Millwright needs Python 3.11 to 3.13; this is %d.%d. Set PYTHON=python3.12, say." % v[:2])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@UV=$$(command -v uv || echo $(BIN)/uv); \
+	$$UV pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock && \
+	$$UV pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+demo: setup
+	@$(BIN)/millwright demo
+
+test: setup
+	@$(BIN)/python -m pytest tests/unit tests/integration
+
+test-unit: setup
+	@$(BIN)/python -m pytest tests/unit
+
+test-integration: setup
+	@$(BIN)/python -m pytest tests/integration
+
+lint: setup
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+format: setup
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+# JSON Schemas (and later the CRD and compiled pipelines) from the contracts.
+generate: setup
+	@$(BIN)/python -m contracts.schemas manifests/schemas
+
+lock:
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --all-extras --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

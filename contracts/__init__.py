@@ -1,0 +1,1 @@
+"""The documents that the rooms agree on. Imports nothing of ours."""
