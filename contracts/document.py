@@ -1,0 +1,242 @@
+"""What all documents share: strictness, units, and errors that teach.
+
+A document is written by a person, so what it refuses matters as much as what it takes: every problem is
+reported at once, each with the file, the path of the key in it, what was expected and, where a name is
+nearly right, the name that was meant. Pydantic finds the problems; this module words them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Self, TypeVar, get_args
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from contracts.errors import DocumentError
+
+SECONDS_PER_UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$")
+SHARE = re.compile(r"^(\d+(?:\.\d+)?)\s*%$")
+
+
+class Document(BaseModel):
+    """A strict, frozen document: unknown keys, missing keys and wrong types are errors.
+
+    Frozen because documents travel between rooms: what was validated stays what it was.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=False, validate_default=True, use_attribute_docstrings=True
+    )
+
+    @classmethod
+    def parse(cls, value: object, *, where: str = "") -> Self:
+        """Validate a plain value (what YAML or JSON gave).
+
+        Args:
+            value: mappings, lists and scalars.
+            where: the file, and the key in it, named in front of every problem.
+
+        Raises:
+            DocumentError: with every problem that was found.
+        """
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            problems = tuple(explain(detail, cls) for detail in error.errors())
+            count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+            raise DocumentError(
+                f"{count} in this {cls.__name__} document", where=where, problems=problems
+            ) from None
+
+    @classmethod
+    def load(cls, path: Path, *, key: str = "") -> Self:
+        """Read a YAML file, or the mapping at ``key`` ("a.b" goes inwards) in it.
+
+        Raises:
+            DocumentError: the file is missing, is not YAML, lacks the key or is not this document.
+        """
+        value = read_yaml(path)
+        for part in key.split(".") if key else ():
+            if not isinstance(value, Mapping) or part not in value:
+                raise DocumentError(f"the key {key!r} is missing", where=str(path))
+            value = value[part]
+        return cls.parse(value, where=f"{path}: {key}" if key else str(path))
+
+
+AnyDocument = TypeVar("AnyDocument", bound=Document)
+
+
+def read_yaml(path: Path) -> object:
+    """The value of a YAML file.
+
+    Raises:
+        DocumentError: there is no such file, or it is not YAML (with line and column).
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DocumentError("there is no such file", where=str(path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DocumentError(f"cannot be read: {error}", where=str(path)) from None
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or "is not valid"
+        raise DocumentError(f"this is not YAML: {problem}", where=place) from None
+
+
+def nearest(name: str, names: Sequence[str]) -> str | None:
+    """The name that was probably meant, or None."""
+    matches = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def suggest(name: str, names: Sequence[str]) -> str:
+    """A sentence about an unknown name: the one probably meant, or all there are."""
+    match = nearest(name, names)
+    if match:
+        return f"did you mean {match!r}?"
+    return f"expected one of: {', '.join(sorted(names))}" if names else "nothing is expected here"
+
+
+def explain(detail: ErrorDetails, document: type[BaseModel]) -> str:
+    """One of pydantic's findings as a sentence: the key, what was found, what was expected."""
+    location = detail["loc"]
+    path = ".".join(str(part) for part in location) or "(the document itself)"
+    match detail["type"]:
+        case "extra_forbidden":
+            owner = model_at(document, location[:-1])
+            names = list(field_names(owner)) if owner else []
+            return f"{path}: unknown key; {suggest(str(location[-1]), names)}"
+        case "missing":
+            return f"{path}: missing; {expectation(document, location)}"
+        case "value_error":
+            return f"{path}: {detail['ctx']['error']}"
+        case "literal_error" | "enum":
+            expected = str(detail["ctx"]["expected"])
+            names = re.findall(r"'([^']*)'", expected)
+            return f"{path}: {detail['input']!r} is not known; {suggest(str(detail['input']), names)}"
+        case _:
+            message = detail["msg"][0].lower() + detail["msg"][1:]
+            shown = "" if isinstance(detail["input"], Mapping) else f" (found {detail['input']!r})"
+            return f"{path}: {message}{shown}"
+
+
+def field_names(document: type[BaseModel]) -> list[str]:
+    """The keys as a person writes them: aliases where there are any."""
+    return [field.alias or name for name, field in document.model_fields.items()]
+
+
+def model_at(document: type[BaseModel], location: Sequence[str | int]) -> type[BaseModel] | None:
+    """The document class at a path inside another one, or None where the path leaves the documents."""
+    current: type[BaseModel] | None = document
+    for part in location:
+        field = field_at(current, part) if current else None
+        if field is not None:
+            current = next(iter(documents_in(field.annotation)), None)
+        # A list index, a mapping's key or a union's tag stays inside the same field's documents.
+    return current
+
+
+def field_at(document: type[BaseModel], name: str | int) -> FieldInfo | None:
+    """The field that a person's key names."""
+    for own, field in document.model_fields.items():
+        if name in (own, field.alias):
+            return field
+    return None
+
+
+def documents_in(annotation: object) -> list[type[BaseModel]]:
+    """The document classes inside an annotation such as ``dict[str, Guard] | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for inner in get_args(annotation) for found in documents_in(inner)]
+
+
+def expectation(document: type[BaseModel], location: Sequence[str | int]) -> str:
+    """What a missing key is for, from its documentation."""
+    owner = model_at(document, location[:-1])
+    field = field_at(owner, location[-1]) if owner else None
+    if field is None or not field.description:
+        return "it is required"
+    first = field.description.split(". ")[0].rstrip(".")
+    return f"it is required: {first[0].lower()}{first[1:]}"
+
+
+def parse_duration(value: object) -> object:
+    """Seconds from ``"50ms"``, ``"10s"``, ``"30m"``, ``"2h"``, ``"7d"``; a number is seconds."""
+    if isinstance(value, bool) or not isinstance(value, str):
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
+            return float(value)
+        raise ValueError(f"{value!r} is not a duration; write one such as 50ms, 10s, 30m, 2h or 7d")
+    found = DURATION.match(value.strip())
+    if not found:
+        raise ValueError(f"{value!r} is not a duration; write one such as 50ms, 10s, 30m, 2h or 7d")
+    return float(found[1]) * SECONDS_PER_UNIT[found[2]]
+
+
+def format_duration(seconds: float) -> str:
+    """The shortest exact way to write a duration: 0.05 -> ``50ms``, 90 -> ``90s``, 1800 -> ``30m``."""
+    if seconds < 1:
+        return f"{seconds * 1000:g}ms"
+    for unit in ("d", "h", "m"):
+        size = SECONDS_PER_UNIT[unit]
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds:g}s"
+
+
+def parse_share(value: object) -> object:
+    """A fraction from ``"1%"`` or from a number between 0 and 1."""
+    if isinstance(value, str) and (found := SHARE.match(value.strip())):
+        value = float(found[1]) / 100
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ValueError(f"{value!r} is not a share; write a percentage such as 1% or 50%")
+    return float(value)
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": r"^\d+(\.\d+)?\s*(ms|s|m|h|d)$"},
+                {"type": "number", "minimum": 0},
+            ]
+        }
+    ),
+]
+"""Seconds; written as ``50ms``, ``10s``, ``30m``, ``2h`` or ``7d``."""
+
+Share = Annotated[
+    float,
+    BeforeValidator(parse_share),
+    PlainSerializer(lambda share: f"{share * 100:.6g}%", return_type=str),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": r"^\d+(\.\d+)?\s*%$"},
+                {"type": "number", "minimum": 0, "maximum": 1},
+            ]
+        }
+    ),
+]
+"""A fraction between 0 and 1; written as a percentage."""

@@ -1,0 +1,94 @@
+"""What an environment gives to the rooms that use it: the only thing they know about infrastructure.
+
+``infra`` exports it as the stack's outputs; ``data``, ``pipelines`` and ``serving`` read it. A value that is a
+secret is not in it: only where the secret is kept.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field
+
+from contracts.document import Document
+
+
+class LakeOutputs(Document):
+    """Object storage: bucket names."""
+
+    raw: str
+    curated: str
+    artifacts: str
+    key_arn: str
+
+
+class WarehouseOutputs(Document):
+    """Redshift, reached through its Data API."""
+
+    cluster_identifier: str
+    database: str
+    user: str
+    secret_arn: str
+    """The Secrets Manager secret with the administrator's password."""
+    role_arn: str
+    """The role with which COPY and UNLOAD reach the lake."""
+    endpoint: str = ""
+
+
+class OnlineStoreOutputs(Document):
+    """DynamoDB: the tables' names by purpose."""
+
+    tables: dict[str, str] = Field(default_factory=dict)
+
+
+class CacheOutputs(Document):
+    """The in-memory store."""
+
+    host: str
+    port: int
+    tls: bool
+    secret_arn: str = ""
+    """The Secrets Manager secret with the AUTH token; empty where there is none."""
+
+
+class ClusterOutputs(Document):
+    """Kubernetes."""
+
+    name: str
+    endpoint: str
+    oidc_issuer: str = ""
+
+
+class NetworkOutputs(Document):
+    """The VPC."""
+
+    vpc_id: str
+    public_subnet_ids: tuple[str, ...]
+    private_subnet_ids: tuple[str, ...]
+    database_subnet_ids: tuple[str, ...]
+
+
+class PlatformOutputs(Document):
+    """One environment, as its users see it."""
+
+    environment: str
+    region: str
+    account_id: str
+    network: NetworkOutputs
+    lake: LakeOutputs
+    warehouse: WarehouseOutputs
+    online_store: OnlineStoreOutputs
+    cache: CacheOutputs
+    cluster: ClusterOutputs
+    registries: dict[str, str]
+    """Container repositories' URLs by image name."""
+    roles: dict[str, str]
+    """IAM role ARNs by workload."""
+    key_arns: dict[str, str]
+    """KMS key ARNs by class of data."""
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The outputs that ``up`` wrote (JSON is YAML)."""
+        return cls.load(path)
