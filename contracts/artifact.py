@@ -1,8 +1,9 @@
 """A trained model as it leaves the pipelines: all that serving needs, and nothing else.
 
 An artifact is a folder (a local path or an ``s3://`` prefix) that holds ``model.onnx`` and
-``artifact.json``, this document. The folder is immutable: its version is part of its name, and the
-digest of the model is in the document, so that a server refuses a model that is not the one registered.
+``artifact.json``, this document. The folder is immutable: its version is part of its name, and
+the digest of the model is in the document, so that a server refuses a model that is not the one
+registered.
 """
 
 from __future__ import annotations
@@ -18,12 +19,25 @@ MODEL_FILE = "model.onnx"
 DOCUMENT_FILE = "artifact.json"
 
 Datatype = Literal[
-    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"
+    "BOOL",
+    "UINT8",
+    "UINT16",
+    "UINT32",
+    "UINT64",
+    "INT8",
+    "INT16",
+    "INT32",
+    "INT64",
+    "FP16",
+    "FP32",
+    "FP64",
+    "BYTES",
 ]
 """A tensor's type in the Open Inference Protocol's spelling; BYTES is text."""
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$")]
-"""Lower-case letters, digits and dashes, 2 to 40 long: it becomes a Kubernetes name and a URL's part."""
+"""Lower-case letters, digits and dashes, 2 to 40 long: it becomes a Kubernetes name and a URL's
+part."""
 
 Version = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
 """The model registry's version number, written as text."""
@@ -43,7 +57,8 @@ class Tensor(Document):
     maximum: float | None = None
     """The range seen in training; for people and for drift, not a limit."""
     optional: bool = False
-    """Whether a request may leave it out or send null (a missing value, which the model imputes)."""
+    """Whether a request may leave it out or send null (a missing value, which the model imputes).
+    """
 
 
 class TrainingData(Document):

@@ -1,8 +1,9 @@
 """What all documents share: strictness, units, and errors that teach.
 
-A document is written by a person, so what it refuses matters as much as what it takes: every problem is
-reported at once, each with the file, the path of the key in it, what was expected and, where a name is
-nearly right, the name that was meant. Pydantic finds the problems; this module words them.
+A document is written by a person, so what it refuses matters as much as what it takes: every
+problem is reported at once, each with the file, the path of the key in it, what was expected and,
+where a name is nearly right, the name that was meant. Pydantic finds the problems; this module
+words them.
 """
 
 from __future__ import annotations
@@ -39,7 +40,11 @@ class Document(BaseModel):
     """
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=False, validate_default=True, use_attribute_docstrings=True
+        extra="forbid",
+        frozen=True,
+        strict=False,
+        validate_default=True,
+        use_attribute_docstrings=True,
     )
 
     @classmethod
@@ -131,7 +136,9 @@ def explain(detail: ErrorDetails, document: type[BaseModel]) -> str:
         case "literal_error" | "enum":
             expected = str(detail["ctx"]["expected"])
             names = re.findall(r"'([^']*)'", expected)
-            return f"{path}: {detail['input']!r} is not known; {suggest(str(detail['input']), names)}"
+            return (
+                f"{path}: {detail['input']!r} is not known; {suggest(str(detail['input']), names)}"
+            )
         case _:
             message = detail["msg"][0].lower() + detail["msg"][1:]
             shown = "" if isinstance(detail["input"], Mapping) else f" (found {detail['input']!r})"
@@ -144,7 +151,8 @@ def field_names(document: type[BaseModel]) -> list[str]:
 
 
 def model_at(document: type[BaseModel], location: Sequence[str | int]) -> type[BaseModel] | None:
-    """The document class at a path inside another one, or None where the path leaves the documents."""
+    """The document class at a path inside another one, or None where the path leaves the
+    documents."""
     current: type[BaseModel] | None = document
     for part in location:
         field = field_at(current, part) if current else None
@@ -192,7 +200,8 @@ def parse_duration(value: object) -> object:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest exact way to write a duration: 0.05 -> ``50ms``, 90 -> ``90s``, 1800 -> ``30m``."""
+    """The shortest exact way to write a duration: 0.05 -> ``50ms``, 90 -> ``90s``, 1800 ->
+    ``30m``."""
     if seconds < 1:
         return f"{seconds * 1000:g}ms"
     for unit in ("d", "h", "m"):

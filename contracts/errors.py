@@ -1,9 +1,9 @@
 """Every error that a person can meet, in one hierarchy.
 
-An error is a sentence with three parts: *what* went wrong, *where* (file and key, resource, step), and
-*what to do*. The command line prints exactly these and exits with the class's code; a stack trace is for
-``--debug``. Without one hierarchy each room would invent its own way to fail, and the reader would learn
-five.
+An error is a sentence with three parts: *what* went wrong, *where* (file and key, resource,
+step), and *what to do*. The command line prints exactly these and exits with the class's code; a
+stack trace is for ``--debug``. Without one hierarchy each room would invent its own way to fail,
+and the reader would learn five.
 """
 
 from __future__ import annotations
@@ -41,10 +41,13 @@ class UsageError(MillwrightError):
 class DocumentError(MillwrightError):
     """A document (environment, model, rollout) is not what its contract says.
 
-    ``problems`` holds every problem found, each a sentence with its key, so that one run shows them all.
+    ``problems`` holds every problem found, each a sentence with its key, so that one run shows
+    them all.
     """
 
-    def __init__(self, what: str, *, where: str = "", fix: str = "", problems: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, what: str, *, where: str = "", fix: str = "", problems: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(what, where=where, fix=fix)
         self.problems = problems
 

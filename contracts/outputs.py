@@ -1,7 +1,8 @@
-"""What an environment gives to the rooms that use it: the only thing they know about infrastructure.
+"""What an environment gives to the rooms that use it: the only thing they know about
+infrastructure.
 
-``infra`` exports it as the stack's outputs; ``data``, ``pipelines`` and ``serving`` read it. A value that is a
-secret is not in it: only where the secret is kept.
+``infra`` exports it as the stack's outputs; ``data``, ``pipelines`` and ``serving`` read it. A
+value that is a secret is not in it: only where the secret is kept.
 """
 
 from __future__ import annotations

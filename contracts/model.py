@@ -1,0 +1,376 @@
+"""``models/<name>/model.yaml``: what a model is, how it is trained, gated, served and rolled out.
+
+One document a model, because a reviewer should see in one place what a version had to pass before
+it could meet a user. Everything that can be known to be wrong without data is refused here,
+before anything starts.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
+
+from contracts.artifact import ModelName
+from contracts.document import Document, Duration, suggest
+from contracts.errors import DocumentError
+from contracts.rollout import RolloutSpec
+
+Task = Literal["classification", "regression"]
+
+CLASSIFICATION_METRICS = (
+    "roc_auc",
+    "average_precision",
+    "log_loss",
+    "brier",
+    "accuracy",
+    "calibration_error",
+)
+REGRESSION_METRICS = ("rmse", "mae", "r2")
+METRICS: dict[Task, tuple[str, ...]] = {
+    "classification": CLASSIFICATION_METRICS,
+    "regression": REGRESSION_METRICS,
+}
+DERIVED_METRICS = ("gain_over_best_feature", "onnx_parity")
+"""Metrics of the comparison with the best single feature and of the exported model."""
+
+ESTIMATORS: dict[str, tuple[str, ...]] = {
+    "xgboost": ("XGBClassifier", "XGBRegressor"),
+    "sklearn": (
+        "LogisticRegression",
+        "RandomForestClassifier",
+        "GradientBoostingClassifier",
+        "Ridge",
+        "RandomForestRegressor",
+        "GradientBoostingRegressor",
+    ),
+}
+GATE = re.compile(r"^\s*(<=|>=|<|>)\s*(prior|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*$")
+
+
+class Label(Document):
+    """What is to be predicted, as an expression over the dataset's columns."""
+
+    name: str
+    """The label's column."""
+    expression: str
+    """An expression over the raw columns, such as ``arr_delay > 15``; null where it is unknown."""
+
+
+class Source(Document):
+    """Which rows the model learns from."""
+
+    dataset: str
+    """The dataset's name in the lake."""
+    time: str
+    """The column with the time at which the prediction is asked for."""
+    entities: tuple[str, ...] = Field(min_length=1)
+    """The columns that name what a row is about."""
+    label: Label
+
+
+def parse_day(value: object) -> object:
+    """A day as YAML gives it (a date) or as text, YYYY-MM-DD."""
+    if isinstance(value, datetime):
+        raise ValueError(f"{value} is a time; write a day such as 2013-09-01")
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(str(value))
+    except ValueError:
+        raise ValueError(f"{value!r} is not a day; write one such as 2013-09-01") from None
+
+
+Day = Annotated[
+    date,
+    BeforeValidator(parse_day),
+    PlainSerializer(lambda day: day.isoformat(), return_type=str),
+    WithJsonSchema({"type": "string", "format": "date"}),
+]
+
+
+class Period(Document):
+    """One part of the data, by time."""
+
+    until: Day
+    """The first day that is no longer part of it."""
+
+
+class Split(Document):
+    """Training, validation and test data follow each other in time; they are never drawn at
+    random."""
+
+    start: Day | None = None
+    """The first day of the training data; all there is when left out."""
+    train: Period
+    """The data the model learns from."""
+    validate_: Period = Field(alias="validate")
+    """The data that tuning compares on."""
+    test: Period
+    """The data that the gates judge on; nothing else looks at it."""
+
+    @model_validator(mode="after")
+    def in_order(self) -> Self:
+        """Each part must end after the one before it."""
+        days = [
+            ("start", self.start),
+            ("train.until", self.train.until),
+            ("validate.until", self.validate_.until),
+            ("test.until", self.test.until),
+        ]
+        known = [(name, day) for name, day in days if day is not None]
+        for (earlier, first), (later, second) in itertools.pairwise(known):
+            if second <= first:
+                raise ValueError(f"{later} ({second}) must be after {earlier} ({first})")
+        return self
+
+
+class NumericPreprocessing(Document):
+    """How numbers are made ready."""
+
+    impute: Literal["median", "mean", "zero"] = "median"
+    """What stands in for a missing value."""
+    scale: Literal["standard", "robust", "none"] = "standard"
+    """How values are scaled; trees need none."""
+
+
+class CategoricalPreprocessing(Document):
+    """How text is made ready."""
+
+    encode: Literal["onehot", "ordinal"] = "onehot"
+    """How categories become numbers."""
+    rare_below: int = Field(default=200, ge=0)
+    """Categories seen fewer times than this in training are one category, *rare*."""
+
+
+class Preprocess(Document):
+    """What is done to features before the estimator; part of the exported model."""
+
+    numeric: NumericPreprocessing = NumericPreprocessing()
+    categorical: CategoricalPreprocessing = CategoricalPreprocessing()
+
+
+class Select(Document):
+    """Which features are kept."""
+
+    method: Literal["mutual_information", "none"] = "mutual_information"
+    """How features are ranked."""
+    keep: int = Field(default=24, ge=1)
+    """How many are kept, at most."""
+
+
+Parameter = str | int | float | bool | None
+
+
+class Estimator(Document):
+    """The learning algorithm."""
+
+    library: Literal["xgboost", "sklearn"]
+    """The library that has it."""
+    class_: str = Field(alias="class")
+    """Its class in that library."""
+    params: dict[str, Parameter] = Field(default_factory=dict)
+    """Its parameters, by the library's own names."""
+
+    @model_validator(mode="after")
+    def known(self) -> Self:
+        """The class must be one of the library's that can be exported."""
+        names = ESTIMATORS[self.library]
+        if self.class_ not in names:
+            raise ValueError(
+                f"class {self.class_!r} is not known in {self.library}; "
+                f"{suggest(self.class_, names)}"
+            )
+        return self
+
+
+class Range(Document):
+    """A range of a parameter to search."""
+
+    low: float
+    high: float
+    log: bool = False
+    """Search on a logarithmic scale."""
+    step: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def ordered(self) -> Self:
+        """The range must be one, and positive where it is logarithmic."""
+        if self.low >= self.high:
+            raise ValueError(f"low ({self.low:g}) must be below high ({self.high:g})")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low ({self.low:g}) must be above 0 on a logarithmic scale")
+        if self.log and self.step is not None:
+            raise ValueError("a logarithmic range has no step")
+        return self
+
+
+class Choice(Document):
+    """Values of a parameter to choose from."""
+
+    choices: tuple[Parameter, ...] = Field(min_length=1)
+
+
+def parse_space(value: object) -> object:
+    """``[3, 8]`` is the integers from 3 to 8 when both are integers, otherwise a range of
+    numbers."""
+    if isinstance(value, (list, tuple)):
+        if len(value) != 2 or not all(isinstance(end, (int, float)) for end in value):
+            raise ValueError(f"{value!r} is not a range; write [low, high], or {{choices: [...]}}")
+        low, high = value
+        whole = isinstance(low, int) and isinstance(high, int)
+        return {"low": low, "high": high, "step": 1 if whole else None}
+    if isinstance(value, dict) and "choices" in value:
+        return Choice.model_validate(value)
+    return value
+
+
+Space = Annotated[Range | Choice, BeforeValidator(parse_space)]
+
+
+class Tune(Document):
+    """The search for the estimator's parameters, judged on the validation data."""
+
+    sampler: Literal["grid", "random", "tpe"] = "tpe"
+    """How the next trial is chosen."""
+    trials: int = Field(default=8, ge=1, le=1000)
+    """How many combinations are tried, at most."""
+    metric: str
+    """The metric that is made best."""
+    space: dict[str, Space] = Field(min_length=1)
+    """What is searched: a range or choices for each parameter."""
+    timeout: Duration | None = None
+    """No trial starts after this long."""
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def grid_is_finite(self) -> Self:
+        """A grid needs a step or choices for each parameter."""
+        if self.sampler == "grid":
+            for name, space in self.space.items():
+                if isinstance(space, Range) and space.step is None:
+                    raise ValueError(
+                        f"space.{name}: a grid needs a step or choices, or another sampler"
+                    )
+        return self
+
+
+class Gate(Document):
+    """What a metric must be for the model to be registered."""
+
+    operator: Literal["<", "<=", ">", ">="]
+    limit: float | Literal["prior"]
+    """A number, or the metric of always predicting the label's share in the training data."""
+
+    def text(self) -> str:
+        """As a person writes it."""
+        return f"{self.operator} {self.limit if self.limit == 'prior' else format(self.limit, 'g')}"
+
+
+def parse_gate(value: object) -> object:
+    """``">= 0.68"`` or ``"< prior"``."""
+    if isinstance(value, (Gate, dict)):
+        return value
+    found = GATE.match(str(value))
+    if not found:
+        raise ValueError(
+            f'{value!r} is not a gate; write a comparison such as ">= 0.68" or "< prior"'
+        )
+    limit: float | str = found[2] if found[2] == "prior" else float(found[2])
+    return {"operator": found[1], "limit": limit}
+
+
+GateText = Annotated[
+    Gate,
+    BeforeValidator(parse_gate),
+    PlainSerializer(lambda gate: gate.text(), return_type=str),
+    WithJsonSchema({"type": "string", "pattern": GATE.pattern}),
+]
+
+
+class ServingSpec(Document):
+    """How one version of the model is served."""
+
+    replicas: int = Field(default=1, ge=1, le=100)
+    """Model servers for each version."""
+    cpu: str = Field(default="500m", pattern=r"^\d+(\.\d+)?m?$")
+    """CPU request of one server, in Kubernetes' spelling."""
+    memory: str = Field(default="512Mi", pattern=r"^\d+(\.\d+)?(Ki|Mi|Gi|K|M|G)?$")
+    """Memory limit of one server, in Kubernetes' spelling."""
+    latency_budget: Duration = 0.05
+    """A response slower than this is late for its caller."""
+
+
+class ModelSpec(Document):
+    """``model.yaml``."""
+
+    name: ModelName
+    """The model's name; also its folder, its route and its registry entry."""
+    task: Task
+    description: str = ""
+    """What is asked of the model, and when."""
+    source: Source
+    split: Split
+    features: str = Field(default="features.py", pattern=r"^[\w./-]+\.py$")
+    """The file with the feature definitions, beside the document."""
+    preprocess: Preprocess = Preprocess()
+    select: Select = Select()
+    estimator: Estimator
+    tune: Tune | None = None
+    """Left out: the estimator's parameters are used as they are."""
+    gates: dict[str, GateText] = Field(default_factory=dict)
+    """What the test data must show before a version is registered."""
+    serving: ServingSpec = ServingSpec()
+    rollout: RolloutSpec
+
+    @model_validator(mode="after")
+    def names_exist(self) -> Self:
+        """Metrics must be known for the task, the estimator must be made for it."""
+        known = METRICS[self.task] + DERIVED_METRICS
+        for name in self.gates:
+            if name not in known:
+                raise ValueError(
+                    f"gates.{name}: not a metric of {self.task}; {suggest(name, known)}"
+                )
+        if self.tune and self.tune.metric not in METRICS[self.task]:
+            raise ValueError(
+                f"tune.metric: {self.tune.metric!r} is not a metric of {self.task}; "
+                f"{suggest(self.tune.metric, METRICS[self.task])}"
+            )
+        regressor = self.estimator.class_.endswith("Regressor") or self.estimator.class_ == "Ridge"
+        if regressor != (self.task == "regression"):
+            raise ValueError(
+                f"estimator.class: {self.estimator.class_} is not made for {self.task}"
+            )
+        return self
+
+    @classmethod
+    def find(cls, models: Path, name: str) -> Self:
+        """The model of that name in the folder of models.
+
+        Raises:
+            DocumentError: there is none (with the name that was probably meant), or it is not
+            valid.
+        """
+        path = models / name / "model.yaml"
+        if not path.is_file():
+            names = sorted(found.parent.name for found in models.glob("*/model.yaml"))
+            raise DocumentError(
+                f"there is no model {name!r}", where=str(models), fix=suggest(name, names)
+            )
+        spec = cls.load(path)
+        if spec.name != name:
+            raise DocumentError(
+                f"name: is {spec.name!r}, but the folder is {name!r}",
+                where=str(path),
+                fix="make them the same",
+            )
+        if not (path.parent / spec.features).is_file():
+            raise DocumentError(
+                f"features: there is no file {spec.features!r} beside it", where=str(path)
+            )
+        return spec
