@@ -9,8 +9,10 @@ words them.
 from __future__ import annotations
 
 import difflib
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Self, TypeVar, get_args
 
@@ -28,7 +30,14 @@ from pydantic_core import ErrorDetails
 
 from contracts.errors import DocumentError
 
-SECONDS_PER_UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+SECONDS_PER_UNIT = {
+    "ms": Decimal("0.001"),
+    "s": Decimal(1),
+    "m": Decimal(60),
+    "h": Decimal(3600),
+    "d": Decimal(86400),
+}
+"""Decimal, so that what was written reads back as the same number."""
 DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$")
 SHARE = re.compile(r"^(\d+(?:\.\d+)?)\s*%$")
 
@@ -58,8 +67,11 @@ class Document(BaseModel):
         Raises:
             DocumentError: with every problem that was found.
         """
+        # Through JSON: pydantic's strict mode takes lists and ISO dates from JSON alone, and only
+        # strict mode refuses `replicas: true` and `replicas: "3"` where a number is meant.
+        text = json.dumps(value, default=str)
         try:
-            return cls.model_validate(value)
+            return cls.model_validate_json(text, strict=True)
         except ValidationError as error:
             problems = tuple(explain(detail, cls) for detail in error.errors())
             count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -85,6 +97,26 @@ class Document(BaseModel):
 AnyDocument = TypeVar("AnyDocument", bound=Document)
 
 
+class UniqueKeyLoader(yaml.SafeLoader):
+    """YAML's safe loader, which also refuses a key that is written twice.
+
+    YAML forbids it, PyYAML takes the last one: half of what a person wrote would be lost unsaid.
+    """
+
+    def construct_mapping(
+        self, node: yaml.MappingNode, deep: bool = False
+    ) -> dict[Hashable, object]:
+        seen: set[object] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key!r} is written twice", problem_mark=key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path) -> object:
     """The value of a YAML file.
 
@@ -98,7 +130,7 @@ def read_yaml(path: Path) -> object:
     except (OSError, UnicodeDecodeError) as error:
         raise DocumentError(f"cannot be read: {error}", where=str(path)) from None
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader=UniqueKeyLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
@@ -196,25 +228,29 @@ def parse_duration(value: object) -> object:
     found = DURATION.match(value.strip())
     if not found:
         raise ValueError(f"{value!r} is not a duration; write one such as 50ms, 10s, 30m, 2h or 7d")
-    return float(found[1]) * SECONDS_PER_UNIT[found[2]]
+    return float(Decimal(found[1]) * SECONDS_PER_UNIT[found[2]])
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest exact way to write a duration: 0.05 -> ``50ms``, 90 -> ``90s``, 1800 ->
-    ``30m``."""
-    if seconds < 1:
-        return f"{seconds * 1000:g}ms"
+    """The shortest exact way to write a duration: 0.05 is ``50ms``, 90 ``90s``, 1800 ``30m``."""
+    exact = Decimal(repr(seconds))
+    if exact < 1:
+        return f"{plain(exact * 1000)}ms"
     for unit in ("d", "h", "m"):
-        size = SECONDS_PER_UNIT[unit]
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s"
+        if exact % SECONDS_PER_UNIT[unit] == 0:
+            return f"{plain(exact / SECONDS_PER_UNIT[unit])}{unit}"
+    return f"{plain(exact)}s"
+
+
+def plain(number: Decimal) -> str:
+    """A decimal number without an exponent or trailing zeros."""
+    return f"{number.normalize():f}"
 
 
 def parse_share(value: object) -> object:
     """A fraction from ``"1%"`` or from a number between 0 and 1."""
     if isinstance(value, str) and (found := SHARE.match(value.strip())):
-        value = float(found[1]) / 100
+        value = float(Decimal(found[1]) / 100)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise ValueError(f"{value!r} is not a share; write a percentage such as 1% or 50%")
     return float(value)
@@ -238,7 +274,7 @@ Duration = Annotated[
 Share = Annotated[
     float,
     BeforeValidator(parse_share),
-    PlainSerializer(lambda share: f"{share * 100:.6g}%", return_type=str),
+    PlainSerializer(lambda share: f"{plain(Decimal(repr(share)) * 100)}%", return_type=str),
     WithJsonSchema(
         {
             "anyOf": [

@@ -80,6 +80,6 @@ class RolloutError(MillwrightError):
 
 
 class RejectedError(MillwrightError):
-    """The work was done, and its result was rejected: a gate failed or a rollout was rolled back."""
+    """The work was done, and its result rejected: a gate failed or a rollout was rolled back."""
 
     exit_code = 3
