@@ -1,0 +1,9 @@
+"""The AWS APIs on the laptop: moto's server in a process of its own, with what moto lacks.
+
+Callers need `start`, `find`, `stop` and `environment`; nothing here imports moto, so that a command
+which only asks where the cloud is stays fast. The server's side begins in `__main__`.
+"""
+
+from local.cloud.endpoints import CloudEndpoints, environment, find, start, stop
+
+__all__ = ["CloudEndpoints", "environment", "find", "start", "stop"]

@@ -1,0 +1,102 @@
+"""The local AWS server: moto's dispatcher, our corrections to its backends, and a few own
+addresses.
+
+moto answers about AWS as it was asked, but some of its answers would make the laptop lie: a cache
+whose endpoint nobody listens on, a warehouse that answers every query with the same three
+streets, a replication group that never finishes being deleted. Each extension is a module with an
+`install(context)`, called once before the first request; this module only puts them together.
+
+Own addresses: `/_millwright/health`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import make_server
+from werkzeug.wrappers import Request, Response
+
+from local.cloud import cache, tags
+from local.cloud.context import Context
+from local.cloud.redis import RedisServers
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+PREFIX = "/_millwright/"
+
+
+class Application:
+    """moto's WSGI application behind our own addresses."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._own: dict[str, Callable[[Request], Response]] = {"health": self._health}
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path.startswith(PREFIX):
+            handler = self._own.get(path.removeprefix(PREFIX), _unknown)
+            return handler(Request(environ))(environ, start_response)
+        answer: Iterable[bytes] = self._moto(environ, start_response)
+        return answer
+
+    def _health(self, request: Request) -> Response:
+        return _json({"status": "ok", "pid": os.getpid(), "data": str(self._context.data)})
+
+
+class _Handler(MotoRequestHandler):
+    """One line in the log for each request that failed, not for each request."""
+
+    # Without it a small answer waits for the client's delayed acknowledgement: 40 ms a call.
+    disable_nagle_algorithm = True
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        if str(code).startswith("5"):
+            super().log_request(code, size)
+
+
+def serve(*, port: int, data: Path) -> None:
+    """Listen on 127.0.0.1:port until SIGTERM or SIGINT; everything that is kept lies in `data`."""
+    data = data.resolve()
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    redis = RedisServers(data / "redis")
+    delay = float(os.environ.get("MILLWRIGHT_CLOUD_DELAY", "0"))
+    context = Context(port=port, data=data, redis=redis, delay=delay)
+    for extension in (cache, tags):
+        extension.install(context)
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, _leave)
+    server = make_server(
+        "127.0.0.1", port, Application(context), threaded=True, request_handler=_Handler
+    )
+    with contextlib.closing(redis):
+        server.serve_forever()
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+def _unknown(request: Request) -> Response:
+    return _json({"error": f"there is nothing at {request.path}"}, status=404)
+
+
+def _json(content: object, *, status: int = 200) -> Response:
+    return Response(
+        json.dumps(content, default=str), status=status, content_type="application/json"
+    )

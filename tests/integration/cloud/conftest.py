@@ -1,0 +1,33 @@
+"""One local cloud for all tests of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+
+import local.cloud
+from local.cloud import CloudEndpoints
+from local.supervisor import Supervisor
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudEndpoints]:
+    root = tmp_path_factory.mktemp("cloud")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("AWS_ENDPOINT_URL", raising=False)
+        endpoints = local.cloud.start(root)
+        for name, value in local.cloud.environment(endpoints).items():
+            patch.setenv(name, value)
+        try:
+            yield endpoints
+        finally:
+            Supervisor(root).stop_all()
+
+
+@pytest.fixture(scope="session")
+def client(cloud: CloudEndpoints) -> Callable[[str], Any]:
+    """`client("s3")`: a boto3 client of the local cloud."""
+    return lambda service: boto3.client(service)
