@@ -42,6 +42,8 @@ from contracts.errors import LocalError
 MARK = "MILLWRIGHT_PROCESS"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _POLL = 0.05
+_TICK = 0.011
+_CLOCK_SHIFT = 60.0
 _LOG_LIMIT = 16 * 2**20
 _ATTEMPTS = 3
 _IN_USE = "address already in use"
@@ -433,10 +435,18 @@ class Supervisor:
             return None
         try:
             process = psutil.Process(record.pid)
-            same = abs(process.create_time() - (record.created or 0.0)) < 0.5
+            apart = abs(process.create_time() - (record.created or 0.0))
         except psutil.NoSuchProcess:
             return None
+        # The time of creation shifts when the clock is set; a program may overwrite its environment.
+        same = apart < _TICK or (apart < _CLOCK_SHIFT and self._has_mark(process, record.name))
         return process if same and _lives(process) else None
+
+    def _has_mark(self, process: psutil.Process, name: str) -> bool:
+        try:
+            return bool(process.environ().get(MARK) == self._mark(name))
+        except (psutil.Error, OSError):
+            return False
 
     def _reap(self) -> None:
         for pid, child in list(self._children.items()):
