@@ -1,0 +1,408 @@
+"""How a new version of a model reaches its users, and how far it has come.
+
+`RolloutSpec` is what a person asks for (the `rollout:` part of `model.yaml`); `RolloutStatus` is all that
+the controller knows. The status is a small JSON document because it must survive a kill: whoever goes on
+with a rollout (the laptop's loop, the operator in a cluster) has nothing but the spec, this document and what
+it observes. Without both here, the loop and the operator would each keep a memory of their own and judge
+differently.
+
+Weights are integers in 1/10000 (`WHOLE`), so that they add up exactly.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from contracts.artifact import Version
+from contracts.document import Document, Duration, Share, format_duration
+
+WHOLE = 10_000
+"""All traffic, in the unit of weights."""
+
+GUARDS = ("errors", "slow", "wrong")
+"""The guards that compare good and bad outcomes; `drift` compares whole distributions."""
+
+
+class Guard(Document):
+    """A stream of good and bad outcomes per version, and when a difference matters."""
+
+    tolerate: float | None = Field(default=None, gt=1)
+    """The odds ratio that is still acceptable for this guard; the rollout's `tolerate` when left out."""
+    negligible: Share = 0.01
+    """A bad rate so low that the version passes without being compared, as long as nothing speaks
+    against it. For outcomes too rare to compare."""
+
+
+class ErrorsGuard(Guard):
+    """Failed responses."""
+
+
+class SlowGuard(Guard):
+    """Responses slower than a limit."""
+
+    over: Duration
+    """A response that takes longer is slow."""
+
+    @model_validator(mode="after")
+    def positive(self) -> Self:
+        """Every response takes longer than nothing."""
+        if self.over <= 0:
+            raise ValueError("over: must be longer than 0ms, or every response would be slow")
+        return self
+
+
+class WrongGuard(Guard):
+    """Predictions that feedback says were wrong."""
+
+    min_feedback: int = Field(default=200, ge=0)
+    """No promotion before the candidate has this much feedback."""
+
+
+class DriftGuard(Document):
+    """The candidate predicts differently from the stable version (classes or deciles)."""
+
+    action: Literal["hold", "rollback"] = "hold"
+    """What a difference does: many new versions are meant to predict differently."""
+
+
+class Guards(Document):
+    """What is watched; leave a guard out to not watch it."""
+
+    errors: ErrorsGuard | None = None
+    """Failed responses."""
+    slow: SlowGuard | None = None
+    """Responses slower than `over`."""
+    wrong: WrongGuard | None = None
+    """Predictions that feedback says were wrong."""
+    drift: DriftGuard | None = None
+    """Predictions distributed differently from the stable version's; off when left out."""
+
+    @model_validator(mode="after")
+    def some(self) -> Self:
+        """Without a guard that compares outcomes there is no evidence to promote on."""
+        if not self.compared():
+            raise ValueError(
+                "at least one of errors, slow and wrong is needed: without one there is no evidence "
+                "to promote on; write errors: {} to watch failed responses"
+            )
+        return self
+
+    def compared(self) -> dict[str, Guard]:
+        """The guards that compare outcomes, by name."""
+        found = {name: getattr(self, name) for name in GUARDS}
+        return {name: guard for name, guard in found.items() if guard is not None}
+
+
+class WeightPlan(Document):
+    """How the candidate's share of the traffic may grow."""
+
+    start: Share = 0.01
+    """The first weight, at most."""
+    max: Share = 0.5
+    """The largest weight before promotion."""
+    step: Share = 0.0001
+    """The smallest step the data plane can express: 1% for Seldon with Istio, 0.01% for Envoy."""
+    growth: float = Field(default=3.0, gt=1, le=10)
+    """A weight is never multiplied by more than this at once."""
+
+    @model_validator(mode="after")
+    def ordered(self) -> Self:
+        """The weights must be possible and in order."""
+        if self.start <= 0:
+            raise ValueError(
+                "start: must be above 0%: a candidate without traffic gives no evidence"
+            )
+        if self.max >= 1:
+            raise ValueError(
+                f"max: {self.max:.6g} leaves the stable version nothing to be compared with; "
+                "write 50%, the weight at which the comparison is the fastest"
+            )
+        if self.start > self.max:
+            raise ValueError(
+                f"start ({self.start * 100:g}%) must not be above max ({self.max * 100:g}%)"
+            )
+        units = self.step * WHOLE
+        if units < 0.999 or abs(units - round(units)) > 1e-6:
+            raise ValueError(
+                f"step: {self.step * 100:g}% cannot be expressed; write a multiple of 0.01%"
+            )
+        if self.step > self.start + 1e-12:
+            raise ValueError(
+                f"start ({self.start * 100:g}%) must be at least one step ({self.step * 100:g}%)"
+            )
+        return self
+
+
+class RolloutSpec(Document):
+    """The plan of a rollout: what is watched, how sure to be, and how much harm is acceptable."""
+
+    interval: Duration = 10.0
+    """The time between two looks."""
+    confidence: float = Field(default=0.99, gt=0.5, lt=1)
+    """A version that is no worse is rolled back with at most 1 - confidence, over the whole rollout
+    and all its guards; one that is worse than tolerated is promoted with at most that."""
+    harm_budget: float = Field(default=50, gt=0)
+    """How many responses may turn bad because of the candidate, as expected."""
+    weight: WeightPlan = WeightPlan()
+    tolerate: float = Field(default=1.5, gt=1, le=100)
+    """The odds ratio of bad outcomes, candidate to stable, that is still acceptable."""
+    guards: Guards = Guards(errors=ErrorsGuard())
+    deadline: Duration = 1800.0
+    """After this long without a verdict, `on_deadline` decides. Time paused by a person is not counted."""
+    on_deadline: Literal["rollback", "hold"] = "rollback"
+    """What becomes of a candidate that the evidence neither condemns nor clears."""
+    startup: Duration = 300.0
+    """How long a candidate may take to become ready, at the start or after a failure."""
+    watch: Duration = 300.0
+    """How long the old version stays warm after the promotion, to return to."""
+    superiority: bool = False
+    """Promote only a candidate shown to be better than the stable version, in every guard."""
+    shadow: Duration | None = None
+    """For this long the candidate first gets copies of requests, whose responses nobody sees."""
+
+    @model_validator(mode="after")
+    def possible(self) -> Self:
+        """A rollout needs the time for some looks."""
+        if self.interval <= 0:
+            raise ValueError("interval: must be longer than 0s")
+        if self.interval >= self.deadline:
+            raise ValueError(
+                f"interval ({format_duration(self.interval)}) must be shorter than "
+                f"deadline ({format_duration(self.deadline)}): there must be time for looks"
+            )
+        if self.startup <= 0:
+            raise ValueError("startup: must be longer than 0s: a model server takes time to start")
+        return self
+
+    def tolerated(self, guard: str) -> float:
+        """The odds ratio that is acceptable for one guard."""
+        own = self.guards.compared()[guard].tolerate
+        return self.tolerate if own is None else own
+
+
+class Phase(StrEnum):
+    """Where a rollout stands."""
+
+    PENDING = "Pending"
+    """The candidate starts; it has no traffic."""
+    SHADOW = "Shadow"
+    """The candidate gets copies of requests."""
+    RAMPING = "Ramping"
+    """The candidate has a part of the traffic, and is judged at each look."""
+    PROMOTING = "Promoting"
+    """All traffic goes over to the candidate."""
+    WATCHING = "Watching"
+    """The candidate has all traffic; the old version is warm."""
+    PROMOTED = "Promoted"
+    """The candidate is the stable version now."""
+    ROLLING_BACK = "RollingBack"
+    """All traffic goes back to the stable version, then the candidate is removed."""
+    ROLLED_BACK = "RolledBack"
+    """The stable version serves alone again."""
+    HELD = "Held"
+    """Nothing moves, for the reason given."""
+    REJECTED = "Rejected"
+    """A version that was rolled back before was asked for again; a person has to say so."""
+
+
+TERMINAL = frozenset({Phase.PROMOTED, Phase.ROLLED_BACK, Phase.REJECTED})
+"""Phases in which nothing more happens by itself."""
+
+Count = Annotated[int, Field(ge=0)]
+Weight = Annotated[int, Field(ge=0, le=WHOLE)]
+
+
+class Target(Document):
+    """A version and where its artifact is."""
+
+    version: Version
+    uri: str
+    """The artifact's folder: a path or an `s3://` prefix."""
+
+    @property
+    def predictor(self) -> str:
+        """The name of its predictor."""
+        return predictor_name(self.version)
+
+
+def predictor_name(version: str) -> str:
+    """The predictor of a version: version 3 is served by `v3`."""
+    return f"v{version}"
+
+
+class Counters(Document):
+    """A version's counters since its servers started. None is *no data*, which is not zero."""
+
+    epoch: str = ""
+    """Changes when the counters start again from zero (a server was restarted)."""
+    requests: Count | None = None
+    errors: Count | None = None
+    slow: Count | None = None
+    """Responses slower than the guard's limit."""
+    feedback: Count | None = None
+    """Predictions with a known outcome, of requests that this version served."""
+    wrong: Count | None = None
+    """Of those, predictions that were wrong."""
+    predictions: tuple[Count, ...] | None = None
+    """Predictions by class or decile, for the drift guard."""
+
+    @model_validator(mode="after")
+    def consistent(self) -> Self:
+        """A part cannot be more than the whole."""
+        for part, whole in (("errors", "requests"), ("slow", "requests"), ("wrong", "feedback")):
+            bad, total = getattr(self, part), getattr(self, whole)
+            if bad is not None and (total is None or bad > total):
+                raise ValueError(
+                    f"{part} ({bad}) is more than {whole} ({'none' if total is None else total}); "
+                    "the counters were not read together"
+                )
+        return self
+
+
+class Outcomes(Document):
+    """How many, and how many of them bad."""
+
+    total: Count = 0
+    bad: Count = 0
+
+    @model_validator(mode="after")
+    def consistent(self) -> Self:
+        """A part cannot be more than the whole."""
+        if self.bad > self.total:
+            raise ValueError(f"bad ({self.bad}) is more than total ({self.total})")
+        return self
+
+
+class GuardState(Document):
+    """The evidence of one guard: all that the judge needs to go on."""
+
+    likelihoods: tuple[float, ...]
+    """Log likelihood of all looks at each odds ratio of the judge's grid, less that at 1."""
+    tolerate: float
+    """The tolerated odds ratio that the following two belong to."""
+    tolerated: float = 0.0
+    """Log likelihood of the looks since `offset` at the tolerated odds ratio, less that at 1."""
+    offset: tuple[float, ...] = ()
+    """`likelihoods` when the tolerated odds ratio was last changed; empty for never."""
+    candidate: Outcomes = Outcomes()
+    stable: Outcomes = Outcomes()
+    excess: float = 0.0
+    """Estimated bad outcomes of the candidate above what the stable version's rate would have given,
+    added up look by look."""
+    variance: float = 0.0
+    """The variance of that estimate if both versions were alike."""
+    watched: Outcomes = Outcomes()
+    """The candidate's outcomes after its promotion."""
+
+
+class DriftState(Document):
+    """The evidence of the drift guard: the same machinery, one comparison for each class but the last."""
+
+    stages: tuple[tuple[float, ...], ...] = ()
+    candidate: tuple[Count, ...] = ()
+    stable: tuple[Count, ...] = ()
+
+
+class GuardNumbers(Document):
+    """The numbers of one guard behind one decision."""
+
+    candidate: Outcomes
+    """In this look."""
+    stable: Outcomes
+    """In this look."""
+    harm: float
+    """Log evidence that the candidate is worse; it is, when this passes `harm_limit`."""
+    harm_limit: float
+    safe: float
+    """Log evidence that it is not worse than tolerated (or better, where that is asked)."""
+    rare: float
+    """Log evidence that its bad rate is below what is negligible."""
+    safe_limit: float
+    odds_ratio: tuple[float, float]
+    """Anytime-valid interval for the odds ratio."""
+    candidate_rate: tuple[float, float]
+    stable_rate: tuple[float, float]
+    difference: tuple[float, float]
+    """Anytime-valid intervals for both bad rates and for their difference."""
+    passed: bool
+    """Whether this guard lets the candidate be promoted."""
+
+
+class Harm(Document):
+    """What the rollout has cost: bad responses because of the candidate, over all guards."""
+
+    estimate: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    """Two standard errors either side."""
+
+
+class Decision(Document):
+    """One decision with its numbers, so that a person can recompute it."""
+
+    at: float
+    """Seconds since 1970."""
+    look: Count
+    phase: Phase
+    """The phase after the decision."""
+    weight: Weight
+    """The candidate's weight after the decision."""
+    reason: str
+    candidate: Version | None = None
+    harm: Harm = Harm()
+    guards: dict[str, GuardNumbers] = Field(default_factory=dict)
+    drift: float | None = None
+    """Log evidence that the versions predict differently."""
+
+
+HISTORY = 100
+"""How many decisions a status keeps; the whole history is beside it."""
+
+
+class RolloutStatus(Document):
+    """All that the controller knows of a model's rollout; small, and enough to go on after a kill."""
+
+    model: str
+    phase: Phase = Phase.PROMOTED
+    reason: str = ""
+    """Why it is in this phase."""
+    resume: Phase | None = None
+    """The phase to go on in when what held it is over."""
+    paused: bool = False
+    """A person asked for it to be held."""
+    stable: Target | None = None
+    candidate: Target | None = None
+    promoted_by: Literal["", "evidence", "first version", "a person"] = ""
+    """On what ground the candidate was promoted."""
+    rejected: tuple[Version, ...] = ()
+    """Versions that were rolled back."""
+    wanted: dict[str, Weight] = Field(default_factory=dict)
+    """The weight that each predictor should have."""
+    confirmed: dict[str, Weight] | None = None
+    """The weights that the data plane last said it uses."""
+    guards: dict[str, GuardState] = Field(default_factory=dict)
+    drift: DriftState = DriftState()
+    harm: Harm = Harm()
+    counters: dict[str, Counters] = Field(default_factory=dict)
+    """The counters of each predictor at the last look, to take differences from."""
+    look: Count = 0
+    looked: float | None = None
+    """When the last look was, in seconds since 1970."""
+    started: float | None = None
+    updated: float | None = None
+    phase_since: float | None = None
+    unready_since: float | None = None
+    quiet: float = 0.0
+    """Requests that the candidate should have had, by its weight, since it last had one."""
+    held_for: float = 0.0
+    """Seconds that a person held it; not counted against the deadline."""
+    decisions: tuple[Decision, ...] = ()
+    """The last decisions."""
+
+    @property
+    def weight(self) -> int:
+        """The candidate's wanted weight."""
+        return self.wanted.get(self.candidate.predictor, 0) if self.candidate else 0
