@@ -1,0 +1,1 @@
+"""``millwright …``: parses, calls, prints. No logic of its own."""
