@@ -1,0 +1,116 @@
+"""The label: an expression over the raw columns, checked before it runs.
+
+A misspelt column in ``model.yaml`` should be found by name, with the column that was meant, and not
+as a query engine's parser error in the middle of a pipeline. An expression that looks across rows
+would let the future in, so it is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import ibis
+import sqlglot
+from sqlglot import exp
+
+from contracts.document import suggest
+from contracts.errors import DocumentError, PipelineError
+from contracts.model import ModelSpec
+
+DIALECT = "duckdb"
+"""The SQL in which expressions are written; other engines get a translation."""
+
+ACROSS_ROWS = (exp.AggFunc, exp.Window, exp.Query)
+"""What looks at more than the row itself."""
+
+
+def with_label(rows: ibis.Table, spec: ModelSpec, keep: Sequence[str]) -> ibis.Table:
+    """The rows' columns ``keep`` and their label, a floating-point number, null where unknown.
+
+    For classification the expression is a condition, and the label 1 where it holds and 0 where it
+    does not; for regression it is a number.
+
+    Raises:
+        DocumentError: the expression is not one, names no column or one that does not exist, or
+        gives the wrong kind of value.
+        PipelineError: the engine cannot compute it from these columns.
+    """
+    label = spec.source.label
+    expression = parse_expression(label.expression, rows.columns, where=place(spec))
+    kept = (exp.column(name, quoted=True) for name in keep)
+    query = (
+        exp.select(*kept, exp.alias_(exp.paren(expression), label.name, quoted=True))
+        .from_("rows")
+        .sql(dialect=DIALECT)
+    )
+    try:
+        found = rows.alias("rows").sql(query, dialect=DIALECT)
+    except Exception as error:
+        raise PipelineError(
+            f"the label {label.expression!r} cannot be computed: {str(error).splitlines()[0]}",
+            where=place(spec),
+            fix="compare a column with a value of its own type",
+        ) from error
+    check_kind(found[label.name].type(), spec)
+    return found.mutate(**{label.name: found[label.name].cast("float64")})
+
+
+def place(spec: ModelSpec) -> str:
+    """Where a person wrote it."""
+    return f"model {spec.name}: source.label.expression"
+
+
+def parse_expression(text: str, columns: tuple[str, ...], *, where: str) -> exp.Expression:
+    """One expression about one row, over columns that exist.
+
+    Raises:
+        DocumentError: it is not that; every unknown column is listed.
+    """
+    try:
+        found = sqlglot.parse_one(text, dialect=DIALECT)
+    except sqlglot.errors.ParseError as error:
+        reason = error.errors[0]["description"] if error.errors else str(error)
+        raise DocumentError(
+            f"{text!r} is not an expression: {reason}",
+            where=where,
+            fix='write one such as "arr_delay > 15"',
+        ) from None
+    across = found.find(*ACROSS_ROWS)
+    if across is not None:
+        raise DocumentError(
+            f"{across.sql(dialect=DIALECT)!r} looks at more than one row",
+            where=where,
+            fix="a label is about its own row alone",
+        )
+    if not isinstance(found, (exp.Condition, exp.Paren, exp.Not)):
+        raise DocumentError(
+            f"{text!r} is a statement, not an expression",
+            where=where,
+            fix='write one such as "arr_delay > 15"',
+        )
+    names = list(dict.fromkeys(column.name for column in found.find_all(exp.Column)))
+    problems = tuple(
+        f"{name}: unknown column; {suggest(name, columns)}" for name in names if name not in columns
+    )
+    if problems or not names:
+        raise DocumentError(
+            f"{text!r} names {'unknown columns' if names else 'no column'}",
+            where=where,
+            problems=problems,
+        )
+    return found
+
+
+def check_kind(type_: ibis.expr.datatypes.DataType, spec: ModelSpec) -> None:
+    """A condition for classification, a number for regression.
+
+    Raises:
+        DocumentError: it is something else.
+    """
+    expected = "a condition" if spec.task == "classification" else "a number"
+    fits = type_.is_boolean() if spec.task == "classification" else type_.is_numeric()
+    if not fits:
+        raise DocumentError(
+            f"{spec.source.label.expression!r} gives {type_}, but {spec.task} needs {expected}",
+            where=place(spec),
+        )

@@ -1,0 +1,228 @@
+"""Engineer: from checked tables to one table of features, one row a prediction.
+
+The features are the model's own (``features.py``); what is the same for every model is here: the
+label, the rows that the split covers, the order, and the checks that the file did what it
+promised. A feature table that lost or doubled a row would train a model on other questions than it
+is asked.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+
+import duckdb
+import ibis
+import ibis.expr.datatypes as dt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from ibis.common.exceptions import IbisError
+
+from components.engineer.definition import Definition, define_features, load_definition
+from components.engineer.label import with_label
+from contracts.document import suggest
+from contracts.errors import DocumentError, PipelineError
+from contracts.features import Feature, FeatureTable
+from contracts.model import ModelSpec
+from data.datasets import DatasetSchema, TableSchema, find_dataset
+from data.engine import connect, register_folder
+
+KEY = "key"
+"""The feature table's column that names a row."""
+
+DTYPES: dict[str, dt.DataType] = {"numeric": dt.float64, "categorical": dt.string}
+
+
+def engineer(source: Path, spec: ModelSpec, features: Path, destination: Path) -> FeatureTable:
+    """Compute the model's features and label.
+
+    Args:
+        source: a folder with the dataset's tables as Parquet files.
+        spec: the model.
+        features: its ``features.py``.
+        destination: the Parquet file to write, ordered by time and key.
+
+    Raises:
+        PipelineError: ``features.py`` fails or does not give what it promises.
+        DocumentError: the label's expression is wrong.
+        DataError: the source is missing.
+    """
+    definition = load_definition(features)
+    dataset = find_dataset(spec.source.dataset)
+    check_history(definition, dataset)
+    check_source(spec, dataset)
+    engine = connect()
+    tables = dict(register_folder(engine, source))
+    expression = assemble(tables, spec, definition, dataset.table(dataset.source))
+    try:
+        rows = expression.to_pyarrow()
+    except (duckdb.Error, IbisError) as error:
+        raise PipelineError(f"the features failed: {error}", where=str(features)) from error
+    check_rows(rows, tables[dataset.source], spec, features)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(rows, destination, compression="zstd", coerce_timestamps="us")
+    return FeatureTable(
+        key=KEY,
+        time=spec.source.time,
+        label=spec.source.label.name,
+        features=definition.features,
+        slices=definition.slices,
+        rows=rows.num_rows,
+    )
+
+
+def assemble(
+    tables: dict[str, ibis.Table], spec: ModelSpec, definition: Definition, schema: TableSchema
+) -> ibis.Table:
+    """Key, time, label, slices and features of the split's rows, in order."""
+    source = tables[schema.name]
+    key, time, label = schema.key[0], spec.source.time, spec.source.label.name
+    computed = define_features(definition, tables)
+    names = tuple(feature.name for feature in definition.features)
+    check_columns(computed, definition, key)
+    check_names(definition, source, taken=(key, time, label))
+    own_slices = [name for name in definition.slices if name not in names]
+    asked = with_label(source, spec, keep=(key, time, *own_slices))
+    joined = asked.filter(in_split(asked[time], spec)).join(
+        computed.select(key, **{one.name: as_kind(computed, one) for one in definition.features}),
+        key,
+    )
+    order = dict.fromkeys([time, label, *definition.slices, *names])
+    return joined.select(**{KEY: joined[key]}, **{name: joined[name] for name in order}).order_by(
+        [time, KEY]
+    )
+
+
+def in_split(instant: ibis.Value, spec: ModelSpec) -> ibis.Value:
+    """From the training data's first day to the end of the test data."""
+    inside = instant < midnight(spec.split.test.until)
+    if spec.split.start is not None:
+        inside = inside & (instant >= midnight(spec.split.start))
+    return inside
+
+
+def midnight(day: date) -> ibis.Value:
+    """The day's beginning in UTC."""
+    return ibis.literal(datetime.combine(day, time(), UTC), dt.Timestamp("UTC"))
+
+
+def as_kind(computed: ibis.Table, feature: Feature) -> ibis.Value:
+    """Floating point for a number (a number that is not one is missing), text for a category."""
+    value = computed[feature.name]
+    if feature.kind == "categorical":
+        return value.cast("string")
+    number = value.cast("float64")
+    return number.isnan().ifelse(None, number) if value.type().is_floating() else number
+
+
+def check_history(definition: Definition, dataset: DatasetSchema) -> None:
+    """Features must not look further back than what is read before a split's first day.
+
+    Raises:
+        PipelineError: they do, so that early rows would silently be wrong.
+    """
+    if definition.history > dataset.history:
+        raise PipelineError(
+            f"HISTORY is {definition.history.days} days, but only {dataset.history.days} days "
+            f"before the first row are read",
+            where=str(definition.path),
+            fix=f"shorten it, or raise the history of the dataset {dataset.name!r}",
+        )
+
+
+def check_source(spec: ModelSpec, dataset: DatasetSchema) -> None:
+    """The document's columns must exist.
+
+    Raises:
+        DocumentError: one does not (with the one that was probably meant).
+    """
+    table = dataset.table(dataset.source)
+    columns = [column.name for column in table.columns]
+    named = [("source.time", spec.source.time)]
+    named += [("source.entities", entity) for entity in spec.source.entities]
+    problems = tuple(
+        f"{place}: there is no column {name!r}; {suggest(name, columns)}"
+        for place, name in named
+        if name not in columns
+    )
+    if problems:
+        raise DocumentError(
+            f"the dataset {dataset.name!r} does not have it",
+            where=f"model {spec.name}",
+            problems=problems,
+        )
+
+
+def check_columns(computed: ibis.Table, definition: Definition, key: str) -> None:
+    """What ``features()`` gives must have what ``FEATURES`` promises.
+
+    Raises:
+        PipelineError: a column is missing, or is not of its kind.
+    """
+    names = (key, *(feature.name for feature in definition.features))
+    missing = [name for name in names if name not in computed.columns]
+    if missing:
+        hints = "; ".join(f"{name}: {suggest(name, computed.columns)}" for name in missing)
+        raise PipelineError(
+            f"features() gives no column {', '.join(missing)}",
+            where=str(definition.path),
+            fix=hints,
+        )
+    for feature in definition.features:
+        type_ = computed[feature.name].type()
+        fits = type_.is_string() if feature.kind == "categorical" else is_number(type_)
+        if not fits:
+            raise PipelineError(
+                f"the feature {feature.name!r} is {type_}, but FEATURES says {feature.kind}",
+                where=str(definition.path),
+            )
+
+
+def is_number(type_: dt.DataType) -> bool:
+    return type_.is_numeric() or type_.is_boolean()
+
+
+def check_names(definition: Definition, source: ibis.Table, taken: tuple[str, ...]) -> None:
+    """No two columns of the feature table may have one name, and slices must be columns.
+
+    Raises:
+        PipelineError: a feature is named as the key, the time or the label, or a slice as nothing.
+    """
+    names = [feature.name for feature in definition.features]
+    for name in names:
+        if name in (KEY, *taken):
+            raise PipelineError(
+                f"the feature {name!r} has the name of the key, the time or the label",
+                where=str(definition.path),
+                fix="give it another name",
+            )
+    for name in definition.slices:
+        if name not in names and name not in source.columns:
+            raise PipelineError(
+                f"the slice {name!r} is neither a feature nor a column",
+                where=str(definition.path),
+                fix=suggest(name, [*names, *source.columns]),
+            )
+
+
+def check_rows(rows: pa.Table, source: ibis.Table, spec: ModelSpec, features: Path) -> None:
+    """Each row of the source in the split must be there once.
+
+    Raises:
+        PipelineError: ``features()`` lost or doubled rows, or the split has none.
+    """
+    expected = source.filter(in_split(source[spec.source.time], spec)).count().to_pyarrow().as_py()
+    if expected == 0:
+        raise PipelineError(
+            "no row lies in the split",
+            where=f"model {spec.name}: split",
+            fix="compare its days with the data's",
+        )
+    different = pc.count_distinct(rows[KEY]).as_py()
+    if not rows.num_rows == different == expected:
+        raise PipelineError(
+            f"features() gave {rows.num_rows:,} rows for {different:,} of {expected:,} predictions",
+            where=str(features),
+            fix="give each row of the source table exactly once; a join that doubles rows is usual",
+        )
