@@ -1,0 +1,82 @@
+"""``python -m serving.runtime --artifact URI --port N``: serve one version of one model."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+import structlog
+
+from contracts.document import parse_duration
+from contracts.errors import MillwrightError
+from serving.runtime.app import App, Limits
+from serving.runtime.model import Model
+from serving.runtime.server import Server
+from serving.runtime.store import fetch
+
+
+def duration(text: str) -> float:
+    """An argument such as 50ms or 5s, in seconds."""
+    try:
+        seconds = parse_duration(float(text) if text.replace(".", "", 1).isdigit() else text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    assert isinstance(seconds, float)
+    return seconds
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m serving.runtime", description=__doc__)
+    parser.add_argument("--artifact", required=True, metavar="URI", help="folder or s3:// prefix")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--name", default="", help="the model's name in paths; the artifact's own")
+    parser.add_argument("--predictor", default="", help="the name that traffic is sent to it by")
+    parser.add_argument("--slow-over", type=duration, default=0.05, metavar="DURATION")
+    parser.add_argument("--grace", type=duration, default=5.0, metavar="DURATION")
+    parser.add_argument("--max-body", type=int, default=Limits.body, metavar="BYTES")
+    parser.add_argument("--max-active", type=int, default=Limits.active, metavar="REQUESTS")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve until SIGTERM; 0 when every request was answered, 1 when the model cannot be served."""
+    began = time.monotonic()
+    options = arguments(argv)
+    structlog.configure(
+        processors=[
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.add_log_level,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    try:
+        artifact, content = fetch(options.artifact)
+        model = Model(options.name or artifact.name, artifact, content)
+    except MillwrightError as error:
+        print(f"cannot serve: {error}", file=sys.stderr)
+        return error.exit_code
+    model.warm_up()
+    app = App(
+        model,
+        predictor=options.predictor,
+        slow_over=options.slow_over,
+        limits=Limits(body=options.max_body, active=options.max_active),
+    )
+    structlog.get_logger("serving.runtime").info(
+        "serving",
+        model=model.name,
+        version=model.version,
+        port=options.port,
+        seconds=round(time.monotonic() - began, 3),
+    )
+    server = Server(app, host=options.host, port=options.port, grace=options.grace)
+    server.run()
+    return 0 if server.started else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

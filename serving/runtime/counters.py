@@ -1,0 +1,99 @@
+"""What a version did, in numbers, for Prometheus and for the judge.
+
+Plain numbers on one thread instead of a metrics library: a request costs a few additions, and the
+judge reads exactly what was counted. Nothing here is ever reset while the process lives;
+`process_start_time_seconds` tells a reader that it is another process's count.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import psutil  # type: ignore[import-untyped,unused-ignore]
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class Histogram:
+    """Counts by bucket; a bucket holds what is at most its edge, as in Prometheus."""
+
+    def __init__(self, bounds: Iterable[float]) -> None:
+        self.bounds = sorted(set(bounds))
+        self._counts = [0] * (len(self.bounds) + 1)
+        self._sum = 0.0
+
+    def add(self, value: float) -> None:
+        """Count one value."""
+        self._counts[bisect_left(self.bounds, value)] += 1
+        self._sum += value
+
+    def lines(self, name: str, labels: str) -> Iterator[str]:
+        """In Prometheus's text form."""
+        total = 0
+        for bound, count in zip(self.bounds, self._counts, strict=False):
+            total += count
+            yield f'{name}_bucket{{{labels},le="{bound:g}"}} {total}'
+        total += self._counts[-1]
+        yield f'{name}_bucket{{{labels},le="+Inf"}} {total}'
+        yield f"{name}_sum{{{labels}}} {self._sum!r}"
+        yield f"{name}_count{{{labels}}} {total}"
+
+
+class Counters:
+    """The counters of one server.
+
+    Args:
+        labels: what every series is labelled with (model, version, predictor).
+        slow_over: seconds; an edge of the latency histogram, so that slow responses are counted
+            exactly.
+        score_bounds: the edges of the histogram of predictions.
+    """
+
+    def __init__(
+        self, labels: Mapping[str, str], slow_over: float, score_bounds: Sequence[float]
+    ) -> None:
+        self._labels = ",".join(f'{key}="{_escaped(value)}"' for key, value in labels.items())
+        self.requests: Counter[int] = Counter({200: 0})
+        self.seconds = Histogram((*_SECONDS, slow_over))
+        self.scores = Histogram(score_bounds)
+        self.feedback: Counter[str] = Counter({"right": 0, "wrong": 0})
+        self._started = psutil.Process().create_time()
+
+    def request(self, code: int, seconds: float) -> None:
+        """Count one answered inference request."""
+        self.requests[code] += 1
+        self.seconds.add(seconds)
+
+    def predictions(self, scores: Iterable[float]) -> None:
+        """Count the predictions of one request."""
+        for score in scores:
+            self.scores.add(score)
+
+    def text(self) -> bytes:
+        """All of them, in Prometheus's text form."""
+        return ("\n".join(self._lines()) + "\n").encode()
+
+    def _lines(self) -> Iterator[str]:
+        labels = self._labels
+        yield from _head("millwright_requests_total", "counter", "Inference requests by status.")
+        for code, count in sorted(self.requests.items()):
+            yield f'millwright_requests_total{{{labels},code="{code}"}} {count}'
+        yield from _head("millwright_request_seconds", "histogram", "Time to answer a request.")
+        yield from self.seconds.lines("millwright_request_seconds", labels)
+        yield from _head("millwright_predictions", "histogram", "Predicted scores, one a row.")
+        yield from self.scores.lines("millwright_predictions", labels)
+        yield from _head("millwright_feedback_total", "counter", "Predictions judged by outcomes.")
+        for outcome, count in sorted(self.feedback.items()):
+            yield f'millwright_feedback_total{{{labels},outcome="{outcome}"}} {count}'
+        yield from _head("process_start_time_seconds", "gauge", "When this process started.")
+        yield f"process_start_time_seconds {self._started!r}"
+
+
+def _head(name: str, kind: str, text: str) -> tuple[str, str]:
+    return f"# HELP {name} {text}", f"# TYPE {name} {kind}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -1,0 +1,244 @@
+"""A registered model, loaded: its signature, its session, and what its outputs mean.
+
+What a prediction *is* (a class above a threshold, or a number) is decided here once, because the
+counters, the feedback and the histogram of predictions must all speak of the same thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort  # type: ignore[import-untyped,unused-ignore]
+
+from contracts.artifact import Artifact, Tensor
+from contracts.errors import ServingError
+from serving.runtime.refusal import Refusal
+from serving.runtime.tensors import (
+    Array,
+    InferResponse,
+    Signature,
+    output_tensor,
+    read_request,
+    write_response,
+)
+
+_PROBABILITY_BOUNDS = tuple(tenth / 10 for tenth in range(1, 11))
+_NUMBER_BOUNDS = (-1e6, -1e4, -100.0, -10.0, -1.0, 0.0, 1.0, 10.0, 100.0, 1e4, 1e6)
+
+_ORT_TYPES = {
+    "BOOL": "tensor(bool)",
+    "UINT8": "tensor(uint8)",
+    "UINT16": "tensor(uint16)",
+    "UINT32": "tensor(uint32)",
+    "UINT64": "tensor(uint64)",
+    "INT8": "tensor(int8)",
+    "INT16": "tensor(int16)",
+    "INT32": "tensor(int32)",
+    "INT64": "tensor(int64)",
+    "FP16": "tensor(float16)",
+    "FP32": "tensor(float)",
+    "FP64": "tensor(double)",
+    "BYTES": "tensor(string)",
+}
+"""ONNX Runtime's name for each datatype."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """An answered request.
+
+    `scores` is what the histogram counts, `classes` what feedback is compared with; one a row.
+    """
+
+    body: bytes
+    scores: Sequence[float]
+    classes: Sequence[Any]
+
+
+class Model:
+    """One version of a model.
+
+    Args:
+        name: the name that it is served under.
+        artifact: its document.
+        content: the bytes of ``model.onnx``.
+
+    Raises:
+        ServingError: ONNX Runtime cannot load it, or it is not what its document says.
+    """
+
+    def __init__(self, name: str, artifact: Artifact, content: bytes) -> None:
+        self.name = name
+        self.version = artifact.version
+        self.artifact = artifact
+        parameters = artifact.parameters
+        self.threshold = float(parameters.get("threshold") or 0.5)
+        tolerance = parameters.get("tolerance")
+        self.tolerance = None if tolerance is None else float(tolerance)
+        self.signature = Signature(
+            artifact.inputs, artifact.outputs, str(parameters.get("missing_text") or "")
+        )
+        self._session = _load(content, where=f"{artifact.name} {artifact.version}")
+        _check_names(artifact, self._session)
+        self._outputs = [tensor.name for tensor in artifact.outputs]
+        self._tensors = {tensor.name: tensor for tensor in artifact.outputs}
+        self._classification = artifact.task == "classification"
+        self._score = _score_output(artifact)
+        self._label = next(
+            (tensor.name for tensor in artifact.outputs if len(tensor.shape) == 1), None
+        )
+        self.bounds = self._bounds()
+
+    def answer(self, body: bytes, request_id: str) -> tuple[str, Answer]:
+        """Answer an inference request.
+
+        Args:
+            body: the request's JSON.
+            request_id: its id when the body has none.
+
+        Returns:
+            The id, and the answer.
+
+        Raises:
+            Refusal: the request is not one that this model takes (400), or the model failed (500).
+        """
+        request = read_request(body)
+        identity = request.id if request.id is not None else request_id
+        feeds, rows = self.signature.feeds(request)
+        wanted = self.signature.wanted(request)
+        results = self._run(feeds, rows)
+        response = InferResponse(
+            self.name,
+            self.version,
+            identity,
+            [output_tensor(self._tensors[name], results[name]) for name in wanted],
+        )
+        scores, classes = self._meaning(results)
+        return identity, Answer(body=write_response(response), scores=scores, classes=classes)
+
+    def warm_up(self) -> None:
+        """Answer one request of missing values, so that the first client does not wait for it."""
+        feeds = {
+            name: own.missing(1) if own.optional else np.zeros((1, *own.shape[1:]), own.dtype)
+            for name, own in self.signature.inputs.items()
+            if own.shape
+        }
+        for name, own in self.signature.inputs.items():
+            if own.is_text and name in feeds and not own.optional:
+                feeds[name] = np.full(feeds[name].shape, "", dtype=object)
+        # A model may well fail on such a row; only its failure on a client's row is of interest.
+        with _ignoring_model_failure():
+            self._session.run(self._outputs, feeds)
+
+    def is_wrong(self, predicted: object, outcome: object) -> bool:
+        """Whether the outcome shows that the prediction was wrong.
+
+        Raises:
+            Refusal: the outcome is not of the kind that the model predicts.
+        """
+        if not self._classification:
+            if self.tolerance is None:
+                raise Refusal(
+                    400,
+                    "this regression model's artifact has no parameter 'tolerance'; feedback needs "
+                    "it to say which predictions were wrong",
+                )
+            if isinstance(outcome, bool) or not isinstance(outcome, (int, float)):
+                raise Refusal(400, f"outcome {outcome!r} is not a number")
+            return abs(float(predicted) - outcome) > self.tolerance  # type: ignore[arg-type]
+        if isinstance(outcome, str) != isinstance(predicted, str) or not isinstance(
+            outcome, (bool, int, float, str)
+        ):
+            kind = "a label's text" if isinstance(predicted, str) else "true, false or a class"
+            raise Refusal(400, f"outcome {outcome!r} is not a class; expected {kind}")
+        return predicted != outcome
+
+    def _run(self, feeds: dict[str, Array], rows: int) -> dict[str, Array]:
+        try:
+            results = self._session.run(self._outputs, feeds)
+        except Exception as error:  # noqa: BLE001  ONNX Runtime has no common class for its errors
+            first = str(error).partition("\n")[0][:300]
+            raise Refusal(
+                500, f"the model failed on this request of {rows} rows: {first}"
+            ) from None
+        return dict(zip(self._outputs, results, strict=True))
+
+    def _meaning(self, results: dict[str, Array]) -> tuple[Sequence[float], Sequence[Any]]:
+        """The score and the predicted class (or number) of each row."""
+        scores = results[self._score] if self._score else None
+        if not self._classification:
+            numbers = [] if scores is None else scores.ravel().tolist()
+            return numbers, numbers
+        if scores is not None and scores.ndim == 2 and scores.shape[1] == 2:
+            positive = scores[:, 1].tolist()
+            threshold = self.threshold
+            return positive, [int(score >= threshold) for score in positive]
+        labels = results[self._label].tolist() if self._label else []
+        return ([] if scores is None else scores.max(axis=-1).tolist()), labels
+
+    def _bounds(self) -> tuple[float, ...]:
+        """The histogram's edges: tenths of a probability, or of the range seen in training."""
+        if self._classification:
+            return _PROBABILITY_BOUNDS
+        tensor = self._tensors.get(self._score or "")
+        if tensor and tensor.minimum is not None and tensor.maximum is not None:
+            low, width = tensor.minimum, tensor.maximum - tensor.minimum
+            return tuple(low + width * tenth / 10 for tenth in range(11))
+        return _NUMBER_BOUNDS
+
+
+class _ignoring_model_failure:  # noqa: N801  reads as a sentence where it is used
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        return isinstance(error, Exception)
+
+
+def _load(content: bytes, *, where: str) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    # One thread a request: versions share the machine, and a row is too little work to share out.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # noqa: BLE001  ONNX Runtime has no common class for its errors
+        raise ServingError(
+            f"ONNX Runtime cannot load the model: {error}",
+            where=where,
+            fix="Export it for the ONNX Runtime of requirements.lock.",
+        ) from None
+
+
+def _check_names(artifact: Artifact, session: ort.InferenceSession) -> None:
+    """The document and the model must agree, or every request would fail."""
+    sides = (
+        ("input", artifact.inputs, session.get_inputs()),
+        ("output", artifact.outputs, session.get_outputs()),
+    )
+    for side, declared, actual in sides:
+        ours = {tensor.name: _ORT_TYPES[tensor.datatype] for tensor in declared}
+        theirs = {node.name: node.type for node in actual}
+        wrong = {name for name, kind in ours.items() if theirs.get(name) != kind}
+        if side == "input":
+            wrong |= theirs.keys() - ours.keys()
+        if wrong:
+            name = sorted(wrong)[0]
+            raise ServingError(
+                f"{side} {name!r} is {ours.get(name, 'missing')} in the document and "
+                f"{theirs.get(name, 'missing')} in the model",
+                where=f"{artifact.name} {artifact.version}",
+                fix="Register the model again, with its own signature.",
+            )
+
+
+def _score_output(artifact: Artifact) -> str | None:
+    """The output with probabilities (classification) or the number (regression)."""
+    floats: list[Tensor] = [t for t in artifact.outputs if t.datatype.startswith("FP")]
+    if artifact.task == "classification":
+        floats = [tensor for tensor in floats if len(tensor.shape) == 2]
+    return floats[0].name if floats else None

@@ -1,0 +1,26 @@
+"""How a request is refused: with a status and a sentence that says what was expected.
+
+A client's mistake must never look like the server's failure: failures are what a canary is judged
+by, so a malformed request that were answered with 500 would roll back a healthy version.
+"""
+
+from __future__ import annotations
+
+from contracts.errors import ServingError
+
+
+class Refusal(ServingError):  # noqa: N818  what it is to the client
+    """The request cannot be answered.
+
+    Args:
+        status: the HTTP status; 4xx is the client's mistake, 5xx the server's.
+        what: what was wrong and what was expected.
+    """
+
+    def __init__(self, status: int, what: str, *, fix: str = "") -> None:
+        super().__init__(what, fix=fix)
+        self.status = status
+
+    def sentence(self) -> str:
+        """What the client reads in ``error``."""
+        return f"{self.what}; {self.fix}" if self.fix else self.what

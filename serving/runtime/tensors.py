@@ -1,0 +1,338 @@
+"""Tensors in JSON, both ways.
+
+The Open Inference Protocol sends a tensor as name, shape, datatype and data, flat or nested. A
+request is decoded straight into the type that the model's signature declares (msgspec checks types
+and ranges in C), so that checking each value costs nothing extra and whatever is wrong is named
+with its place.
+
+Source: https://github.com/kserve/open-inference-protocol, specification/protocol/inference_rest.md.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from msgspec import Meta, Raw, Struct
+from numpy.typing import NDArray
+
+from contracts.artifact import Datatype, Tensor
+from contracts.document import suggest
+from contracts.errors import ServingError
+from serving.runtime.refusal import Refusal
+
+Array = NDArray[Any]
+
+_FP16_MAX = 65504.0
+_FP32_MAX = float(np.finfo(np.float32).max)
+
+
+def _whole(bits: int, *, signed: bool) -> Any:
+    low = -(2 ** (bits - 1)) if signed else 0
+    high = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
+    # msgspec's bounds are signed 64-bit numbers; numpy refuses what is beyond UINT64 itself.
+    return Annotated[int, Meta(ge=low) if bits == 64 else Meta(ge=low, le=high)]
+
+
+_JSON_TYPES: dict[Datatype, tuple[Any, type[np.generic]]] = {
+    "BOOL": (bool, np.bool_),
+    "INT8": (_whole(8, signed=True), np.int8),
+    "INT16": (_whole(16, signed=True), np.int16),
+    "INT32": (_whole(32, signed=True), np.int32),
+    "INT64": (_whole(64, signed=True), np.int64),
+    "UINT8": (_whole(8, signed=False), np.uint8),
+    "UINT16": (_whole(16, signed=False), np.uint16),
+    "UINT32": (_whole(32, signed=False), np.uint32),
+    "UINT64": (_whole(64, signed=False), np.uint64),
+    "FP16": (Annotated[float, Meta(ge=-_FP16_MAX, le=_FP16_MAX)], np.float16),
+    "FP32": (Annotated[float, Meta(ge=-_FP32_MAX, le=_FP32_MAX)], np.float32),
+    "FP64": (float, np.float64),
+    "BYTES": (str, np.object_),
+}
+"""How each datatype is written in JSON, and numpy's type for it."""
+
+_CAN_BE_MISSING: tuple[Datatype, ...] = ("FP16", "FP32", "FP64", "BYTES")
+_MAX_RANK = 8
+
+
+class RequestInput(Struct):
+    """One input tensor of a request; its data stays raw until the signature says what it is."""
+
+    name: str
+    shape: list[int]
+    datatype: str
+    data: Raw
+    parameters: dict[str, Any] | None = None
+
+
+class RequestedOutput(Struct):
+    """One output that the client wants."""
+
+    name: str
+    parameters: dict[str, Any] | None = None
+
+
+class InferRequest(Struct):
+    """The body of ``infer``."""
+
+    inputs: list[RequestInput]
+    id: str | None = None
+    parameters: dict[str, Any] | None = None
+    outputs: list[RequestedOutput] | None = None
+
+
+class ResponseOutput(Struct):
+    """One output tensor of a response, its data flat and in row order."""
+
+    name: str
+    shape: tuple[int, ...]
+    datatype: str
+    data: list[Any]
+
+
+class InferResponse(Struct):
+    """The answer of ``infer``."""
+
+    model_name: str
+    model_version: str
+    id: str
+    outputs: list[ResponseOutput]
+
+
+_decode_request = msgspec.json.Decoder(InferRequest).decode
+_encode = msgspec.json.Encoder().encode
+
+
+@functools.cache
+def _decoder(datatype: Datatype, depth: int, nullable: bool) -> msgspec.json.Decoder[Any]:
+    """Decodes data of that datatype nested that deep; cached, as a request has many tensors."""
+    nested: Any = _JSON_TYPES[datatype][0]
+    nested = nested | None if nullable else nested
+    for _ in range(depth):
+        nested = list[nested]
+    return msgspec.json.Decoder(nested)
+
+
+class InputSignature:
+    """What one input must be, made ready for decoding.
+
+    Args:
+        tensor: as the artifact declares it.
+        missing_text: what the model takes for a text that is missing.
+
+    Raises:
+        ServingError: it may be missing, but its datatype cannot hold a missing value.
+    """
+
+    def __init__(self, tensor: Tensor, missing_text: str) -> None:
+        if tensor.optional and tensor.datatype not in _CAN_BE_MISSING:
+            raise ServingError(
+                f"input {tensor.name!r} is optional, but {tensor.datatype} has no missing value",
+                fix=f"Make it one of {', '.join(_CAN_BE_MISSING)}.",
+            )
+        self.name = tensor.name
+        self.datatype = tensor.datatype
+        self.shape = tensor.shape
+        self.optional = tensor.optional
+        self.is_text = tensor.datatype == "BYTES"
+        self.dtype = np.dtype(_JSON_TYPES[tensor.datatype][1])
+        self._missing_text = missing_text
+        self._tail = list(tensor.shape[1:])
+        self._batched = bool(tensor.shape) and tensor.shape[0] == -1
+        self._flat = _decoder(tensor.datatype, 1, tensor.optional).decode
+
+    def missing(self, rows: int) -> Array:
+        """The tensor of a request that leaves this input out: missing in every row."""
+        shape = (rows, *self.shape[1:])
+        value = self._missing_text if self.is_text else math.nan
+        return np.full(shape, value, dtype=self.dtype)
+
+    def array(self, given: RequestInput) -> Array:
+        """The request's tensor.
+
+        Raises:
+            Refusal: its datatype, shape or data is not what the model takes.
+        """
+        if given.datatype != self.datatype:
+            raise Refusal(
+                400,
+                f"input {self.name!r} has datatype {given.datatype!r}; expected {self.datatype}",
+            )
+        shape = given.shape
+        if not self._fits(shape):
+            raise Refusal(
+                400,
+                f"input {self.name!r} has shape {shape}; expected {list(self.shape)}"
+                + (", where -1 is the number of rows, at least 1" if -1 in self.shape else ""),
+            )
+        try:
+            array = self._decode(given.data, shape)
+        except (msgspec.DecodeError, OverflowError, ValueError) as error:
+            raise Refusal(
+                400,
+                f"input {self.name!r}: the data is not {self._expected()} ({_first_line(error)})",
+            ) from None
+        if array.shape != tuple(shape):
+            raise Refusal(
+                400,
+                f"input {self.name!r} has shape {shape}, but its data {list(array.shape)}; "
+                "expected one for each element, flat in row order or nested as the shape says",
+            )
+        return array
+
+    def _fits(self, shape: list[int]) -> bool:
+        if self._batched and shape[1:] == self._tail and shape and shape[0] > 0:
+            return -1 not in self._tail or all(size > 0 for size in shape)
+        return len(shape) == len(self.shape) and all(
+            size == own if own >= 0 else size > 0
+            for size, own in zip(shape, self.shape, strict=True)
+        )
+
+    def _decode(self, raw: Raw, shape: list[int]) -> Array:
+        depth = _depth(raw)
+        if depth <= 1:
+            values = self._flat(raw)
+            if self.is_text and self.optional:
+                values = [self._missing_text if value is None else value for value in values]
+            array = np.array(values, dtype=self.dtype)
+            return array.reshape(shape) if len(values) == math.prod(shape) else array
+        if depth != len(shape):
+            raise ValueError(f"nested {depth} deep, the shape has {len(shape)} dimensions")
+        values = _decoder(self.datatype, depth, self.optional).decode(raw)
+        array = np.array(values, dtype=self.dtype)
+        if self.is_text and self.optional and array.shape == tuple(shape):
+            array[array == None] = self._missing_text  # noqa: E711  elementwise
+        return array
+
+    def _expected(self) -> str:
+        kind = {"BYTES": "texts", "BOOL": "true or false"}.get(self.datatype, "numbers")
+        return f"a list of {kind} ({self.datatype}{', or null' if self.optional else ', not null'})"
+
+
+class Signature:
+    """What the model takes and gives.
+
+    Args:
+        inputs: as the artifact declares them.
+        outputs: as the artifact declares them.
+        missing_text: what the model takes for a text that is missing.
+    """
+
+    def __init__(
+        self, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], missing_text: str = ""
+    ) -> None:
+        self.inputs = {tensor.name: InputSignature(tensor, missing_text) for tensor in inputs}
+        self.outputs = {tensor.name: tensor for tensor in outputs}
+        self._required = [name for name, own in self.inputs.items() if not own.optional]
+
+    def feeds(self, request: InferRequest) -> tuple[dict[str, Array], int]:
+        """The model's inputs, by name, and the number of rows.
+
+        Raises:
+            Refusal: a name, shape, datatype or value is not what the model takes.
+        """
+        feeds: dict[str, Array] = {}
+        rows = 0
+        for given in request.inputs:
+            own = self.inputs.get(given.name)
+            if own is None:
+                raise Refusal(
+                    400,
+                    f"there is no input {given.name!r}; {suggest(given.name, list(self.inputs))}",
+                )
+            if given.name in feeds:
+                raise Refusal(400, f"input {given.name!r} is given twice; expected once")
+            array = own.array(given)
+            if rows and array.shape[0] != rows:
+                raise Refusal(
+                    400,
+                    f"input {given.name!r} has {array.shape[0]} rows, those before it {rows}; "
+                    "expected the same number in each",
+                )
+            rows = array.shape[0]
+            feeds[given.name] = array
+        if len(feeds) < len(self.inputs):
+            self._fill(feeds, rows)
+        return feeds, rows
+
+    def _fill(self, feeds: dict[str, Array], rows: int) -> None:
+        absent = [name for name in self._required if name not in feeds]
+        if absent:
+            raise Refusal(400, f"missing inputs: {', '.join(absent)}; these are required")
+        if not rows:
+            raise Refusal(400, "no inputs; expected at least one, which tells the number of rows")
+        for name, own in self.inputs.items():
+            if name not in feeds:
+                feeds[name] = own.missing(rows)
+
+    def wanted(self, request: InferRequest) -> list[str]:
+        """The names of the outputs to answer with.
+
+        Raises:
+            Refusal: the model has no such output.
+        """
+        if not request.outputs:
+            return list(self.outputs)
+        for output in request.outputs:
+            if output.name not in self.outputs:
+                raise Refusal(
+                    400,
+                    f"there is no output {output.name!r}; "
+                    f"{suggest(output.name, list(self.outputs))}",
+                )
+        return list(dict.fromkeys(output.name for output in request.outputs))
+
+
+def read_request(body: bytes) -> InferRequest:
+    """The body of ``infer``.
+
+    Raises:
+        Refusal: it is not JSON, or not an inference request.
+    """
+    try:
+        return _decode_request(body)
+    except msgspec.ValidationError as error:
+        raise Refusal(
+            400,
+            f"this is not an inference request: {_first_line(error)}",
+            fix='expected {"inputs": [{"name", "shape", "datatype", "data"}, …]}',
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refusal(400, f"the body is not JSON: {_first_line(error)}") from None
+
+
+def write_response(response: InferResponse) -> bytes:
+    """The body of an answer."""
+    return _encode(response)
+
+
+def output_tensor(tensor: Tensor, array: Array) -> ResponseOutput:
+    """One output in the protocol's form.
+
+    Raises:
+        Refusal: (500) it holds a value that is not a finite number, which no client could use.
+    """
+    data = array.ravel().tolist()
+    if array.dtype.kind == "f" and not all(map(math.isfinite, data)):
+        raise Refusal(500, f"the model's output {tensor.name!r} holds a value that is not a number")
+    return ResponseOutput(tensor.name, array.shape, tensor.datatype, data)
+
+
+def _depth(raw: Raw) -> int:
+    """How deep the data is nested, from the brackets it begins with."""
+    depth = 0
+    for byte in memoryview(raw):
+        if byte == 0x5B:  # [
+            depth += 1
+        elif byte not in b" \t\r\n":
+            break
+    if depth > _MAX_RANK:
+        raise ValueError(f"nested more than {_MAX_RANK} deep")
+    return depth
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
