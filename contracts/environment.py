@@ -1,0 +1,575 @@
+"""The environment document: one AWS environment, as a person writes it in ``Pulumi.<name>.yaml``.
+
+``tier`` settles the defaults that differ between a laptop and production (what may be deleted, how
+many of each thing, how long things are kept), so that a development environment is ten lines and a
+production one states only what is particular to it. Whatever a tier settles can be written out, and
+then it holds.
+
+Everything that AWS would refuse an hour into a deployment and that can be known beforehand is
+refused here, before anything starts: a network without room for its subnets, node types that do not
+exist, days that CloudWatch does not offer.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+
+from contracts.document import Document, Duration, suggest
+from contracts.errors import DocumentError
+
+CONFIG_KEY: Final = "config.millwright:environment"
+"""Where the document stands in a ``Pulumi.<name>.yaml``."""
+
+DAY: Final = 86400.0
+
+Tier = Literal["local", "dev", "staging", "prod"]
+
+
+def matching(pattern: str, expected: str) -> Callable[[str], str]:
+    """A check that a string has a form, refusing others with what was expected."""
+    form = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not form.fullmatch(value):
+            raise ValueError(f"{value!r} is not {expected}")
+        return value
+
+    return check
+
+
+def one_of(names: tuple[str, ...], what: str) -> Callable[[str], str]:
+    """A check that a name is known, refusing others with the one that was probably meant."""
+
+    def check(value: str) -> str:
+        if value not in names:
+            raise ValueError(f"{value!r} is not a {what}; {suggest(value, names)}")
+        return value
+
+    return check
+
+
+def whole_days(seconds: float) -> float:
+    """AWS counts retention in days."""
+    if seconds % DAY:
+        raise ValueError("AWS counts this in whole days; write it such as 7d")
+    return seconds
+
+
+def days_between(low: int, high: int, why: str) -> Callable[[float], float]:
+    """A check that a retention lies in what the service takes."""
+
+    def check(seconds: float) -> float:
+        if not low * DAY <= whole_days(seconds) <= high * DAY:
+            raise ValueError(f"{why}: {low}d to {high}d, not {seconds / DAY:g}d")
+        return seconds
+
+    return check
+
+
+LOG_DAYS: Final = (
+    *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
+    *(1096, 1827, 2192, 2557, 2922, 3288, 3653),
+)
+"""The retentions that CloudWatch Logs offers (PutRetentionPolicy)."""
+
+
+def log_days(seconds: float) -> float:
+    """CloudWatch keeps logs for some numbers of days only."""
+    days = whole_days(seconds) / DAY
+    if days not in LOG_DAYS:
+        nearest = min(LOG_DAYS, key=lambda offered: abs(offered - days))
+        raise ValueError(f"CloudWatch does not keep logs for {days:g}d; the nearest is {nearest}d")
+    return seconds
+
+
+def quoted(value: object) -> object:
+    """An account number written without quotes has lost its leading zeros."""
+    if isinstance(value, int):
+        raise ValueError(f"put {value} in quotes: a number loses its leading zeros")
+    return value
+
+
+NAME = matching(
+    r"[a-z][a-z0-9]*(-[a-z0-9]+)*", "a name of lower-case letters, digits and single hyphens"
+)
+ARN = matching(r"arn:aws[a-z-]*:iam::\d{12}:(role|user|policy)/.+", "an IAM ARN")
+
+Days = Annotated[Duration, AfterValidator(whole_days)]
+LogDays = Annotated[Duration, AfterValidator(log_days)]
+Name = Annotated[str, AfterValidator(NAME)]
+Identifier = Annotated[
+    str,
+    AfterValidator(matching(r"[a-z][a-z0-9_]{0,62}", "a name of lower-case letters, digits and _")),
+]
+Arn = Annotated[str, AfterValidator(ARN)]
+Email = Annotated[str, AfterValidator(matching(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address"))]
+AccountId = Annotated[
+    str,
+    BeforeValidator(quoted),
+    AfterValidator(matching(r"\d{12}", "an AWS account: twelve digits, in quotes")),
+]
+Region = Annotated[
+    str, AfterValidator(matching(r"[a-z]{2}(-[a-z]+)+-\d", "an AWS region such as eu-central-1"))
+]
+InstanceType = Annotated[
+    str,
+    AfterValidator(
+        matching(
+            r"[a-z][a-z0-9-]*\.(nano|micro|small|medium|large|metal|(\d+)?xlarge|metal-\d+xl)",
+            "an EC2 instance type such as m7i.xlarge",
+        )
+    ),
+]
+
+
+def cidr(value: str) -> str:
+    """A network with no host bits set."""
+    try:
+        return str(ipaddress.IPv4Network(value))
+    except ValueError as error:
+        raise ValueError(f"{value!r} is not a network such as 10.0.0.0/16: {error}") from None
+
+
+Cidr = Annotated[str, AfterValidator(cidr)]
+
+REDSHIFT_NODES: Final = ("ra3.large", "ra3.xlplus", "ra3.4xlarge", "ra3.16xlarge")
+SINGLE_NODE: Final = ("ra3.large", "ra3.xlplus")
+"""Redshift node types that may stand alone."""
+
+CACHE_SIZES: Final = {
+    "cache.t4g": ("micro", "small", "medium"),
+    "cache.t3": ("micro", "small", "medium"),
+    "cache.m7g": ("large", "xlarge", "2xlarge", "4xlarge", "8xlarge", "12xlarge", "16xlarge"),
+    "cache.r7g": ("large", "xlarge", "2xlarge", "4xlarge", "8xlarge", "12xlarge", "16xlarge"),
+    "cache.m6g": ("large", "xlarge", "2xlarge", "4xlarge", "8xlarge", "12xlarge", "16xlarge"),
+    "cache.r6g": ("large", "xlarge", "2xlarge", "4xlarge", "8xlarge", "12xlarge", "16xlarge"),
+}
+CACHE_NODES: Final = tuple(
+    f"{family}.{size}" for family, sizes in CACHE_SIZES.items() for size in sizes
+)
+
+RESERVED_DATABASES: Final = ("template0", "template1", "padb_harvest", "sys", "information_schema")
+
+
+class Retention(Document):
+    """What may be deleted, and how long what is deleted can be brought back."""
+
+    protect: bool = True
+    """Whether what holds data refuses to be deleted."""
+    empty_buckets: bool = False
+    """Whether destroying the environment may delete what is in the buckets and repositories."""
+    final_snapshots: bool = True
+    """Whether a store leaves a last snapshot when it is deleted."""
+    backups: Annotated[Duration, AfterValidator(days_between(1, 35, "backups are kept"))] = 35 * DAY
+    """How long automatic backups and snapshots are kept."""
+    keys: Annotated[Duration, AfterValidator(days_between(7, 30, "KMS keeps deleted keys"))] = (
+        30 * DAY
+    )
+    """How long KMS waits before it deletes a key."""
+    logs: LogDays = 365 * DAY
+    """How long CloudWatch keeps logs."""
+
+
+class Network(Document):
+    """The VPC. Each zone's subnets depend on its letter alone, so adding a zone moves nothing."""
+
+    cidr: Cidr = "10.0.0.0/16"
+    """The VPC's addresses: a private network of /16 to /20."""
+    zones: tuple[str, ...] = ("a", "b", "c")
+    """The letters of the availability zones, two or three of them."""
+    nat: Literal["none", "single", "per_zone"] = "single"
+    """How private subnets reach the internet: one NAT gateway, one in each zone, or not at all."""
+
+    @field_validator("cidr")
+    @classmethod
+    def has_room(cls, value: str) -> str:
+        """The subnet plan needs room for eight zones of three subnets."""
+        network = ipaddress.IPv4Network(value)
+        if not 16 <= network.prefixlen <= 20:
+            raise ValueError(
+                f"{value} is a /{network.prefixlen}; the subnets of eight zones need a /16 to /20"
+            )
+        if not network.is_private and network not in ipaddress.IPv4Network("100.64.0.0/10"):
+            raise ValueError(f"{value} is not private; take it from 10.0.0.0/8, say")
+        return value
+
+    @field_validator("zones")
+    @classmethod
+    def two_or_three(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """EKS, Redshift and ElastiCache need two zones; the plan knows eight letters."""
+        for zone in value:
+            if not re.fullmatch("[a-h]", zone):
+                raise ValueError(f"{zone!r} is not a zone's letter: a to h")
+        if len(set(value)) != len(value):
+            raise ValueError(f"{', '.join(value)}: a zone is named twice")
+        if not 2 <= len(value) <= 3:
+            raise ValueError(f"{len(value)} zones; two or three are needed")
+        return value
+
+
+class Keys(Document):
+    """Customer-managed KMS keys, one for each class of data."""
+
+    rotation: Annotated[
+        Duration, AfterValidator(days_between(90, 2560, "KMS rotates keys every"))
+    ] = 365 * DAY
+    """How often the key material changes."""
+
+
+class Lifecycle(Document):
+    """When objects move to cheaper storage, and when they go."""
+
+    infrequent_after: Annotated[
+        Duration, AfterValidator(days_between(30, 3650, "S3 moves to infrequent access after"))
+    ] = 90 * DAY
+    """When raw objects move to infrequent access."""
+    archive_after: Annotated[
+        Duration, AfterValidator(days_between(60, 3650, "S3 archives after"))
+    ] = 365 * DAY
+    """When raw objects move to instant-retrieval archive."""
+    versions: Days = 30 * DAY
+    """How long replaced and deleted versions can be brought back."""
+    uploads: Days = 7 * DAY
+    """When abandoned multipart uploads are removed."""
+
+    @model_validator(mode="after")
+    def in_order(self) -> Self:
+        """S3 wants thirty days in infrequent access before the archive."""
+        if self.archive_after < self.infrequent_after + 30 * DAY:
+            raise ValueError(
+                "archive_after must be at least 30d after infrequent_after: "
+                "S3 bills that long for infrequent access anyway"
+            )
+        return self
+
+
+class Lake(Document):
+    """Object storage: raw, curated and artifacts buckets."""
+
+    lifecycle: Lifecycle = Lifecycle()
+
+
+class Warehouse(Document):
+    """Redshift, reached through its Data API; its administrator's password is managed by AWS."""
+
+    node_type: Annotated[str, AfterValidator(one_of(REDSHIFT_NODES, "Redshift node type"))] = (
+        "ra3.large"
+    )
+    nodes: int = Field(default=2, ge=1, le=128)
+    """How many nodes."""
+    database: Identifier = "millwright"
+    """The first database's name."""
+    user: Identifier = "millwright"
+    """The administrator's name."""
+
+    @field_validator("database")
+    @classmethod
+    def not_reserved(cls, value: str) -> str:
+        """Redshift keeps some names for itself."""
+        if value in RESERVED_DATABASES:
+            raise ValueError(f"{value!r} is a name that Redshift keeps for itself")
+        return value
+
+    @model_validator(mode="after")
+    def may_stand_alone(self) -> Self:
+        """Only the small node types run as a single node."""
+        if self.nodes == 1 and self.node_type not in SINGLE_NODE:
+            raise ValueError(
+                f"one {self.node_type} node cannot stand alone; "
+                f"take two, or one of {', '.join(SINGLE_NODE)}"
+            )
+        return self
+
+
+class Table(Document):
+    """A DynamoDB table, billed by request."""
+
+    key: Identifier
+    """The partition key, a string."""
+    sort: Identifier | None = None
+    """The sort key, a string, where rows of one partition are ordered."""
+    ttl: Identifier | None = None
+    """The attribute holding the second in which a row may go."""
+
+    @model_validator(mode="after")
+    def keys_differ(self) -> Self:
+        """DynamoDB refuses one attribute twice in a key, and a key that expires the row."""
+        if self.sort == self.key:
+            raise ValueError(f"{self.key!r} is both the key and the sort key")
+        if self.ttl in (self.key, self.sort) and self.ttl is not None:
+            raise ValueError(f"{self.ttl!r} is part of the key and cannot be the ttl")
+        return self
+
+
+class OnlineStore(Document):
+    """DynamoDB: features and predictions looked up by key."""
+
+    tables: dict[Name, Table] = Field(
+        default_factory=lambda: {
+            "features": Table(key="entity_id"),
+            "predictions": Table(key="request_id", ttl="expires_at"),
+        }
+    )
+    """The tables by purpose."""
+    recovery: bool = True
+    """Whether any second of the last 35 days can be restored."""
+
+
+class Cache(Document):
+    """ElastiCache: the in-memory store."""
+
+    engine: Literal["valkey", "redis"] = "valkey"
+    version: Annotated[str, AfterValidator(matching(r"\d\.\d", "a version such as 8.0"))] = "8.0"
+    node_type: Annotated[str, AfterValidator(one_of(CACHE_NODES, "cache node type"))] = (
+        "cache.t4g.small"
+    )
+    replicas: int = Field(default=1, ge=0, le=5)
+    """Read replicas beside the primary; with one or more, a lost zone is survived."""
+    tls: bool = True
+    """Whether clients speak TLS; off only where the server is on the same machine."""
+
+    @model_validator(mode="after")
+    def version_of_engine(self) -> Self:
+        """The two engines count their versions differently."""
+        known = {"valkey": ("7.2", "8.0", "8.1"), "redis": ("6.2", "7.0", "7.1")}[self.engine]
+        if self.version not in known:
+            raise ValueError(
+                f"{self.engine} {self.version} is not offered; one of {', '.join(known)} is"
+            )
+        return self
+
+
+class Taint(Document):
+    """What keeps pods off a node unless they tolerate it."""
+
+    key: str
+    value: str = "true"
+    effect: Literal["NO_SCHEDULE", "NO_EXECUTE", "PREFER_NO_SCHEDULE"] = "NO_SCHEDULE"
+
+
+GPU_FAMILIES: Final = ("g4", "g5", "g6", "p3", "p4", "p5", "p6")
+
+
+class NodeGroup(Document):
+    """Machines of one kind in the cluster."""
+
+    instance_types: tuple[InstanceType, ...] = Field(min_length=1, max_length=20)
+    """Types of the same size, in order of preference."""
+    min: int = Field(default=0, ge=0, le=450)
+    """Fewest nodes."""
+    max: int = Field(default=3, ge=1, le=450)
+    """Most nodes."""
+    spot: bool = False
+    """Whether to take spare capacity that AWS may take back at two minutes' notice."""
+    disk: int = Field(default=50, ge=20, le=16384)
+    """The nodes' disks, in GiB."""
+    labels: dict[str, str] = Field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()
+
+    @model_validator(mode="after")
+    def consistent(self) -> Self:
+        """Sizes in order, and one kind of machine in a group."""
+        if self.min > self.max:
+            raise ValueError(f"min {self.min} is more than max {self.max}")
+        if len({self.is_gpu(kind) for kind in self.instance_types}) > 1:
+            raise ValueError("a group mixes GPU types and others; make two groups")
+        return self
+
+    @property
+    def gpu(self) -> bool:
+        """Whether the nodes need the image with NVIDIA's drivers."""
+        return self.is_gpu(self.instance_types[0])
+
+    @staticmethod
+    def is_gpu(instance_type: str) -> bool:
+        """Whether an instance type has NVIDIA GPUs."""
+        return instance_type.startswith(GPU_FAMILIES)
+
+
+def system_nodes() -> dict[str, NodeGroup]:
+    """One small group, on which everything runs until the table says otherwise."""
+    return {"system": NodeGroup(instance_types=("m7i.large",), min=2, max=4)}
+
+
+class Cluster(Document):
+    """EKS."""
+
+    version: Annotated[
+        str, AfterValidator(matching(r"1\.(2[89]|[34]\d)", "a Kubernetes version such as 1.33"))
+    ] = "1.33"
+    public_access: tuple[Cidr, ...] = ()
+    """Networks from which the Kubernetes API is reached; none: from inside the VPC only."""
+    node_groups: dict[Name, NodeGroup] = Field(default_factory=system_nodes, min_length=1)
+    """Machines by group."""
+
+    @field_validator("public_access")
+    @classmethod
+    def not_everyone(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """An API open to the world is one stolen token away from being everyone's."""
+        if any(ipaddress.IPv4Network(network).prefixlen < 8 for network in value):
+            raise ValueError("open to the whole internet; name the networks that need it")
+        return value
+
+    @field_validator("node_groups")
+    @classmethod
+    def somewhere_to_run(cls, value: dict[str, NodeGroup]) -> dict[str, NodeGroup]:
+        """CoreDNS and the controllers tolerate no taints."""
+        if not any(group.min and not group.taints for group in value.values()):
+            raise ValueError(
+                "no group without taints has a min of 1 or more: the system pods could not run"
+            )
+        return value
+
+
+class Registry(Document):
+    """ECR: container images."""
+
+    repositories: tuple[Name, ...] = ("runtime", "components", "operator", "gateway")
+    """The images' names."""
+    keep: int = Field(default=50, ge=1, le=1000)
+    """How many versions of an image are kept."""
+
+    @field_validator("repositories")
+    @classmethod
+    def distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """A repository is made once."""
+        if len(set(value)) != len(value):
+            raise ValueError("a repository is named twice")
+        return value
+
+
+class Identity(Document):
+    """A role for each workload."""
+
+    boundary: Arn | None = None
+    """A policy that no role of this environment can exceed, where the organisation has one."""
+
+
+class Environment(Document):
+    """One AWS environment: everything ``millwright up`` and ``pulumi up`` make."""
+
+    name: Name = Field(max_length=16)
+    """The environment's name: the stack's, and part of every resource's name."""
+    tier: Tier
+    """What it is for; it settles the defaults of protection, retention and redundancy."""
+    account: AccountId
+    """The AWS account it belongs to; anything else is refused before the first call."""
+    region: Region
+    """The AWS region it lives in."""
+    tags: dict[str, str] = Field(default_factory=dict, max_length=40)
+    """Tags put on everything, such as the team and the cost centre."""
+    retention: Retention = Retention()
+    network: Network = Network()
+    keys: Keys = Keys()
+    lake: Lake = Lake()
+    warehouse: Warehouse = Warehouse()
+    online_store: OnlineStore = OnlineStore()
+    cache: Cache = Cache()
+    cluster: Cluster = Cluster()
+    registry: Registry = Registry()
+    identity: Identity = Identity()
+
+    @field_validator("tags")
+    @classmethod
+    def taggable(cls, value: dict[str, str]) -> dict[str, str]:
+        """AWS keeps ``aws:`` and we keep ``millwright:`` for ourselves."""
+        for key, text in value.items():
+            if key.lower().startswith(("aws:", "millwright:")) or key == "Name":
+                raise ValueError(f"{key!r} is kept for AWS or Millwright; choose another key")
+            if not 1 <= len(key) <= 128 or len(text) > 256:
+                raise ValueError(f"{key!r}: a tag has a key of 1 to 128 characters, a value to 256")
+        return value
+
+    @classmethod
+    def parse(cls, value: object, *, where: str = "") -> Self:
+        """As every document, with the tier's defaults under what is written."""
+        return super().parse(settle(value), where=where)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The document in a ``Pulumi.<name>.yaml``.
+
+        Raises:
+            DocumentError: the file is missing or wrong, or its name is not the environment's.
+        """
+        environment = cls.load(path, key=CONFIG_KEY)
+        if path.name != f"Pulumi.{environment.name}.yaml":
+            raise DocumentError(
+                f"the environment is named {environment.name!r}",
+                where=f"{path}: {CONFIG_KEY}.name",
+                fix=f"Name it as the file does, or the file Pulumi.{environment.name}.yaml",
+            )
+        return environment
+
+
+def settle(given: object) -> object:
+    """A document with its tier's defaults filled in; what is wrong in it stays for pydantic."""
+    if not isinstance(given, Mapping) or not isinstance(given.get("tier"), str):
+        return given
+    settled = dict(given)
+    for section, defaults in TIERS.get(given["tier"], {}).items():
+        written = given.get(section, {})
+        if isinstance(written, Mapping):
+            settled[section] = {**defaults, **written}
+    return settled
+
+
+TIERS: Final[dict[str, dict[str, dict[str, object]]]] = {
+    "local": {
+        "retention": {
+            "protect": False,
+            "empty_buckets": True,
+            "final_snapshots": False,
+            "backups": "1d",
+            "keys": "7d",
+            "logs": "1d",
+        },
+        "network": {"zones": ("a", "b"), "nat": "single"},
+        "cache": {"replicas": 0, "tls": False, "node_type": "cache.t4g.micro"},
+        "warehouse": {"nodes": 1},
+    },
+    "dev": {
+        "retention": {
+            "protect": False,
+            "empty_buckets": True,
+            "final_snapshots": False,
+            "backups": "1d",
+            "keys": "7d",
+            "logs": "14d",
+        },
+        "network": {"zones": ("a", "b"), "nat": "single"},
+        "cache": {"replicas": 0},
+        "warehouse": {"nodes": 1},
+    },
+    "staging": {
+        "retention": {
+            "protect": False,
+            "empty_buckets": False,
+            "final_snapshots": True,
+            "backups": "7d",
+            "keys": "14d",
+            "logs": "30d",
+        },
+        "network": {"nat": "single"},
+    },
+    "prod": {
+        "retention": {
+            "protect": True,
+            "empty_buckets": False,
+            "final_snapshots": True,
+            "backups": "35d",
+            "keys": "30d",
+            "logs": "365d",
+        },
+        "network": {"nat": "per_zone"},
+        "cache": {"replicas": 2, "node_type": "cache.r7g.large"},
+        "warehouse": {"node_type": "ra3.xlplus"},
+    },
+}
+"""What each tier settles, by section; a section that is written holds key by key."""
