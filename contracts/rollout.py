@@ -1,10 +1,10 @@
 """How a new version of a model reaches its users, and how far it has come.
 
-`RolloutSpec` is what a person asks for (the `rollout:` part of `model.yaml`); `RolloutStatus` is all that
-the controller knows. The status is a small JSON document because it must survive a kill: whoever goes on
-with a rollout (the laptop's loop, the operator in a cluster) has nothing but the spec, this document and what
-it observes. Without both here, the loop and the operator would each keep a memory of their own and judge
-differently.
+`RolloutSpec` is what a person asks for (the `rollout:` part of `model.yaml`); `RolloutStatus` is
+all that the controller knows. The status is a small JSON document because it must survive a kill:
+whoever goes on with a rollout (the laptop's loop, the operator in a cluster) has nothing but the
+spec, this document and what it observes. Without both here, the loop and the operator would each
+keep a memory of their own and judge differently.
 
 Weights are integers in 1/10000 (`WHOLE`), so that they add up exactly.
 """
@@ -30,7 +30,7 @@ class Guard(Document):
     """A stream of good and bad outcomes per version, and when a difference matters."""
 
     tolerate: float | None = Field(default=None, gt=1)
-    """The odds ratio that is still acceptable for this guard; the rollout's `tolerate` when left out."""
+    """The odds ratio still acceptable for this guard; the rollout's `tolerate` when left out."""
     negligible: Share = 0.01
     """A bad rate so low that the version passes without being compared, as long as nothing speaks
     against it. For outcomes too rare to compare."""
@@ -85,8 +85,8 @@ class Guards(Document):
         """Without a guard that compares outcomes there is no evidence to promote on."""
         if not self.compared():
             raise ValueError(
-                "at least one of errors, slow and wrong is needed: without one there is no evidence "
-                "to promote on; write errors: {} to watch failed responses"
+                "at least one of errors, slow and wrong is needed: without one there is no "
+                "evidence to promote on; write errors: {} to watch failed responses"
             )
         return self
 
@@ -151,7 +151,7 @@ class RolloutSpec(Document):
     """The odds ratio of bad outcomes, candidate to stable, that is still acceptable."""
     guards: Guards = Guards(errors=ErrorsGuard())
     deadline: Duration = 1800.0
-    """After this long without a verdict, `on_deadline` decides. Time paused by a person is not counted."""
+    """After this long without a verdict, `on_deadline` decides. Time paused by a person is free."""
     on_deadline: Literal["rollback", "hold"] = "rollback"
     """What becomes of a candidate that the evidence neither condemns nor clears."""
     startup: Duration = 300.0
@@ -290,8 +290,8 @@ class GuardState(Document):
     candidate: Outcomes = Outcomes()
     stable: Outcomes = Outcomes()
     excess: float = 0.0
-    """Estimated bad outcomes of the candidate above what the stable version's rate would have given,
-    added up look by look."""
+    """Estimated bad outcomes of the candidate above what the stable version's rate would have
+    given, added up look by look."""
     variance: float = 0.0
     """The variance of that estimate if both versions were alike."""
     watched: Outcomes = Outcomes()
@@ -299,7 +299,7 @@ class GuardState(Document):
 
 
 class DriftState(Document):
-    """The evidence of the drift guard: the same machinery, one comparison for each class but the last."""
+    """The evidence of the drift guard: one comparison of two for each class but the last."""
 
     stages: tuple[tuple[float, ...], ...] = ()
     candidate: tuple[Count, ...] = ()
@@ -321,8 +321,8 @@ class GuardNumbers(Document):
     rare: float
     """Log evidence that its bad rate is below what is negligible."""
     safe_limit: float
-    odds_ratio: tuple[float, float]
-    """Anytime-valid interval for the odds ratio."""
+    odds_ratio: tuple[float, float | None]
+    """Anytime-valid interval for the odds ratio; None is *no upper bound yet*."""
     candidate_rate: tuple[float, float]
     stable_rate: tuple[float, float]
     difference: tuple[float, float]
@@ -338,6 +338,8 @@ class Harm(Document):
     low: float = 0.0
     high: float = 0.0
     """Two standard errors either side."""
+    charged: float = 0.0
+    """What counts against the budget: of each guard what exceeds one standard error."""
 
 
 class Decision(Document):
@@ -363,7 +365,7 @@ HISTORY = 100
 
 
 class RolloutStatus(Document):
-    """All that the controller knows of a model's rollout; small, and enough to go on after a kill."""
+    """All that the controller knows of a rollout; small, and enough to go on after a kill."""
 
     model: str
     phase: Phase = Phase.PROMOTED
@@ -391,14 +393,23 @@ class RolloutStatus(Document):
     look: Count = 0
     looked: float | None = None
     """When the last look was, in seconds since 1970."""
-    started: float | None = None
     updated: float | None = None
-    phase_since: float | None = None
+    """When this status was last decided on, in seconds since 1970."""
+    began: float | None = None
+    """When the candidate was first seen, in seconds since 1970."""
+    clock: float = 0.0
+    """Seconds this has run for, as far as can be known: a jump of the wall clock, or the time for
+    which nobody ran it, adds little. `started`, `phase_since` and `unready_since` are on it."""
+    started: float | None = None
+    """When the candidate first could get traffic; moved on while a person holds the rollout."""
+    phase_since: float = 0.0
     unready_since: float | None = None
+    rate: float | None = None
+    """Requests per second, of all versions, in the last look."""
     quiet: float = 0.0
     """Requests that the candidate should have had, by its weight, since it last had one."""
-    held_for: float = 0.0
-    """Seconds that a person held it; not counted against the deadline."""
+    condemned: bool = False
+    """Whether the rollback under way is a verdict on the version: it is not tried again."""
     decisions: tuple[Decision, ...] = ()
     """The last decisions."""
 
