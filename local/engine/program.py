@@ -1,0 +1,178 @@
+"""Runs a Pulumi program inside this process, as Pulumi's language host would run it in its own.
+
+The SDK keeps its settings in context variables and one event loop: each run gets a thread, a loop, a thread
+pool and a copied context of its own, or runs would leak into each other. What a Python process has only once
+(`sys.path`, `sys.modules`, `__main__`) is borrowed under a lock and put back, so that the next run imports the
+program's modules anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import pulumi
+from pulumi.runtime import Settings, configure, run_in_stack
+from pulumi.runtime.config import set_all_config
+from pulumi.runtime.settings import ROOT
+
+from contracts.errors import InfrastructureError, MillwrightError
+from local.engine.config import Config, Project
+from local.engine.monitor import Engine, Monitor
+from local.engine.run import Identity
+
+_one_program = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program and what it is run with."""
+
+    project: Project
+    identity: Identity
+    config: Config
+    dry_run: bool
+    parallel: int
+
+
+def run_program(program: Program, monitor: Monitor, engine: Engine) -> None:
+    """Run a program to its end: every registration has been answered when this returns.
+
+    Raises:
+        InfrastructureError: the program failed, or logged an error.
+    """
+    failures: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            execute(program, monitor, engine)
+        except BaseException as error:  # noqa: BLE001 handed to the caller's thread below
+            failures.append(error)
+
+    with _one_program:
+        context = contextvars.copy_context()
+        thread = threading.Thread(target=context.run, args=(body,), name="pulumi-program")
+        thread.start()
+        thread.join()
+    if failures:
+        raise as_error(failures[0], program.project) from failures[0]
+    if engine.errors:
+        raise InfrastructureError(
+            engine.errors[0], where=str(program.project.main), fix="The program logged this error."
+        )
+
+
+def execute(program: Program, monitor: Monitor, engine: Engine) -> None:
+    """What the language host does, in this thread: settings, event loop, the program inside a stack."""
+    ROOT.set(None)
+    configure(
+        Settings(
+            project=program.identity.project,
+            stack=program.identity.stack,
+            organization=program.identity.organization,
+            monitor=monitor,
+            engine=engine,
+            parallel=program.parallel,
+            dry_run=program.dry_run,
+            root_directory=str(program.project.directory),
+        )
+    )
+    set_all_config(dict(program.config.values), sorted(program.config.secret_keys))
+    # A failed program leaves futures that nobody awaits; that is expected, and asyncio would report each.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    pool = ThreadPoolExecutor(program.parallel, thread_name_prefix="register")
+    loop.set_default_executor(pool)
+    try:
+        with borrowed(program.project) as main:
+            loop.run_until_complete(run_in_stack(lambda: load(program.project, main)))
+    finally:
+        # Registrations that were under way when the program failed still end, and are journalled.
+        pool.shutdown(wait=True)
+        loop.close()
+        asyncio.set_event_loop(None)
+
+
+def load(project: Project, main: ModuleType) -> None:
+    """Execute the program's main file in its module."""
+    path = main_file(project)
+    code = compile(path.read_bytes(), str(path), "exec")
+    exec(code, main.__dict__)
+
+
+def main_file(project: Project) -> Path:
+    """The file to execute: the program itself, or its ``__main__.py``.
+
+    Raises:
+        InfrastructureError: there is none.
+    """
+    path = project.main / "__main__.py" if project.main.is_dir() else project.main
+    if not path.is_file():
+        raise InfrastructureError(
+            "there is no such program", where=str(path), fix="Check `main` in Pulumi.yaml."
+        )
+    return path.resolve()
+
+
+@contextmanager
+def borrowed(project: Project) -> Iterator[ModuleType]:
+    """``__main__`` and ``sys.path`` as the program expects them, and afterwards as they were.
+
+    Yields:
+        the module that the program's main file runs in.
+    """
+    file = main_file(project)
+    main = ModuleType("__main__")
+    main.__file__ = str(file)
+    former_main, former_path = sys.modules["__main__"], list(sys.path)
+    before = set(sys.modules)
+    sys.modules["__main__"] = main
+    sys.path.insert(0, str(file.parent))
+    purge(file.parent, set(sys.modules))
+    try:
+        yield main
+    finally:
+        sys.modules["__main__"] = former_main
+        sys.path[:] = former_path
+        purge(file.parent, set(sys.modules) - before)
+
+
+def purge(directory: Path, names: set[str]) -> None:
+    """Forget modules that live in a directory: the program's own."""
+    for name in names:
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if file and name != "__main__" and Path(file).is_relative_to(directory):
+            del sys.modules[name]
+
+
+def as_error(error: BaseException, project: Project) -> InfrastructureError:
+    """A program's failure as a person can use it: the message, and where in the program it arose."""
+    if isinstance(error, InfrastructureError):
+        return error
+    if isinstance(error, MillwrightError):
+        return InfrastructureError(error.what, where=error.where, fix=error.fix)
+    if isinstance(error, pulumi.RunError):
+        return InfrastructureError(str(error), where=str(project.main))
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).is_relative_to(project.directory.resolve())
+        and "site-packages" not in frame.filename
+    ]
+    where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else str(project.main)
+    return InfrastructureError(
+        f"the program failed: {type(error).__name__}: {error}",
+        where=where,
+        fix="Correct the program; `--debug` shows the whole trace.",
+    )
