@@ -438,7 +438,7 @@ class Supervisor:
             apart = abs(process.create_time() - (record.created or 0.0))
         except psutil.NoSuchProcess:
             return None
-        # The time of creation shifts when the clock is set; a program may overwrite its environment.
+        # The time of creation shifts with the clock; a program may overwrite its environment.
         same = apart < _TICK or (apart < _CLOCK_SHIFT and self._has_mark(process, record.name))
         return process if same and _lives(process) else None
 

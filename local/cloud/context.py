@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import boto3  # type: ignore[import-untyped,unused-ignore]
 
 from local.cloud.redis import RedisServers
 
@@ -25,6 +28,27 @@ class Context:
     delay: float = 0.0
     clock: Callable[[], float] = time.monotonic
 
+    _exits: list[Callable[[], None]] = field(default_factory=list)
+    _clients: dict[str, Any] = field(default_factory=dict)
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def at_exit(self, action: Callable[[], None]) -> None:
+        """Do this when the server ends in order; what was asked for last is done first."""
+        self._exits.append(action)
+
+    def close(self) -> None:
+        """Do what was asked for at the end."""
+        while self._exits:
+            self._exits.pop()()
+
+    def s3(self) -> Any:
+        """A boto3 client of this server's own S3."""
+        if "s3" not in self._clients:
+            session = boto3.Session(
+                aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1"
+            )
+            self._clients["s3"] = session.client("s3", endpoint_url=self.url)
+        return self._clients["s3"]

@@ -29,7 +29,7 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from local.cloud import cache, tags
+from local.cloud import cache, redshift_data, tags
 from local.cloud.context import Context
 from local.cloud.redis import RedisServers
 
@@ -77,14 +77,15 @@ def serve(*, port: int, data: Path) -> None:
     redis = RedisServers(data / "redis")
     delay = float(os.environ.get("MILLWRIGHT_CLOUD_DELAY", "0"))
     context = Context(port=port, data=data, redis=redis, delay=delay)
-    for extension in (cache, tags):
+    for extension in (cache, redshift_data, tags):
         extension.install(context)
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     server = make_server(
         "127.0.0.1", port, Application(context), threaded=True, request_handler=_Handler
     )
-    with contextlib.closing(redis):
+    context.at_exit(redis.close)
+    with contextlib.closing(context):
         server.serve_forever()
 
 

@@ -18,7 +18,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudEndpoints]:
     root = tmp_path_factory.mktemp("cloud")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("AWS_ENDPOINT_URL", raising=False)
-        endpoints = local.cloud.start(root)
+        endpoints = local.cloud.start(root, region="us-east-1")
         for name, value in local.cloud.environment(endpoints).items():
             patch.setenv(name, value)
         try:
