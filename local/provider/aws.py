@@ -1,0 +1,179 @@
+"""The account that a provider was configured for: boto3 clients, made once each, and who we are.
+
+Clients are real ones; where they connect is boto3's own business (the ``endpoints`` of the provider's
+configuration, else AWS_ENDPOINT_URL). Making a client is not thread-safe in boto3 while using one is, and
+the engine calls from many threads: hence the lock.
+"""
+
+import json
+import os
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from contracts.errors import InfrastructureError
+
+DEFAULT_REGION = "us-east-1"
+# What Pulumi's configuration calls a service, where boto3's name has other letters.
+ENDPOINT_NAMES = {"logs": ("logs", "cloudwatchlogs"), "applicationautoscaling": ("appautoscaling",)}
+_GONE = re.compile(r"NotFound|NoSuch|DoesNotExist|Nonexistent|^404$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The provider's configuration, parsed from the strings that Pulumi sends."""
+
+    region: str = DEFAULT_REGION
+    access_key: str | None = None
+    secret_key: str | None = None
+    token: str | None = None
+    profile: str | None = None
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    default_tags: Mapping[str, str] = field(default_factory=dict)
+    path_style: bool = False
+    max_attempts: int = 8
+
+    @classmethod
+    def parse(cls, config: Mapping[str, Any]) -> "Settings":
+        """Settings from configuration values; those of structured keys may be JSON text.
+
+        The region falls back to AWS_REGION, AWS_DEFAULT_REGION, then us-east-1.
+        """
+        values = {key: _structured(value) for key, value in config.items()}
+        region = values.get("region") or os.environ.get("AWS_REGION")
+        blocks = values.get("endpoints") or []
+        endpoints = [blocks] if isinstance(blocks, dict) else blocks
+        tags = (values.get("defaultTags") or {}).get("tags") or {}
+        return cls(
+            region=region or os.environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION,
+            access_key=values.get("accessKey"),
+            secret_key=values.get("secretKey"),
+            token=values.get("token"),
+            profile=values.get("profile"),
+            endpoints={name: url for block in endpoints for name, url in block.items() if url},
+            default_tags={key: str(value) for key, value in tags.items()},
+            path_style=values.get("s3UsePathStyle") in (True, "true"),
+            max_attempts=int(values.get("maxRetries") or 8),
+        )
+
+
+def _structured(value: Any) -> Any:
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+class Aws:
+    """Clients of one account and region."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[str, str], Any] = {}
+
+    @cached_property
+    def session(self) -> boto3.session.Session:
+        return boto3.session.Session(
+            aws_access_key_id=self.settings.access_key,
+            aws_secret_access_key=self.settings.secret_key,
+            aws_session_token=self.settings.token,
+            profile_name=self.settings.profile,
+            region_name=self.settings.region,
+        )
+
+    @property
+    def region(self) -> str:
+        return self.settings.region
+
+    def client(self, service: str, region: str | None = None) -> Any:
+        """The client of a service (boto3's name), by default in the provider's region."""
+        key = (service, region or self.region)
+        with self._lock:
+            if key not in self._clients:
+                self._clients[key] = self.session.client(
+                    service,  # type: ignore[call-overload]
+                    region_name=key[1],
+                    endpoint_url=self._endpoint(service),
+                    config=self._config(service),
+                )
+            return self._clients[key]
+
+    def _endpoint(self, service: str) -> str | None:
+        letters = service.replace("-", "")
+        names = (letters, *ENDPOINT_NAMES.get(letters, ()))
+        return next(
+            (self.settings.endpoints[n] for n in names if n in self.settings.endpoints), None
+        )
+
+    def _config(self, service: str) -> Config:
+        endpoint = self._endpoint(service) or os.environ.get("AWS_ENDPOINT_URL")
+        path_style = self.settings.path_style or (service == "s3" and bool(endpoint))
+        return Config(
+            retries={"mode": "standard", "max_attempts": self.settings.max_attempts},
+            max_pool_connections=32,
+            s3={"addressing_style": "path"} if path_style else None,
+        )
+
+    def model(self, service: str) -> Any:
+        """botocore's model of a service: operations and shapes, without a client or credentials."""
+        with self._lock:
+            return self.session._session.get_service_model(service)  # type: ignore[attr-defined]
+
+    @cached_property
+    def _identity(self) -> Mapping[str, str]:
+        identity: Mapping[str, str] = self.client("sts").get_caller_identity()
+        return identity
+
+    @property
+    def account(self) -> str:
+        return self._identity["Account"]
+
+    @property
+    def caller(self) -> Mapping[str, str]:
+        return self._identity
+
+    @property
+    def partition(self) -> str:
+        return str(self.session.get_partition_for_region(self.region))
+
+    def arn(self, service: str, resource: str, *, region: str | None = None) -> str:
+        """An ARN in this account; ``region`` empty for global services."""
+        place = self.region if region is None else region
+        return f"arn:{self.partition}:{service}:{place}:{self.account}:{resource}"
+
+
+def error_code(error: BaseException) -> str:
+    """The code of an error that AWS answered, else an empty text."""
+    return str(error.response["Error"].get("Code", "")) if isinstance(error, ClientError) else ""
+
+
+def is_gone(error: BaseException, also: tuple[str, ...] = ()) -> bool:
+    """Whether AWS says that the thing asked for is not there."""
+    code = error_code(error)
+    return bool(code) and (bool(_GONE.search(code)) or code in also)
+
+
+def explain(error: ClientError | BotoCoreError, where: str, doing: str) -> InfrastructureError:
+    """AWS's refusal as a person can read it: which call, for which resource, with AWS's own words."""
+    if not isinstance(error, ClientError):
+        return InfrastructureError(
+            f"AWS could not be asked to {doing}: {error}",
+            where=where,
+            fix="Check the endpoint (AWS_ENDPOINT_URL or the provider's endpoints) and the credentials.",
+        )
+    details = error.response["Error"]
+    return InfrastructureError(
+        f"{error.operation_name} failed: {details.get('Message') or details.get('Code')}"
+        f" ({details.get('Code')})",
+        where=where,
+    )

@@ -1,0 +1,8 @@
+"""The table of resource types: a row each, in modules by concern. To add a type, add a row there, then run
+``python -m local.provider.schema`` so that its properties' names and kinds are known."""
+
+from local.provider.resource import ResourceType
+from local.provider.types import dynamodb, ec2, iam, kms, s3
+
+MODULES = (dynamodb, ec2, iam, kms, s3)
+TABLE: dict[str, ResourceType] = {row.token: row for module in MODULES for row in module.TYPES}

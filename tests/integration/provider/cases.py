@@ -1,0 +1,445 @@
+"""One case for every type in the provider's table: inputs, a change in place, and one that replaces."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lifecycle import World
+
+Inputs = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """``inputs`` are made in a world in which prerequisites may be created first; ``change`` are inputs that
+    an update can write (None: nothing can be changed in place), ``replace`` one that it cannot."""
+
+    inputs: Callable[[World], Inputs]
+    change: Inputs | Callable[[World], Inputs] | None = None
+    replace: Inputs | None = None
+    unimported: tuple[str, ...] = ()  # what an import cannot know
+    stays: bool = False  # deletion lets it go without removing it
+    singleton: bool = True  # adoption finds it
+
+
+def const(**inputs: Any) -> Callable[[World], Inputs]:
+    return lambda world: inputs
+
+
+def a_policy(action: str = "s3:GetObject", **statement: Any) -> str:
+    body = {"Effect": "Allow", "Action": [action], "Resource": "*", **statement}
+    return json.dumps({"Version": "2012-10-17", "Statement": [body]})
+
+
+def trust(service: str = "ec2.amazonaws.com") -> str:
+    body = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}
+    return json.dumps({"Version": "2012-10-17", "Statement": [body]})
+
+
+def bucket_policy(effect: str) -> str:
+    return a_policy("s3:*", Effect=effect, Principal="*", Resource="arn:aws:s3:::settings/*")
+
+
+def vpc(world: World, name: str = "net") -> Any:
+    return world.create("aws:ec2/vpc:Vpc", {"cidrBlock": "10.0.0.0/16"}, name=name)
+
+
+def subnet(world: World, number: int = 1, net: Any = None) -> Any:
+    net = net or vpc(world)
+    return world.create(
+        "aws:ec2/subnet:Subnet",
+        {
+            "vpcId": net.id,
+            "cidrBlock": f"10.0.{number}.0/24",
+            "availabilityZone": f"us-east-1{'abc'[number - 1]}",
+        },
+        name=f"subnet{number}",
+    )
+
+
+def subnets(world: World) -> list[Any]:
+    net = vpc(world)
+    return [subnet(world, 1, net), subnet(world, 2, net)]
+
+
+def gateway(world: World) -> Any:
+    return world.create(
+        "aws:ec2/internetGateway:InternetGateway", {"vpcId": vpc(world).id}, name="gateway"
+    )
+
+
+def route_table(world: World, net: Any) -> Any:
+    return world.create("aws:ec2/routeTable:RouteTable", {"vpcId": net.id}, name="table")
+
+
+def group(world: World, net: Any = None) -> Any:
+    net = net or vpc(world)
+    return world.create("aws:ec2/securityGroup:SecurityGroup", {"vpcId": net.id}, name="group")
+
+
+def role(world: World, service: str = "ec2.amazonaws.com", name: str = "role") -> Any:
+    return world.create("aws:iam/role:Role", {"assumeRolePolicy": trust(service)}, name=name)
+
+
+def key(world: World) -> Any:
+    return world.create("aws:kms/key:Key", {"description": "for tests"}, name="key")
+
+
+def bucket(world: World, name: str = "settings") -> Any:
+    return world.create("aws:s3/bucket:Bucket", {"bucket": name, "forceDestroy": True}, name=name)
+
+
+def in_bucket(**inputs: Any) -> Callable[[World], Inputs]:
+    return lambda world: {"bucket": bucket(world).id, **inputs}
+
+
+def _route(world: World) -> Inputs:
+    entry = gateway(world)
+    table = route_table(world, next(r for r in world.made if "vpc:" in r.token))
+    return {"routeTableId": table.id, "destinationCidrBlock": "0.0.0.0/0", "gatewayId": entry.id}
+
+
+def _nat(world: World) -> Inputs:
+    address = world.create("aws:ec2/eip:Eip", {"domain": "vpc"}, name="address")
+    return {"subnetId": subnet(world).id, "allocationId": address.id}
+
+
+def _association(world: World) -> Inputs:
+    net = vpc(world)
+    return {"subnetId": subnet(world, 1, net).id, "routeTableId": route_table(world, net).id}
+
+
+def _endpoint(world: World) -> Inputs:
+    net = vpc(world)
+    return {
+        "vpcId": net.id,
+        "serviceName": "com.amazonaws.us-east-1.s3",
+        "routeTableIds": [route_table(world, net).id],
+    }
+
+
+def _flow_log(world: World) -> Inputs:
+    return {
+        "vpcId": vpc(world).id,
+        "trafficType": "ALL",
+        "logDestinationType": "s3",
+        "logDestination": bucket(world)["arn"],
+    }
+
+
+def _rule(world: World) -> Inputs:
+    return {
+        "securityGroupId": group(world).id,
+        "ipProtocol": "tcp",
+        "fromPort": 443,
+        "toPort": 443,
+        "cidrIpv4": "10.0.0.0/16",
+        "description": "TLS from inside",
+    }
+
+
+TAGS = {"tags": {"Name": "one", "Team": "ml"}}
+
+S3_CASES = {
+    "aws:s3/bucket:Bucket": Case(
+        inputs=const(**TAGS, forceDestroy=True),
+        change={"tags": {"Name": "two"}},
+        replace={"bucket": "another-bucket"},
+        unimported=("forceDestroy",),
+    ),
+    "aws:s3/bucketVersioning:BucketVersioning": Case(
+        inputs=in_bucket(versioningConfiguration={"status": "Enabled"}),
+        change={"versioningConfiguration": {"status": "Suspended"}},
+        replace={"bucket": "elsewhere"},
+        stays=True,
+    ),
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": Case(
+        inputs=in_bucket(
+            rules=[
+                {
+                    "applyServerSideEncryptionByDefault": {
+                        "sseAlgorithm": "aws:kms",
+                        "kmsMasterKeyId": "arn:aws:kms:us-east-1:123456789012:key/k",
+                    },
+                    "bucketKeyEnabled": True,
+                }
+            ]
+        ),
+        change={"rules": [{"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"}}]},
+        replace={"bucket": "elsewhere"},
+        stays=True,
+    ),
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": Case(
+        inputs=in_bucket(blockPublicAcls=True, blockPublicPolicy=True, ignorePublicAcls=True),
+        change={"restrictPublicBuckets": True},
+        replace={"bucket": "elsewhere"},
+    ),
+    "aws:s3/bucketPolicy:BucketPolicy": Case(
+        inputs=in_bucket(policy=bucket_policy("Deny")),
+        change={"policy": bucket_policy("Allow")},
+        replace={"bucket": "elsewhere"},
+    ),
+    "aws:s3/bucketOwnershipControls:BucketOwnershipControls": Case(
+        inputs=in_bucket(rule={"objectOwnership": "BucketOwnerEnforced"}),
+        change={"rule": {"objectOwnership": "BucketOwnerPreferred"}},
+        replace={"bucket": "elsewhere"},
+    ),
+    "aws:s3/bucketLogging:BucketLogging": Case(
+        inputs=lambda world: {
+            "bucket": bucket(world).id,
+            "targetBucket": _log_bucket(world),
+            "targetPrefix": "access/",
+        },
+        change={"targetPrefix": "other/"},
+        replace={"bucket": "elsewhere"},
+    ),
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": Case(
+        inputs=in_bucket(
+            rules=[
+                {
+                    "id": "cheaper",
+                    "status": "Enabled",
+                    "transitions": [{"days": 30, "storageClass": "STANDARD_IA"}],
+                    "noncurrentVersionExpiration": {"noncurrentDays": 30},
+                    "abortIncompleteMultipartUpload": {"daysAfterInitiation": 7},
+                },
+                {
+                    "id": "tmp",
+                    "status": "Enabled",
+                    "filter": {"prefix": "tmp/"},
+                    "expiration": {"days": 7},
+                },
+            ]
+        ),
+        change={
+            "rules": [
+                {
+                    "id": "tmp",
+                    "status": "Disabled",
+                    "filter": {"prefix": "tmp/"},
+                    "expiration": {"days": 9},
+                }
+            ]
+        },
+        replace={"bucket": "elsewhere"},
+    ),
+}
+
+
+def _log_bucket(world: World) -> str:
+    logs = bucket(world, "logs")
+    world.create(
+        "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
+        {"bucket": logs.id, "rule": {"objectOwnership": "BucketOwnerPreferred"}},
+    )
+    statement = {
+        "Principal": {"Service": "logging.s3.amazonaws.com"},
+        "Resource": "arn:aws:s3:::logs/*",
+    }
+    world.create(
+        "aws:s3/bucketPolicy:BucketPolicy",
+        {"bucket": logs.id, "policy": a_policy("s3:PutObject", **statement)},
+    )
+    return str(logs.id)
+
+
+EC2_CASES = {
+    "aws:ec2/vpc:Vpc": Case(
+        inputs=const(cidrBlock="10.0.0.0/16", enableDnsHostnames=True, **TAGS),
+        change={"enableDnsHostnames": False, "tags": {"Name": "two"}},
+        replace={"cidrBlock": "10.1.0.0/16"},
+    ),
+    "aws:ec2/subnet:Subnet": Case(
+        inputs=lambda world: {
+            "vpcId": vpc(world).id,
+            "cidrBlock": "10.0.1.0/24",
+            "availabilityZone": "us-east-1a",
+            **TAGS,
+        },
+        change={"mapPublicIpOnLaunch": True},
+        replace={"cidrBlock": "10.0.2.0/24"},
+    ),
+    "aws:ec2/internetGateway:InternetGateway": Case(
+        inputs=lambda world: {"vpcId": vpc(world).id, **TAGS},
+        change=lambda world: {"vpcId": vpc(world, "other").id},
+    ),
+    "aws:ec2/eip:Eip": Case(
+        inputs=const(domain="vpc", **TAGS), change={"tags": {}}, replace={"publicIpv4Pool": "p"}
+    ),
+    "aws:ec2/natGateway:NatGateway": Case(
+        inputs=_nat, change=TAGS, replace={"connectivityType": "private"}
+    ),
+    "aws:ec2/routeTable:RouteTable": Case(
+        inputs=lambda world: {"vpcId": vpc(world).id},
+        change=lambda world: {
+            "routes": [{"cidrBlock": "0.0.0.0/0", "gatewayId": gateway_in(world).id}],
+            **TAGS,
+        },
+        replace={"vpcId": "vpc-else"},
+    ),
+    "aws:ec2/route:Route": Case(
+        inputs=_route,
+        change=lambda world: {
+            "gatewayId": None,
+            "natGatewayId": world.create(
+                "aws:ec2/natGateway:NatGateway",
+                {
+                    "subnetId": subnet(
+                        world, 1, next(r for r in world.made if "vpc:" in r.token)
+                    ).id,
+                    "connectivityType": "private",
+                },
+                name="nat",
+            ).id,
+        },
+        replace={"destinationCidrBlock": "10.9.0.0/16"},
+    ),
+    "aws:ec2/routeTableAssociation:RouteTableAssociation": Case(
+        inputs=_association, replace={"routeTableId": "rtb-else"}
+    ),
+    "aws:ec2/vpcEndpoint:VpcEndpoint": Case(
+        inputs=_endpoint, change=TAGS, replace={"vpcId": "vpc-else"}
+    ),
+    "aws:ec2/securityGroup:SecurityGroup": Case(
+        inputs=lambda world: {
+            "vpcId": vpc(world).id,
+            "ingress": [
+                {"protocol": "tcp", "fromPort": 443, "toPort": 443, "cidrBlocks": ["10.0.0.0/16"]}
+            ],
+            "egress": [{"protocol": "-1", "fromPort": 0, "toPort": 0, "cidrBlocks": ["0.0.0.0/0"]}],
+            **TAGS,
+        },
+        change={"ingress": [{"protocol": "tcp", "fromPort": 5439, "toPort": 5439, "self": True}]},
+        replace={"description": "another"},
+    ),
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": Case(
+        inputs=lambda world: {"vpcId": vpc(world).id, **TAGS},
+        change={"ingress": [{"protocol": "tcp", "fromPort": 443, "toPort": 443, "self": True}]},
+        replace={"vpcId": "vpc-else"},
+        stays=True,
+    ),
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": Case(
+        inputs=_rule,
+        change={"fromPort": 80, "description": "also plain"},
+        replace={"securityGroupId": "sg-else"},
+    ),
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": Case(
+        inputs=_rule,
+        change={"toPort": 444},
+        replace={"securityGroupId": "sg-else"},
+    ),
+    "aws:ec2/flowLog:FlowLog": Case(
+        inputs=_flow_log, change=TAGS, replace={"trafficType": "REJECT"}
+    ),
+}
+
+
+def gateway_in(world: World) -> Any:
+    net = next(r for r in world.made if "vpc:" in r.token)
+    return world.create(
+        "aws:ec2/internetGateway:InternetGateway", {"vpcId": net.id}, name="gateway"
+    )
+
+
+KMS_CASES = {
+    "aws:kms/key:Key": Case(
+        inputs=const(
+            description="one",
+            enableKeyRotation=True,
+            deletionWindowInDays=7,
+            **TAGS,
+            policy=a_policy("kms:*", Principal={"AWS": "arn:aws:iam::123456789012:root"}),
+        ),
+        change={"description": "two", "enableKeyRotation": False, "tags": {"Name": "two"}},
+        replace={"keyUsage": "SIGN_VERIFY"},
+        unimported=("deletionWindowInDays",),
+    ),
+    "aws:kms/alias:Alias": Case(
+        inputs=lambda world: {"name": "alias/lake", "targetKeyId": key(world)["keyId"]},
+        change=lambda world: {
+            "targetKeyId": world.create("aws:kms/key:Key", {}, name="key2")["arn"]
+        },
+        replace={"name": "alias/other"},
+    ),
+}
+
+IAM_CASES = {
+    "aws:iam/role:Role": Case(
+        inputs=const(assumeRolePolicy=trust(), description="one", **TAGS),
+        change={
+            "assumeRolePolicy": trust("eks.amazonaws.com"),
+            "description": "two",
+            "maxSessionDuration": 7200,
+            "tags": {"Name": "two"},
+        },
+        replace={"path": "/elsewhere/"},
+    ),
+    "aws:iam/policy:Policy": Case(
+        inputs=const(policy=a_policy(), description="reads", **TAGS),
+        change={"policy": a_policy("s3:PutObject")},
+        replace={"description": "writes"},
+    ),
+    "aws:iam/rolePolicy:RolePolicy": Case(
+        inputs=lambda world: {"role": role(world).id, "policy": a_policy()},
+        change={"policy": a_policy("s3:PutObject")},
+        replace={"role": "else"},
+    ),
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": Case(
+        inputs=lambda world: {
+            "role": role(world)["name"],
+            "policyArn": "arn:aws:iam::aws:policy/AmazonEKSClusterPolicy",
+        },
+        replace={"policyArn": "arn:aws:iam::aws:policy/AmazonEKSWorkerNodePolicy"},
+    ),
+    "aws:iam/instanceProfile:InstanceProfile": Case(
+        inputs=lambda world: {"role": role(world)["name"], **TAGS},
+        change=lambda world: {"role": role(world, name="other")["name"]},
+        replace={"path": "/elsewhere/"},
+    ),
+    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": Case(
+        inputs=const(
+            url="https://oidc.example.com/id/1",
+            clientIdLists=["sts.amazonaws.com"],
+            thumbprintLists=["9e99a48a9960b14926bb7f3b02e22da2b0ab7280"],
+            **TAGS,
+        ),
+        change={"clientIdLists": ["sts.amazonaws.com", "another"], "tags": {"Name": "two"}},
+        replace={"url": "https://oidc.example.com/id/2"},
+    ),
+}
+
+DYNAMODB_CASES = {
+    "aws:dynamodb/table:Table": Case(
+        inputs=const(
+            attributes=[{"name": "id", "type": "S"}, {"name": "at", "type": "N"}],
+            hashKey="id",
+            rangeKey="at",
+            billingMode="PAY_PER_REQUEST",
+            ttl={"attributeName": "expires", "enabled": True},
+            pointInTimeRecovery={"enabled": True},
+            serverSideEncryption={
+                "enabled": True,
+                "kmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/k",
+            },
+            **TAGS,
+        ),
+        change={
+            "billingMode": "PROVISIONED",
+            "readCapacity": 2,
+            "writeCapacity": 3,
+            "pointInTimeRecovery": {"enabled": False},
+            "deletionProtectionEnabled": False,
+            "tags": {"Name": "two"},
+        },
+        replace={"rangeKey": "other"},
+    ),
+}
+
+CASES: Mapping[str, Case] = {
+    **S3_CASES,
+    **EC2_CASES,
+    **KMS_CASES,
+    **IAM_CASES,
+    **DYNAMODB_CASES,
+}
