@@ -191,11 +191,18 @@ class Estimator(Document):
 class Range(Document):
     """A range of a parameter to search."""
 
-    low: float
-    high: float
+    low: int | float
+    high: int | float
     log: bool = False
     """Search on a logarithmic scale."""
-    step: float | None = Field(default=None, gt=0)
+    step: int | float | None = Field(default=None, gt=0)
+    """The distance between neighbouring values; 1 for integers when left out."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether integers are meant: everything in it is written as one."""
+        ends = (self.low, self.high, 1 if self.step is None else self.step)
+        return all(isinstance(end, int) for end in ends)
 
     @model_validator(mode="after")
     def ordered(self) -> Self:
@@ -216,14 +223,12 @@ class Choice(Document):
 
 
 def parse_space(value: object) -> object:
-    """``[3, 8]`` is the integers from 3 to 8 when both are integers, otherwise a range of
-    numbers."""
+    """``[3, 8]`` is the integers from 3 to 8 when both are written as integers, otherwise a range
+    of numbers."""
     if isinstance(value, (list, tuple)):
         if len(value) != 2 or not all(isinstance(end, (int, float)) for end in value):
             raise ValueError(f"{value!r} is not a range; write [low, high], or {{choices: [...]}}")
-        low, high = value
-        whole = isinstance(low, int) and isinstance(high, int)
-        return {"low": low, "high": high, "step": 1 if whole else None}
+        return {"low": value[0], "high": value[1]}
     if isinstance(value, dict) and "choices" in value:
         return Choice.model_validate(value)
     return value
@@ -252,7 +257,7 @@ class Tune(Document):
         """A grid needs a step or choices for each parameter."""
         if self.sampler == "grid":
             for name, space in self.space.items():
-                if isinstance(space, Range) and space.step is None:
+                if isinstance(space, Range) and space.step is None and not space.whole:
                     raise ValueError(
                         f"space.{name}: a grid needs a step or choices, or another sampler"
                     )

@@ -1,0 +1,1 @@
+"""Measure the exported model on data that nothing else has looked at."""

@@ -1,0 +1,240 @@
+"""Measure the exported model on the test part, which nothing before has looked at.
+
+A single number on one month flatters or slanders: so every metric has an interval from whole days
+drawn at random, stands beside what no model and what one feature alone would score, and is broken
+down by month and by slice. The gates are judged here but not enforced: ``register`` refuses, so
+that the evaluation of a rejected model is kept like any other.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import joblib
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from components import estimators, parts
+from components.binning import Binning, mean_by_bin
+from components.documents import (
+    BestFeature,
+    CalibrationBin,
+    CurvePoint,
+    Evaluation,
+    Importance,
+    Learned,
+    Preprocessing,
+    SliceScore,
+    Training,
+    read,
+    write,
+)
+from components.evaluate.exported import Exported
+from components.evaluate.gates import judge
+from components.metrics import (
+    MEASURES,
+    Floats,
+    bootstrap,
+    calibration_bins,
+    cumulative,
+    measure,
+)
+from components.train.step import NATIVE_FILE, TRAINING
+from contracts.artifact import MODEL_FILE, Interval
+from contracts.model import METRICS, ModelSpec, Task
+
+SEED = 0
+MAIN_METRIC: dict[Task, str] = {"classification": "roc_auc", "regression": "r2"}
+SMALLEST_SLICE = 100
+"""Fewer rows say nothing about a slice."""
+MOST_SLICES = 20
+IMPORTANCE_ROWS = 4000
+CURVE_POINTS = 101
+MONTH = "month"
+
+
+def evaluate(data: Path, model: Path, spec: ModelSpec, destination: Path) -> Evaluation:
+    """Measure, compare, break down, and judge the gates.
+
+    Args:
+        data: the folder that ``preprocess`` wrote.
+        model: the folder that ``train`` wrote.
+        spec: the gates.
+        destination: the file to write the document to.
+    """
+    training = read(Training, model / TRAINING)
+    preprocessing = read(Preprocessing, data / parts.PREPROCESSING)
+    by_name = {feature.name: feature for feature in preprocessing.features}
+    features = tuple(by_name[name] for name in training.features)
+    columns = [parts.TIME, parts.LABEL, *training.features, *preprocessing.slices]
+    test = parts.load(data, "test", columns)
+    rows, label = parts.inputs(test, features), parts.label(test)
+    exported = Exported(model / MODEL_FILE, training.inputs)
+    prediction = exported.predict(rows)
+    days = day_of(test[parts.TIME])
+    prior = np.full(len(label), preprocessing.parts["train"].label_mean)
+    names = METRICS[spec.task]
+    main = MAIN_METRIC[spec.task]
+    metrics = {name: with_interval(name, label, prediction, days) for name in names}
+    priors = {name: measure(name, label, prior) for name in names}
+    parity = native_difference(model, rows, prediction, spec.task)
+    best = best_feature(data, features, rows, label, prediction, days, main)
+    evaluation = Evaluation(
+        rows=len(label),
+        days=int(days.max()) + 1,
+        start=test[parts.TIME].iloc[0].to_pydatetime(),
+        end=test[parts.TIME].iloc[-1].to_pydatetime(),
+        main_metric=main,
+        metrics=metrics,
+        prior={name: value for name, value in priors.items() if np.isfinite(value)},
+        onnx_parity=parity,
+        best_feature=best,
+        gates=judge(
+            spec.gates,
+            {name: interval.value for name, interval in metrics.items()}
+            | {"onnx_parity": parity, "gain_over_best_feature": shown(best.gain)},
+            priors,
+        ),
+        calibration=calibration(label, prediction) if spec.task == "classification" else (),
+        roc=roc(label, prediction) if spec.task == "classification" else (),
+        slices=slice_scores(test, preprocessing.slices, label, prediction, names),
+        importance=importance(exported, rows, label, main),
+    )
+    write(evaluation, destination)
+    return evaluation
+
+
+def day_of(time: pd.Series) -> npt.NDArray[np.int64]:
+    """The number of each row's day among the days that occur."""
+    days = time.dt.floor("D")
+    return pd.factorize(days, sort=True)[0].astype(np.int64)
+
+
+def with_interval(
+    name: str, label: Floats, prediction: Floats, days: npt.NDArray[np.int64]
+) -> Interval:
+    """A metric with its day-block bootstrap interval."""
+    function = MEASURES[name].function
+    return bootstrap(lambda weights: function(label, prediction, weights), days, seed=SEED)
+
+
+def shown(gain: Interval) -> float:
+    """What the test data show of a gain: the lower end of its interval, because a gain that may
+    as well be nothing is none."""
+    return gain.value if gain.low is None else gain.low
+
+
+def native_difference(model: Path, rows: pd.DataFrame, prediction: Floats, task: Task) -> float:
+    """The largest difference between the exported model and the one it was made from."""
+    native = joblib.load(model / NATIVE_FILE)
+    return float(np.abs(estimators.predict(native, rows, task) - prediction).max())
+
+
+def best_feature(
+    data: Path,
+    features: tuple[Learned, ...],
+    rows: pd.DataFrame,
+    label: Floats,
+    prediction: Floats,
+    days: npt.NDArray[np.int64],
+    metric: str,
+) -> BestFeature:
+    """What one feature alone can do: predict the mean label of the training rows in its bin.
+
+    The feature is chosen by its score on the test rows, which can only make the comparison harder
+    for the model.
+    """
+    train = parts.load(data, "train", [parts.LABEL, *(feature.name for feature in features)])
+    train_rows, train_label = parts.inputs(train, features), parts.label(train)
+    best_name, best_score, best_prediction = "", -np.inf, prediction
+    for feature in features:
+        binning = Binning.learn(train_rows[feature.name])
+        means = mean_by_bin(binning.codes(train_rows[feature.name]), binning.count, train_label)
+        alone = means[binning.codes(rows[feature.name])]
+        score = measure(metric, label, alone)
+        if score > best_score:
+            best_name, best_score, best_prediction = feature.name, score, alone
+    function = MEASURES[metric].function
+    gain = bootstrap(
+        lambda weights: (
+            function(label, prediction, weights) - function(label, best_prediction, weights)
+        ),
+        days,
+        seed=SEED,
+    )
+    score = with_interval(metric, label, best_prediction, days)
+    return BestFeature(name=best_name, metric=metric, score=score, gain=gain)
+
+
+def calibration(label: Floats, prediction: Floats) -> tuple[CalibrationBin, ...]:
+    """Ten bins of equally many rows: mean prediction beside the share that happened."""
+    bins = calibration_bins(prediction)
+    return tuple(
+        CalibrationBin(
+            predicted=float(prediction[bins == place].mean()),
+            observed=float(label[bins == place].mean()),
+            rows=int((bins == place).sum()),
+        )
+        for place in np.unique(bins)
+    )
+
+
+def roc(label: Floats, prediction: Floats) -> tuple[CurvePoint, ...]:
+    """The ROC curve at a hundred false positive rates, evenly spaced."""
+    positive, negative = cumulative(label, prediction, np.ones((1, len(label))))
+    true_rate = np.concatenate([[0.0], positive[0] / positive[0, -1]])
+    false_rate = np.concatenate([[0.0], negative[0] / negative[0, -1]])
+    grid = np.linspace(0, 1, CURVE_POINTS)
+    return tuple(
+        CurvePoint(false_positive_rate=float(x), true_positive_rate=float(y))
+        for x, y in zip(grid, np.interp(grid, false_rate, true_rate), strict=True)
+    )
+
+
+def slice_scores(
+    test: pd.DataFrame,
+    columns: tuple[str, ...],
+    label: Floats,
+    prediction: Floats,
+    names: tuple[str, ...],
+) -> tuple[SliceScore, ...]:
+    """The metrics by month, then by the largest values of each slice's column."""
+    views = {MONTH: test[parts.TIME].dt.strftime("%Y-%m")}
+    views |= {column: test[column].astype(object).fillna("(missing)") for column in columns}
+    scores: list[SliceScore] = []
+    for column, values in views.items():
+        counts = values.value_counts()
+        common = counts[counts >= SMALLEST_SLICE].index[:MOST_SLICES]
+        for value in sorted(common) if column == MONTH else common:
+            here = (values == value).to_numpy()
+            measured = {name: measure(name, label[here], prediction[here]) for name in names}
+            scores.append(
+                SliceScore(
+                    column=column,
+                    value=str(value),
+                    rows=int(here.sum()),
+                    label_mean=float(label[here].mean()),
+                    predicted_mean=float(prediction[here].mean()),
+                    metrics={name: got for name, got in measured.items() if np.isfinite(got)},
+                )
+            )
+    return tuple(scores)
+
+
+def importance(
+    exported: Exported, rows: pd.DataFrame, label: Floats, metric: str
+) -> tuple[Importance, ...]:
+    """How much of the metric is lost when one feature's values are shuffled among the rows, most
+    first (permutation importance, on the exported model; Breiman, 2001)."""
+    generator = np.random.default_rng(SEED)
+    chosen = np.sort(generator.permutation(len(rows))[:IMPORTANCE_ROWS])
+    sample, sample_label = rows.iloc[chosen].reset_index(drop=True), label[chosen]
+    whole = measure(metric, sample_label, exported.predict(sample))
+    drops = []
+    for tensor in exported.inputs:
+        shuffled = sample.copy()
+        shuffled[tensor.name] = sample[tensor.name].to_numpy()[generator.permutation(len(sample))]
+        drop = whole - measure(metric, sample_label, exported.predict(shuffled))
+        drops.append(Importance(name=tensor.name, drop=drop if np.isfinite(drop) else 0.0))
+    return tuple(sorted(drops, key=lambda item: -item.drop))

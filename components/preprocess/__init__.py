@@ -1,0 +1,1 @@
+"""Split by time and learn how features are made ready."""

@@ -1,0 +1,1 @@
+"""Make a version of a model that passed its gates."""

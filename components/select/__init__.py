@@ -1,0 +1,1 @@
+"""Rank features and keep the ones that tell most."""

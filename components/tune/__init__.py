@@ -1,0 +1,1 @@
+"""Search the estimator's parameters on the validation data."""

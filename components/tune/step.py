@@ -1,0 +1,179 @@
+"""Search the estimator's parameters: fit on the training part, compare on the validation part.
+
+Every trial is written down, the refused ones too: what was tried and lost is what the next person
+wants to know.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from components import estimators, parts, transform
+from components.documents import (
+    Learned,
+    Preprocessing,
+    Scalar,
+    Selection,
+    Trial,
+    Tuning,
+    read,
+    write,
+)
+from components.metrics import MEASURES, Floats, measure
+from contracts.errors import PipelineError
+from contracts.model import ModelSpec, Range, Space, Tune
+
+if TYPE_CHECKING:
+    import optuna
+
+GRID_POINTS = 10_000
+"""A larger grid is refused rather than built."""
+
+
+def tune(data: Path, selection: Path, spec: ModelSpec, destination: Path) -> Tuning:
+    """Try combinations of parameters and keep the best.
+
+    Args:
+        data: the folder that ``preprocess`` wrote.
+        selection: the document that ``select`` wrote.
+        spec: the estimator and the search.
+        destination: the file to write the document to.
+
+    Raises:
+        PipelineError: the estimator refused every combination.
+    """
+    if spec.tune is None:
+        found = Tuning(metric="", sampler="none", trials=(), best={})
+    else:
+        found = search(Matrices(data, selection, spec), spec, spec.tune)
+    write(found, destination)
+    return found
+
+
+class Matrices:
+    """The training and validation parts as the estimator sees them, made once for all trials."""
+
+    def __init__(self, data: Path, selection: Path, spec: ModelSpec) -> None:
+        features = selected(data, selection)
+        columns = [parts.LABEL, *(feature.name for feature in features)]
+        train = parts.load(data, "train", columns)
+        validate = parts.load(data, "validate", columns)
+        fitted = transform.transformer(features, spec.preprocess)
+        self.train = fitted.fit_transform(parts.inputs(train, features)).astype(np.float32)
+        self.train_label: Floats = parts.label(train)
+        self.validate = fitted.transform(parts.inputs(validate, features)).astype(np.float32)
+        self.validate_label: Floats = parts.label(validate)
+
+
+def selected(data: Path, selection: Path) -> tuple[Learned, ...]:
+    """The kept features, best first."""
+    learned = {f.name: f for f in read(Preprocessing, data / parts.PREPROCESSING).features}
+    return tuple(learned[name] for name in read(Selection, selection).kept)
+
+
+def search(matrices: Matrices, spec: ModelSpec, plan: Tune) -> Tuning:
+    """Run the study."""
+    import optuna  # a second to import, and only this function needs it
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    higher = MEASURES[plan.metric].higher_is_better
+    study = optuna.create_study(
+        direction="maximize" if higher else "minimize", sampler=sampler(plan)
+    )
+    trials: list[Trial] = []
+
+    def objective(trial: optuna.Trial) -> float:
+        chosen = {name: suggest(trial, name, space) for name, space in plan.space.items()}
+        done = attempt(matrices, spec, plan, trial.number, chosen)
+        trials.append(done)
+        print(f"trial {done.number}: {plan.metric} {done.score} in {done.seconds:.1f} s {chosen}")
+        if done.score is None:
+            raise optuna.TrialPruned(done.error)
+        return done.score
+
+    study.optimize(objective, n_trials=plan.trials, timeout=plan.timeout)
+    scored = [trial for trial in trials if trial.score is not None]
+    if not scored:
+        raise PipelineError(
+            f"none of {len(trials)} trials could be fitted; the last said: {trials[-1].error}",
+            where="tune.space",
+            fix="correct the ranges, or estimator.params",
+        )
+    best = (max if higher else min)(scored, key=lambda trial: trial.score or 0.0)
+    return Tuning(
+        metric=plan.metric, sampler=plan.sampler, trials=tuple(trials), best=best.parameters
+    )
+
+
+def attempt(
+    matrices: Matrices, spec: ModelSpec, plan: Tune, number: int, chosen: dict[str, Scalar]
+) -> Trial:
+    """Fit one combination and score it."""
+    started = time.perf_counter()
+    score: float | None = None
+    error = ""
+    model = estimators.make(spec.estimator, estimators.parameters(spec.estimator, chosen))
+    try:
+        model.fit(matrices.train, matrices.train_label)
+        prediction = estimators.predict(model, matrices.validate, spec.task)
+        score = measure(plan.metric, matrices.validate_label, prediction)
+    except ValueError as refused:  # scikit-learn's and XGBoost's way to refuse a parameter
+        error = str(refused).strip().splitlines()[0]
+    if score is not None and math.isnan(score):
+        score, error = None, f"{plan.metric} is not defined on the validation data"
+    seconds = time.perf_counter() - started
+    return Trial(number=number, parameters=chosen, score=score, seconds=seconds, error=error)
+
+
+def suggest(trial: optuna.Trial, name: str, space: Space) -> Any:
+    """A value from the space, in the parameter's own type."""
+    if not isinstance(space, Range):
+        return trial.suggest_categorical(name, list(space.choices))
+    if space.whole:
+        step = int(space.step or 1)
+        return trial.suggest_int(name, int(space.low), int(space.high), step=step, log=space.log)
+    return trial.suggest_float(name, space.low, space.high, step=space.step, log=space.log)
+
+
+def sampler(plan: Tune) -> optuna.samplers.BaseSampler:
+    """How the next trial is chosen, with the document's seed."""
+    import optuna
+
+    if plan.sampler == "grid":
+        return optuna.samplers.GridSampler(grid(plan), seed=plan.seed)
+    if plan.sampler == "random":
+        return optuna.samplers.RandomSampler(seed=plan.seed)
+    return optuna.samplers.TPESampler(seed=plan.seed)
+
+
+def grid(plan: Tune) -> dict[str, list[Scalar]]:
+    """Every value of each parameter.
+
+    Raises:
+        PipelineError: there are too many combinations to be meant.
+    """
+    points = {name: values(space) for name, space in plan.space.items()}
+    total = math.prod(len(found) for found in points.values())
+    if total > GRID_POINTS:
+        raise PipelineError(
+            f"the grid has {total} combinations",
+            where="tune.space",
+            fix="widen the steps, or use the random or the tpe sampler",
+        )
+    return points
+
+
+def values(space: Space) -> list[Scalar]:
+    """A parameter's values on a grid."""
+    if not isinstance(space, Range):
+        return list(space.choices)
+    if space.whole:
+        return list(range(int(space.low), int(space.high) + 1, int(space.step or 1)))
+    step = space.step or 1.0
+    count = int((space.high - space.low) / step + 1e-9) + 1
+    return [space.low + step * place for place in range(count)]
