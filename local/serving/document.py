@@ -1,0 +1,230 @@
+"""Reads the part of a SeldonDeployment that decides what runs.
+
+The laptop takes the same document as the cluster, so it reads what Seldon reads and no more:
+unknown keys belong to Kubernetes and are let through, but what decides traffic is checked, because
+Seldon's own webhook lets weights of 150 and -50 pass.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from contracts.document import Document
+
+WEIGHTS = "millwright.dev/weights"
+"""Annotation: predictor → weight in 1/10000 as a JSON object; finer than Seldon's percentages."""
+
+SLOW_OVER = "slow_over"
+"""Graph parameter: the latency limit, such as 50ms; what takes longer is counted as slow."""
+
+TOTAL = 10_000
+
+Label = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+"""A Kubernetes label: no dots, which separate the parts of our process names."""
+
+
+class _Part(Document):
+    """A part of a Kubernetes object: keys that are not ours are none of our business."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class GraphParameter(_Part):
+    """One of Seldon's parameters of a model."""
+
+    name: str
+    value: str
+
+
+class Graph(_Part):
+    """The model; of Seldon's graphs only a single one is taken."""
+
+    name: str
+    model_uri: str = Field(alias="modelUri")
+    parameters: tuple[GraphParameter, ...] = ()
+    children: tuple[dict[str, Any], ...] = Field(default=(), max_length=0)
+
+
+class Variable(_Part):
+    """An environment variable; one taken from a Secret has no value here and is left out."""
+
+    name: str
+    value: str | None = None
+
+
+class Container(_Part):
+    """The model server's container."""
+
+    env: tuple[Variable, ...] = ()
+
+
+class PodSpec(_Part):
+    """The pod's containers."""
+
+    containers: tuple[Container, ...] = ()
+
+
+class ComponentSpec(_Part):
+    """Seldon's wrapper around a pod's spec."""
+
+    spec: PodSpec = PodSpec()
+
+
+class PredictorSpec(_Part):
+    """One version: a predictor."""
+
+    name: Label
+    graph: Graph
+    replicas: int | None = Field(default=None, ge=0)
+    traffic: int | None = Field(default=None, ge=0, le=100)
+    shadow: bool = False
+    component_specs: tuple[ComponentSpec, ...] = Field(default=(), alias="componentSpecs")
+
+
+class Metadata(_Part):
+    """Kubernetes' metadata."""
+
+    name: Label
+    namespace: Label = "default"
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class DeploymentSpec(_Part):
+    """Seldon's spec."""
+
+    protocol: Literal["v2"]
+    replicas: int = Field(default=1, ge=0)
+    predictors: tuple[PredictorSpec, ...] = Field(min_length=1)
+
+
+class SeldonDeployment(_Part):
+    """A SeldonDeployment, as far as it decides what runs."""
+
+    api_version: Literal["machinelearning.seldon.io/v1"] = Field(alias="apiVersion")
+    kind: Literal["SeldonDeployment"]
+    metadata: Metadata
+    spec: DeploymentSpec
+
+    @model_validator(mode="after")
+    def weights_are_whole(self) -> Self:
+        """Predictors are named once; their weights are all of the traffic."""
+        names = [predictor.name for predictor in self.spec.predictors]
+        if len(set(names)) < len(names):
+            raise ValueError(f"predictors are named twice in {', '.join(names)}")
+        weights = self.weights()
+        strangers = weights.keys() - set(names)
+        if strangers:
+            raise ValueError(f"{WEIGHTS} names {sorted(strangers)[0]!r}, which is no predictor")
+        if sum(weights.values()) != TOTAL or min(weights.values()) < 0:
+            shown = ", ".join(f"{name} {weight / 100:g} %" for name, weight in weights.items())
+            raise ValueError(f"the predictors' traffic must add up to 100 %; it is {shown}")
+        return self
+
+    def weights(self) -> dict[str, int]:
+        """Predictor → weight in 1/10000; a shadow has none, it gets copies."""
+        serving = [predictor for predictor in self.spec.predictors if not predictor.shadow]
+        written = self.metadata.annotations.get(WEIGHTS)
+        if written is not None:
+            return _parse_weights(written)
+        if len(serving) == 1 and serving[0].traffic is None:
+            return {serving[0].name: TOTAL}
+        return {predictor.name: 100 * (predictor.traffic or 0) for predictor in serving}
+
+
+def _parse_weights(text: str) -> dict[str, int]:
+    try:
+        weights = json.loads(text)
+    except ValueError:
+        weights = None
+    if not isinstance(weights, dict) or not all(type(value) is int for value in weights.values()):
+        raise ValueError(f'{WEIGHTS} is {text!r}; write a JSON object such as {{"v1": 10000}}')
+    return weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictor:
+    """What is to run for one version.
+
+    Args:
+        name: the predictor's name.
+        artifact: its artifact's URI; absolute.
+        model: the name in the V2 paths.
+        replicas: how many servers.
+        weight: its share of the traffic in 1/10000.
+        shadow: gets a copy of each request, and answers nobody.
+        slow_over: the latency limit, such as ``50ms``.
+        env: environment variables of the server.
+    """
+
+    name: str
+    artifact: str
+    model: str
+    replicas: int
+    weight: int
+    shadow: bool
+    slow_over: str
+    env: tuple[tuple[str, str], ...]
+
+    @property
+    def generation(self) -> str:
+        """Names what its servers run; another one means other servers."""
+        text = json.dumps([self.artifact, self.model, self.slow_over, self.env])
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """What is to run for one model."""
+
+    name: str
+    namespace: str
+    predictors: tuple[Predictor, ...]
+
+
+def read_deployment(document: object) -> Deployment:
+    """What a SeldonDeployment asks for.
+
+    Raises:
+        DocumentError: it is not one, or it cannot be served as it says.
+    """
+    seldon = SeldonDeployment.parse(document, where="SeldonDeployment")
+    weights = seldon.weights()
+    return Deployment(
+        name=seldon.metadata.name,
+        namespace=seldon.metadata.namespace,
+        predictors=tuple(
+            _predictor(spec, weights.get(spec.name, 0), seldon.spec.replicas)
+            for spec in seldon.spec.predictors
+        ),
+    )
+
+
+def _predictor(spec: PredictorSpec, weight: int, replicas: int) -> Predictor:
+    parameters = {parameter.name: parameter.value for parameter in spec.graph.parameters}
+    env = {
+        variable.name: variable.value
+        for component in spec.component_specs
+        for container in component.spec.containers
+        for variable in container.env
+        if variable.value is not None
+    }
+    return Predictor(
+        name=spec.name,
+        artifact=_absolute(spec.graph.model_uri),
+        model=spec.graph.name,
+        replicas=replicas if spec.replicas is None else spec.replicas,
+        weight=weight,
+        shadow=spec.shadow,
+        slow_over=parameters.get(SLOW_OVER, "50ms"),
+        env=tuple(sorted(env.items())),
+    )
+
+
+def _absolute(uri: str) -> str:
+    return uri if "://" in uri else str(Path(uri).resolve())

@@ -1,0 +1,76 @@
+"""Two versions of a small model behind a real Envoy."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.serving import LocalServing
+from local.supervisor import Supervisor
+from tests.serving_model import make_artifact
+
+NAME = "flight-delay"
+
+
+def document(artifacts: dict[str, Path], replicas: int = 1, **weights: int) -> dict[str, Any]:
+    """A SeldonDeployment with these weights in 1/10000, as the rollout writes it."""
+    return {
+        "apiVersion": "machinelearning.seldon.io/v1",
+        "kind": "SeldonDeployment",
+        "metadata": {
+            "name": NAME,
+            "namespace": "default",
+            "annotations": {"millwright.dev/weights": json.dumps(weights)},
+        },
+        "spec": {
+            "protocol": "v2",
+            "predictors": [
+                {
+                    "name": name,
+                    "replicas": replicas,
+                    "traffic": weight // 100,
+                    "graph": {
+                        "name": NAME,
+                        "implementation": "MILLWRIGHT_SERVER",
+                        "modelUri": str(artifacts[name]),
+                        "parameters": [{"name": "slow_over", "value": "50ms", "type": "STRING"}],
+                    },
+                    "componentSpecs": [
+                        {"spec": {"containers": [{"name": NAME, "env": [], "resources": {}}]}}
+                    ],
+                }
+                for name, weight in weights.items()
+            ],
+        },
+    }
+
+
+def eventually(true: Callable[[], Any], within: float = 30.0) -> Any:
+    """The first true value; fails when there is none in time."""
+    deadline = time.monotonic() + within
+    while not (value := true()):
+        assert time.monotonic() < deadline, "not within the time"
+        time.sleep(0.05)
+    return value
+
+
+@pytest.fixture(scope="session")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("artifacts")
+    return {
+        f"v{number}": make_artifact(folder / f"v{number}", version=str(number), seed=number)
+        for number in (1, 2)
+    }
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServing]:
+    root = tmp_path_factory.mktemp("twin")
+    supervisor = Supervisor(root)
+    yield LocalServing(root, supervisor)
+    supervisor.stop_all()
