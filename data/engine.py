@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 import duckdb
 import ibis
@@ -18,7 +19,7 @@ from ibis.backends.duckdb import Backend
 
 from contracts.errors import DataError
 
-Source = pa.Table | ds.Dataset | Path
+Source: TypeAlias = pa.Table | ds.Dataset | Path
 """Rows in memory, rows in the lake, or a Parquet file."""
 
 

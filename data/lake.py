@@ -150,7 +150,7 @@ class Lake:
         """Whether the table is there, whole."""
         return self._manifest(zone, dataset, table) is not None
 
-    def list(self, dataset: str | None = None, *, zone: Zone = "raw") -> list[Manifest]:
+    def tables(self, dataset: str | None = None, *, zone: Zone = "raw") -> list[Manifest]:
         """The tables of a dataset, or of all of them, in the order of their names."""
         base = f"{self._bucket(zone)}/{dataset}" if dataset else self._bucket(zone)
         with self._explained(f"s3://{base}"):

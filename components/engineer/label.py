@@ -60,7 +60,7 @@ def place(spec: ModelSpec) -> str:
     return f"model {spec.name}: source.label.expression"
 
 
-def parse_expression(text: str, columns: tuple[str, ...], *, where: str) -> exp.Expression:
+def parse_expression(text: str, columns: tuple[str, ...], *, where: str) -> exp.Condition:
     """One expression about one row, over columns that exist.
 
     Raises:
@@ -82,7 +82,7 @@ def parse_expression(text: str, columns: tuple[str, ...], *, where: str) -> exp.
             where=where,
             fix="a label is about its own row alone",
         )
-    if not isinstance(found, (exp.Condition, exp.Paren, exp.Not)):
+    if not isinstance(found, exp.Condition):
         raise DocumentError(
             f"{text!r} is a statement, not an expression",
             where=where,

@@ -180,7 +180,7 @@ def check_columns(computed: ibis.Table, definition: Definition, key: str) -> Non
 
 
 def is_number(type_: dt.DataType) -> bool:
-    return type_.is_numeric() or type_.is_boolean()
+    return bool(type_.is_numeric() or type_.is_boolean())
 
 
 def check_names(definition: Definition, source: ibis.Table, taken: tuple[str, ...]) -> None:

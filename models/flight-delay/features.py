@@ -23,8 +23,11 @@ SLICES = ("carrier", "origin")
 LATE_AFTER = 15
 """Minutes; a flight that arrives later than this counts as late in the rates."""
 
+MOST_DELAY = 180
+"""Minutes; a longer delay counts as this in the averages, so that one flight is not all of them."""
+
+HOURS = {"1h": timedelta(hours=1), "3h": timedelta(hours=3)}
 WEEKS = {"7d": timedelta(days=7), "28d": timedelta(days=28)}
-HOURS = {"3h": timedelta(hours=3)}
 WEATHER = {
     "temp": "temperature at the origin, degrees Fahrenheit",
     "dewp": "dew point, degrees Fahrenheit",
@@ -36,12 +39,12 @@ WEATHER = {
     "pressure": "sea-level pressure, millibars",
     "visib": "visibility, miles",
 }
-RATES = (
-    (("carrier",), "carrier", WEEKS),
+GROUPS = (
+    (("carrier",), "carrier", {"3h": HOURS["3h"], **WEEKS}),
     (("origin", "dest"), "route", WEEKS),
     (("origin",), "origin", HOURS),
 )
-"""Whose late rates, what they are called, and over which windows."""
+"""Whose outcomes are counted, what they are called, and over which windows."""
 
 
 def numeric(name: str, description: str) -> Feature:
@@ -56,7 +59,6 @@ FEATURES = (
     numeric("hour", "hour of the scheduled departure, local"),
     numeric("minute_of_day", "minutes from midnight to the scheduled departure, local"),
     numeric("day_of_week", "0 is Monday"),
-    numeric("day_of_year", "1 is the first of January"),
     numeric("scheduled_minutes", "minutes from scheduled departure to scheduled arrival"),
     numeric("distance", "miles"),
     categorical("carrier", "the airline's code"),
@@ -69,11 +71,15 @@ FEATURES = (
     categorical("plane_type", "kind of aircraft"),
     categorical("plane_manufacturer", "who built it"),
     *(
-        numeric(
-            f"{name}_late_rate_{window}", f"share late of this {name}'s flights landed in {window}"
-        )
-        for _, name, windows in RATES
+        numeric(f"{name}_late_rate_{window}", f"share late of the {name}'s flights of {window}")
+        for _, name, windows in GROUPS
         for window in windows
+    ),
+    *(
+        numeric(f"{name}_mean_delay_{window}", f"mean delay of the {name}'s flights of {window}")
+        for _, name, windows in GROUPS
+        for window in windows
+        if window in HOURS
     ),
 )
 
@@ -83,7 +89,6 @@ def features(tables: dict[str, ibis.Table]) -> ibis.Table:
     flights = tables["flights"]
     flights = flights.mutate(
         weather_hour=hours(flights.scheduled_departure),
-        build_horizon=flights.scheduled_departure_local.year(),
     )
     joined = with_rates(with_plane(with_weather(flights, tables["weather"]), tables["planes"]))
     return joined.select("id", *(feature.name for feature in FEATURES))
@@ -103,7 +108,6 @@ def with_weather(flights: ibis.Table, weather: ibis.Table) -> ibis.Table:
         hour=clock.hour(),
         minute_of_day=clock.hour() * 60 + clock.minute(),
         day_of_week=clock.day_of_week.index(),
-        day_of_year=clock.day_of_year(),
         scheduled_minutes=(
             joined.scheduled_arrival.epoch_seconds() - joined.scheduled_departure.epoch_seconds()
         )
@@ -122,7 +126,7 @@ def with_plane(flights: ibis.Table, planes: ibis.Table) -> ibis.Table:
         plane_manufacturer=planes.manufacturer,
     )
     joined = flights.left_join(known, "tailnum")
-    return joined.mutate(plane_age=joined.build_horizon - joined.built)
+    return joined.mutate(plane_age=joined.scheduled_departure_local.year() - joined.built)
 
 
 def with_rates(flights: ibis.Table) -> ibis.Table:
@@ -132,29 +136,33 @@ def with_rates(flights: ibis.Table) -> ibis.Table:
         "origin",
         "dest",
         "landed",
-        ended=flights.arr_delay.notnull().cast("int64"),
+        flights=flights.arr_delay.notnull().cast("int64"),
         late=(flights.arr_delay > LATE_AFTER).fill_null(False).cast("int64"),
+        # The data has whole minutes; rounding only says so to engines that differ on casting.
+        delay=flights.arr_delay.clip(upper=MOST_DELAY).fill_null(0.0).round().cast("int64"),
     )
-    for by, name, windows in RATES:
+    for by, name, windows in GROUPS:
         totals = trailing_totals(
             flights,
             outcomes,
             by=by,
             at="scheduled_departure",
             happened="landed",
-            measures=("late", "ended"),
+            measures=("flights", "late", "delay"),
             windows=windows,
         )
-        rates = totals.select(
-            *by,
-            "scheduled_departure",
-            **{
-                f"{name}_late_rate_{window}": share(
-                    totals[f"late_{window}"], totals[f"ended_{window}"]
-                )
-                for window in windows
-            },
-        )
-        flights = flights.left_join(rates, [*by, "scheduled_departure"])
-        flights = flights.drop(*(column for column in flights.columns if column.endswith("_right")))
+        rates = totals.select(*by, "scheduled_departure", **rates_of(totals, name, windows))
+        joined = flights.left_join(rates, [*by, "scheduled_departure"])
+        flights = joined.select(*flights.columns, *rates.columns[len(by) + 1 :])
     return flights
+
+
+def rates_of(totals: ibis.Table, name: str, windows: dict[str, timedelta]) -> dict[str, ibis.Value]:
+    """The features of one group's totals that ``FEATURES`` lists."""
+    wanted = {feature.name for feature in FEATURES}
+    rates = {
+        f"{name}_{rate}_{window}": share(totals[f"{total}_{window}"], totals[f"flights_{window}"])
+        for window in windows
+        for rate, total in (("late_rate", "late"), ("mean_delay", "delay"))
+    }
+    return {column: value for column, value in rates.items() if column in wanted}
