@@ -1,0 +1,70 @@
+"""ElastiCache: the in-memory store, one primary and its replicas."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pulumi
+from pulumi_aws import elasticache
+
+from contracts.environment import Environment
+from infra.concern import Concern, days
+from infra.network import Network
+
+PORT: Final = 6379
+PARAMETER_FAMILIES: Final = {
+    ("valkey", "7"): "default.valkey7",
+    ("valkey", "8"): "default.valkey8",
+    ("redis", "6"): "default.redis6.x",
+    ("redis", "7"): "default.redis7",
+}
+
+
+class Cache(Concern):
+    """The replication group; where there are replicas, a lost zone is survived."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        *,
+        network: Network,
+        key_arn: pulumi.Input[str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("cache", environment, opts)
+        settings, retention = environment.cache, environment.retention
+        name = self.names.name("cache")
+        group = network.security_group(self, "cache", "ElastiCache", PORT)
+        subnets = elasticache.SubnetGroup(
+            "subnets",
+            name=name,
+            description="Database subnets",
+            subnet_ids=network.subnet_ids("database"),
+            tags=self.tags(name),
+            opts=self.child(),
+        )
+        self.group = elasticache.ReplicationGroup(
+            "group",
+            replication_group_id=name,
+            description=f"Millwright {environment.name}",
+            engine=settings.engine,
+            engine_version=settings.version,
+            parameter_group_name=PARAMETER_FAMILIES[settings.engine, settings.version[0]],
+            node_type=settings.node_type,
+            num_cache_clusters=1 + settings.replicas,
+            automatic_failover_enabled=settings.replicas > 0,
+            multi_az_enabled=settings.replicas > 0,
+            at_rest_encryption_enabled=True,
+            kms_key_id=key_arn,
+            transit_encryption_enabled=settings.tls,
+            port=PORT,
+            subnet_group_name=subnets.name,
+            security_group_ids=[group.id],
+            snapshot_retention_limit=days(retention.backups),
+            final_snapshot_identifier=f"{name}-final" if retention.final_snapshots else None,
+            auto_minor_version_upgrade=True,
+            apply_immediately=not retention.protect,
+            tags=self.tags(name),
+            opts=self.child(holds_data=True),
+        )
+        self.register_outputs({})
