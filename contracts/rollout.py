@@ -233,15 +233,28 @@ def predictor_name(version: str) -> str:
     return f"v{version}"
 
 
+BAD_OF = {"errors": "requests", "slow": "timed", "wrong": "feedback"}
+"""Which counter each guard's bad outcomes are a part of."""
+
+
 class Counters(Document):
-    """A version's counters since its servers started. None is *no data*, which is not zero."""
+    """A version's counters since those who count started. None is *no data*, which is not zero.
+
+    Two count: the data plane sees every request and every failure, also those of a server that does
+    not answer; the model servers know what took them long and what came back as feedback. Each
+    starts again from zero by itself, so each has its own epoch.
+    """
 
     epoch: str = ""
-    """Changes when the counters start again from zero (a server was restarted)."""
+    """Changes when the data plane's counters start again; empty when that cannot be known."""
     requests: Count | None = None
     errors: Count | None = None
+    servers: str = ""
+    """Changes when a server's counters start again; empty when that cannot be known."""
+    timed: Count | None = None
+    """Requests whose time was measured."""
     slow: Count | None = None
-    """Responses slower than the guard's limit."""
+    """Of those, responses slower than the guard's limit."""
     feedback: Count | None = None
     """Predictions with a known outcome, of requests that this version served."""
     wrong: Count | None = None
@@ -252,7 +265,7 @@ class Counters(Document):
     @model_validator(mode="after")
     def consistent(self) -> Self:
         """A part cannot be more than the whole."""
-        for part, whole in (("errors", "requests"), ("slow", "requests"), ("wrong", "feedback")):
+        for part, whole in BAD_OF.items():
             bad, total = getattr(self, part), getattr(self, whole)
             if bad is not None and (total is None or bad > total):
                 raise ValueError(

@@ -280,6 +280,8 @@ def _at_rest(step: _Step) -> None:
         candidate=wanted,
         wanted=weights,
         began=step.now,
+        counters=dict(step.seen.counters or {}),
+        looked=step.now,
     )
 
 
@@ -301,6 +303,8 @@ def _pending(step: _Step) -> None:
         return step.hold("the stable version is not ready")
     if step.seen.counters is None:
         return step.hold("no telemetry")
+    if step.status.rate is None:
+        return step.go_on("measures the traffic, to choose the first weight")
     if step.spec.shadow is not None:
         return step.enter(Phase.SHADOW, "the candidate gets copies of requests", **_afresh(step))
     return _start_ramp(step)
@@ -573,24 +577,23 @@ def _due(step: _Step) -> bool:
 
 
 def _measure_rate(step: _Step) -> None:
-    """Requests per second of all versions, from two readings."""
+    """Requests per second of the stable version alone, before the candidate has any."""
     status, counters = step.status, step.seen.counters
-    if counters is None or not _due(step):
+    if counters is None or not _due(step) or status.stable is None:
         return
-    changes = [
-        judge.difference(status.counters[name], counters[name]).counters.requests
-        for name in counters.keys() & status.counters.keys()
-    ]
-    known = [change for change in changes if change is not None]
-    _set_rate(step, sum(known) if known else None)
-    step.set(counters=dict(counters), looked=step.now)
+    name = status.stable.predictor
+    if name not in counters:
+        return
+    grown = judge.growth(status.counters, {name: counters[name]})
+    requests = grown.changes[name].requests
+    if requests is not None:
+        _set_rate(step, requests)
+    step.set(counters={**status.counters, **grown.baselines}, looked=step.now)
 
 
-def _set_rate(step: _Step, requests: int | None) -> None:
+def _set_rate(step: _Step, requests: int) -> None:
     looked = step.status.looked
-    if requests is None or looked is None:
-        return
-    passed = step.now - looked
+    passed = 0.0 if looked is None else step.now - looked
     if 0 < passed <= max(LARGEST_STEP, 10 * step.spec.interval):
         step.set(rate=requests / passed)
 
@@ -600,41 +603,17 @@ def _look(step: _Step) -> None:
     status, counters = step.status, step.seen.counters
     stable, candidate = status.stable, status.candidate
     if counters is None or not _due(step) or stable is None or candidate is None:
-        return None
-    if not _names(status) <= counters.keys():
-        return None
-    changes: dict[str, judge.Change] = {}
-    for name in sorted(_names(status)):
-        before = status.counters.get(name)
-        if before is None:
-            changes[name] = judge.Change(counters=Counters(), reset="seen for the first time")
-        else:
-            changes[name] = judge.difference(before, counters[name])
-    resets = [f"{name}: {one.reset}" for name, one in changes.items() if one.reset]
-    if resets:
-        step.notes.append("this look is not counted (" + "; ".join(resets) + ")")
-        return step.set(counters=_rebased(status, counters, changes), looked=step.now)
-    own, other = changes[candidate.predictor].counters, changes[stable.predictor].counters
+        return
+    names = _names(status)
+    if not names <= counters.keys():
+        return
+    grown = judge.growth(status.counters, {name: counters[name] for name in sorted(names)})
+    step.notes += [f"not counted: {note}" for note in grown.notes]
+    own, other = grown.changes[candidate.predictor], grown.changes[stable.predictor]
+    if own.requests is not None and other.requests is not None:
+        _set_rate(step, own.requests + other.requests)
     _judge(step, own, other)
-    _set_rate(step, (own.requests or 0) + (other.requests or 0))
-    step.set(counters=dict(counters), looked=step.now)
-    return None
-
-
-def _rebased(
-    status: RolloutStatus, counters: Mapping[str, Counters], changes: Mapping[str, judge.Change]
-) -> dict[str, Counters]:
-    """Where to count from after a look.
-
-    A reading of the same servers that went back is an old one: the newer is kept, so that nothing
-    counts twice.
-    """
-    result = {**status.counters, **counters}
-    for name, change in changes.items():
-        before = status.counters.get(name)
-        if change.reset and before and before.epoch and before.epoch == counters[name].epoch:
-            result[name] = before
-    return result
+    step.set(counters={**status.counters, **grown.baselines}, looked=step.now)
 
 
 def _judge(step: _Step, own: Counters, other: Counters) -> None:
@@ -723,10 +702,9 @@ def _collapsed(step: _Step) -> str:
     name = status.candidate.predictor
     if name not in counters:
         return ""
-    before = status.counters.get(name) or Counters()
-    moved = judge.difference(before, counters[name])
-    step.set(counters=_rebased(status, counters, {name: moved}), looked=step.now)
-    change = moved.counters
+    grown = judge.growth(status.counters, {name: counters[name]})
+    step.set(counters={**status.counters, **grown.baselines}, looked=step.now)
+    change = grown.changes[name]
     states = dict(status.guards)
     found = [
         f"{guard}: {_compare(states[guard].watched, old.stable)}, before the promotion"

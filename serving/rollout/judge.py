@@ -50,7 +50,7 @@ sequential k-sample tests". Beta-binomial confidence sequences: Robbins (1970), 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -58,7 +58,7 @@ from numpy.typing import NDArray
 from scipy import special  # type: ignore[import-untyped,unused-ignore]
 
 from contracts.document import Document
-from contracts.rollout import Counters, DriftState, GuardNumbers, GuardState, Outcomes
+from contracts.rollout import BAD_OF, Counters, DriftState, GuardNumbers, GuardState, Outcomes
 
 Floats = NDArray[np.float64]
 
@@ -68,7 +68,15 @@ GRID: tuple[float, ...] = (*BETTER, 1.0, *WORSE)
 """The odds ratios that a version is thought able to have. A status depends on it: changing it is a
 change of the stored form."""
 
+COMMON = {1.6: 0.1, 1.8: 0.25, 2.0: 0.25, 2.4: 0.1}
+"""How much of the evidence of harm is staked on each of these odds ratios; the rest evenly on the
+other ones above 1. About twice as bad is where a quick verdict is the hardest: worse is seen at
+once, better is tolerated."""
+
 ODDS: Floats = np.array(GRID)
+_STAKES = np.array([COMMON.get(one, 0.0) for one in WORSE])
+_STAKES[_STAKES == 0] = (1 - _STAKES.sum()) / (len(WORSE) - len(COMMON))
+LOG_STAKES: Floats = np.log(_STAKES)
 LOWEST = -700.0
 """Log evidence is not written lower than this: it has to fit JSON, and nothing depends on it."""
 
@@ -303,7 +311,7 @@ def _excess(state: GuardState, candidate: Outcomes, stable: Outcomes) -> tuple[f
 def log_harm(state: GuardState) -> float:
     """Log evidence against *the candidate is no worse* (odds ratio <= 1 at every look)."""
     logs = np.array(state.likelihoods)[len(BETTER) + 1 :]
-    return _floor(float(_log_sum(logs)) - math.log(len(WORSE)))
+    return _floor(float(_log_sum(logs + LOG_STAKES)))
 
 
 def log_better(state: GuardState) -> float:
@@ -489,47 +497,94 @@ def log_drift(state: DriftState) -> float:
 
 # --- Counters -------------------------------------------------------------------------------------
 
-
-class Change(Document):
-    """What happened to a version's counters between two looks."""
-
-    counters: Counters
-    """The differences; None where either reading had no data."""
-    reset: str = ""
-    """Why no difference can be taken, in words; empty when it can."""
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "epoch": ("requests", "errors"),
+    "servers": ("timed", "slow", "feedback", "wrong", "predictions"),
+}
+"""Who counts (the field that names it) and what."""
 
 
-def difference(before: Counters, now: Counters) -> Change:
-    """The counters' growth since the last look, or a reset: numbers that went back say nothing."""
-    if before.epoch != now.epoch:
-        return Change(counters=Counters(), reset="its servers were restarted")
-    grown: dict[str, object] = {"epoch": now.epoch}
-    for name in ("requests", "errors", "slow", "feedback", "wrong"):
-        earlier, later = getattr(before, name), getattr(now, name)
-        if earlier is None or later is None:
+class Growth(Document):
+    """How the counters of several versions grew between two looks."""
+
+    changes: dict[str, Counters]
+    """The differences; None where there are none to be had."""
+    baselines: dict[str, Counters]
+    """What the next look's differences are to be taken from."""
+    notes: tuple[str, ...] = ()
+    """What was left out, and why."""
+
+
+def growth(before: Mapping[str, Counters], now: Mapping[str, Counters]) -> Growth:
+    """The counters' growth since the last look, for all versions over the same time or for none.
+
+    Where a version's counters cannot be read, the next difference covers the gap, for every
+    version. Where they began anew, or went back, this look is left out: numbers that went back say
+    nothing. A reading of the same servers that went back is an old one, and the newer one stays.
+    """
+    changes = {name: Counters() for name in now}
+    baselines = {name: before.get(name, Counters()) for name in now}
+    notes: list[str] = []
+    for owner, fields in FAMILIES.items():
+        verdicts = {
+            name: _family(owner, fields, before.get(name), counters)
+            for name, counters in now.items()
+        }
+        if all(verdict == "" for verdict in verdicts.values()):
+            for name, counters in now.items():
+                grown = {one: _less(before[name], counters, one) for one in fields}
+                changes[name] = changes[name].model_copy(update=grown)
+                baselines[name] = _take(baselines[name], counters, owner, fields)
             continue
-        if later < earlier:
-            return Change(counters=Counters(), reset=f"{name} went back: {earlier} -> {later}")
-        grown[name] = later - earlier
-    for part, whole in (("errors", "requests"), ("slow", "requests"), ("wrong", "feedback")):
+        notes += [f"{name}: {told}" for name, told in verdicts.items() if told not in ("", MISSING)]
+        if any(verdict.startswith(AGAIN) for verdict in verdicts.values()):
+            for name, counters in now.items():
+                if not verdicts[name].startswith(OLD):
+                    baselines[name] = _take(baselines[name], counters, owner, fields)
+    return Growth(changes=changes, baselines=baselines, notes=tuple(notes))
+
+
+MISSING, AGAIN, OLD = "no data", "counting began again", "an old reading"
+
+
+def _family(owner: str, fields: Sequence[str], before: Counters | None, now: Counters) -> str:
+    """Why one version's counters of one family give no difference; empty when they do."""
+    if getattr(now, fields[0]) is None:
+        return MISSING
+    if before is None or getattr(before, fields[0]) is None:
+        return f"{AGAIN}, seen for the first time"
+    if getattr(before, owner) != getattr(now, owner):
+        return f"{AGAIN}, those who count were restarted"
+    grown = {one: _less(before, now, one) for one in fields}
+    for one, value in grown.items():
+        parts = value if isinstance(value, tuple) else (value or 0,)
+        if min(parts, default=0) < 0:
+            return f"{OLD if getattr(now, owner) else AGAIN}, {one} went back"
+    for part, whole in BAD_OF.items():
         bad, total = grown.get(part), grown.get(whole)
-        if isinstance(bad, int) and (not isinstance(total, int) or bad > total):
-            return Change(
-                counters=Counters(), reset=f"{part} grew by {bad}, {whole} by {total or 0}"
-            )
-    earlier, later = before.predictions, now.predictions
-    if earlier is not None and later is not None and len(earlier) == len(later):
-        classes = tuple(b - a for a, b in zip(earlier, later, strict=True))
-        if min(classes, default=0) < 0:
-            return Change(counters=Counters(), reset="predictions by class went back")
-        grown["predictions"] = classes
-    return Change(counters=Counters.model_validate(grown))
+        if isinstance(bad, int) and isinstance(total, int) and bad > total:
+            return f"{AGAIN}, {part} grew by {bad} and {whole} by {total}"
+    return ""
+
+
+def _less(before: Counters, now: Counters, name: str) -> int | tuple[int, ...] | None:
+    """One counter's difference."""
+    earlier, later = getattr(before, name), getattr(now, name)
+    if isinstance(earlier, int) and isinstance(later, int):
+        return later - earlier
+    if isinstance(earlier, tuple) and isinstance(later, tuple) and len(earlier) == len(later):
+        return tuple(b - a for a, b in zip(earlier, later, strict=True))
+    return None
+
+
+def _take(baseline: Counters, now: Counters, owner: str, fields: Sequence[str]) -> Counters:
+    """The baseline with one family's counters as they are now."""
+    return baseline.model_copy(update={one: getattr(now, one) for one in (owner, *fields)})
 
 
 def outcomes(counters: Counters, guard: str) -> Outcomes | None:
     """A guard's outcomes in a difference of counters; None is no data."""
-    total = counters.feedback if guard == "wrong" else counters.requests
-    bad = getattr(counters, guard)
+    total, bad = getattr(counters, BAD_OF[guard]), getattr(counters, guard)
     if total is None or bad is None:
         return None
     return Outcomes(total=total, bad=bad)
