@@ -86,12 +86,23 @@ FEATURES = (
 
 def features(tables: dict[str, ibis.Table]) -> ibis.Table:
     """One row for each flight: its ``id`` and the features."""
-    flights = tables["flights"]
-    flights = flights.mutate(
-        weather_hour=hours(flights.scheduled_departure),
+    flights = with_clock(tables["flights"])
+    flights = with_weather(flights, tables["weather"])
+    flights = with_plane(flights, tables["planes"])
+    flights = with_rates(flights, tables["flights"])
+    return flights.select("id", *(feature.name for feature in FEATURES))
+
+
+def with_clock(flights: ibis.Table) -> ibis.Table:
+    """What the schedule says."""
+    clock = flights.scheduled_departure_local
+    leaves, arrives = flights.scheduled_departure, flights.scheduled_arrival
+    return flights.mutate(
+        hour=clock.hour(),
+        minute_of_day=clock.hour() * 60 + clock.minute(),
+        day_of_week=clock.day_of_week.index(),
+        scheduled_minutes=(arrives.epoch_seconds() - leaves.epoch_seconds()) / 60.0,
     )
-    joined = with_rates(with_plane(with_weather(flights, tables["weather"]), tables["planes"]))
-    return joined.select("id", *(feature.name for feature in FEATURES))
 
 
 def hours(instant: ibis.Value) -> ibis.Value:
@@ -100,19 +111,10 @@ def hours(instant: ibis.Value) -> ibis.Value:
 
 
 def with_weather(flights: ibis.Table, weather: ibis.Table) -> ibis.Table:
-    """The weather at the origin in the scheduled hour, and what the clock says."""
+    """The weather at the origin in the scheduled hour."""
+    asked = flights.mutate(weather_hour=hours(flights.scheduled_departure))
     observed = weather.select("origin", *WEATHER, weather_hour=hours(weather.time_hour))
-    joined = flights.left_join(observed, ["origin", "weather_hour"])
-    clock = joined.scheduled_departure_local
-    return joined.mutate(
-        hour=clock.hour(),
-        minute_of_day=clock.hour() * 60 + clock.minute(),
-        day_of_week=clock.day_of_week.index(),
-        scheduled_minutes=(
-            joined.scheduled_arrival.epoch_seconds() - joined.scheduled_departure.epoch_seconds()
-        )
-        / 60.0,
-    )
+    return asked.left_join(observed, ["origin", "weather_hour"]).select(*flights.columns, *WEATHER)
 
 
 def with_plane(flights: ibis.Table, planes: ibis.Table) -> ibis.Table:
@@ -129,21 +131,21 @@ def with_plane(flights: ibis.Table, planes: ibis.Table) -> ibis.Table:
     return joined.mutate(plane_age=joined.scheduled_departure_local.year() - joined.built)
 
 
-def with_rates(flights: ibis.Table) -> ibis.Table:
+def with_rates(flights: ibis.Table, history: ibis.Table) -> ibis.Table:
     """How late the carrier's, the route's and the origin's flights were, where they had landed."""
-    outcomes = flights.select(
+    outcomes = history.select(
         "carrier",
         "origin",
         "dest",
         "landed",
-        flights=flights.arr_delay.notnull().cast("int64"),
-        late=(flights.arr_delay > LATE_AFTER).fill_null(False).cast("int64"),
+        flights=history.arr_delay.notnull().cast("int64"),
+        late=(history.arr_delay > LATE_AFTER).fill_null(False).cast("int64"),
         # The data has whole minutes; rounding only says so to engines that differ on casting.
-        delay=flights.arr_delay.clip(upper=MOST_DELAY).fill_null(0.0).round().cast("int64"),
+        delay=history.arr_delay.clip(upper=MOST_DELAY).fill_null(0.0).round().cast("int64"),
     )
     for by, name, windows in GROUPS:
         totals = trailing_totals(
-            flights,
+            history,
             outcomes,
             by=by,
             at="scheduled_departure",
@@ -151,9 +153,10 @@ def with_rates(flights: ibis.Table) -> ibis.Table:
             measures=("flights", "late", "delay"),
             windows=windows,
         )
-        rates = totals.select(*by, "scheduled_departure", **rates_of(totals, name, windows))
-        joined = flights.left_join(rates, [*by, "scheduled_departure"])
-        flights = joined.select(*flights.columns, *rates.columns[len(by) + 1 :])
+        rates = rates_of(totals, name, windows)
+        answers = totals.select(*by, "scheduled_departure", **rates)
+        joined = flights.left_join(answers, [*by, "scheduled_departure"])
+        flights = joined.select(*flights.columns, *rates)
     return flights
 
 
