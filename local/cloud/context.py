@@ -47,8 +47,29 @@ class Context:
     def s3(self) -> Any:
         """A boto3 client of this server's own S3."""
         if "s3" not in self._clients:
-            session = boto3.Session(
-                aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1"
-            )
-            self._clients["s3"] = session.client("s3", endpoint_url=self.url)
+            self._clients["s3"] = self.aws().client("s3")
         return self._clients["s3"]
+
+    def aws(self) -> _Loop:
+        """A session whose clients all speak to this server."""
+        return _Loop(
+            self.url,
+            boto3.Session(
+                aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1"
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class _Loop:
+    """boto3's session, with this server's address in each client."""
+
+    url: str
+    session: Any
+
+    @property
+    def region_name(self) -> str:
+        return str(self.session.region_name)
+
+    def client(self, service: str) -> Any:
+        return self.session.client(service, endpoint_url=self.url)

@@ -6,7 +6,7 @@ whose endpoint nobody listens on, a warehouse that answers every query with the 
 streets, a replication group that never finishes being deleted. Each extension is a module with an
 `install(context)`, called once before the first request; this module only puts them together.
 
-Own addresses: `/_millwright/health`.
+Own addresses: `/_millwright/health`; `/_millwright/inventory[?environment=NAME]`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from flask import Flask
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -29,12 +30,14 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from local.cloud import cache, redshift_data, tags
+from local.cloud import cache, errors, redshift_data, tags
 from local.cloud.context import Context
+from local.cloud.inventory import inventory
 from local.cloud.redis import RedisServers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from moto.backends import SERVICE_NAMES
 
 PREFIX = "/_millwright/"
 
@@ -44,19 +47,34 @@ class Application:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._moto = DomainDispatcherApplication(create_backend_app)
-        self._own: dict[str, Callable[[Request], Response]] = {"health": self._health}
+        self._moto = DomainDispatcherApplication(_backend)
+        self._own: dict[str, Callable[[Request], Response]] = {
+            "health": self._health,
+            "inventory": self._inventory,
+        }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if path.startswith(PREFIX):
             handler = self._own.get(path.removeprefix(PREFIX), _unknown)
             return handler(Request(environ))(environ, start_response)
-        answer: Iterable[bytes] = self._moto(environ, start_response)
+        try:
+            answer: Iterable[bytes] = self._moto(environ, start_response)
+        except Exception as failure:  # noqa: BLE001 - whatever moto raises is the caller's answer
+            return errors.failed(environ, failure)(environ, start_response)
         return answer
 
     def _health(self, request: Request) -> Response:
         return _json({"status": "ok", "pid": os.getpid(), "data": str(self._context.data)})
+
+    def _inventory(self, request: Request) -> Response:
+        """Everything in this account by service and kind, as AWS's own calls tell it."""
+        environment = request.args.get("environment")
+        found: dict[str, dict[str, list[str]]] = {}
+        for item in inventory(self._context.aws(), environment):
+            found.setdefault(item.service, {}).setdefault(item.kind, []).append(item.id)
+        count = sum(len(ids) for kinds in found.values() for ids in kinds.values())
+        return _json({"count": count, "resources": found})
 
 
 class _Handler(MotoRequestHandler):
@@ -87,6 +105,13 @@ def serve(*, port: int, data: Path) -> None:
     context.at_exit(redis.close)
     with contextlib.closing(context):
         server.serve_forever()
+
+
+def _backend(service: SERVICE_NAMES) -> Flask:
+    """moto's application for a service, which lets an error through instead of an HTML page."""
+    application = create_backend_app(service)
+    application.config["PROPAGATE_EXCEPTIONS"] = True
+    return application
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

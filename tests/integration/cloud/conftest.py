@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -30,4 +31,4 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudEndpoints]:
 @pytest.fixture(scope="session")
 def client(cloud: CloudEndpoints) -> Callable[[str], Any]:
     """`client("s3")`: a boto3 client of the local cloud."""
-    return lambda service: boto3.client(service)
+    return functools.cache(boto3.client)
