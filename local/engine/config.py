@@ -1,7 +1,9 @@
 """A program's configuration, read as Pulumi's CLI reads it.
 
-``Pulumi.yaml`` names the project and may give defaults; ``Pulumi.<stack>.yaml`` gives the stack's values. To
-a program every value is a text under ``project:key``, objects as JSON; a ``secure`` value is decrypted and
+``Pulumi.yaml`` names the project and may give defaults; ``Pulumi.<stack>.yaml`` gives the stack's
+values. To
+a program every value is a text under ``project:key``, objects as JSON; a ``secure`` value is
+decrypted and
 its key marked secret.
 """
 
@@ -24,7 +26,8 @@ UNSUPPORTED_BACKENDS = ("https://", "http://", "s3://", "gs://", "azblob://")
 
 @dataclass(frozen=True)
 class Project:
-    """``Pulumi.yaml``: the project's name, where its program is, and its configuration's defaults."""
+    """``Pulumi.yaml``: the project's name, where its program is, and its configuration's
+    defaults."""
 
     name: str
     directory: Path
@@ -40,7 +43,8 @@ class Config:
     secret_keys: frozenset[str] = frozenset()
 
     def of_package(self, package: str) -> Properties:
-        """The inputs of a package's default provider: the values under ``package:``, secrets marked."""
+        """The inputs of a package's default provider: the values under ``package:``, secrets
+        marked."""
         prefix = f"{package}:"
         return {
             key.removeprefix(prefix): secret(value) if key in self.secret_keys else value
@@ -68,7 +72,8 @@ def load_project(program: Path) -> Project:
     """The project of a program: the nearest ``Pulumi.yaml`` at or above its directory.
 
     Raises:
-        InfrastructureError: there is none, it names no project, or it asks for what this engine lacks.
+        InfrastructureError: there is none, it names no project, or it asks for what this engine
+        lacks.
     """
     start = program if program.is_dir() else program.parent
     for directory in (start.resolve(), *start.resolve().parents):
@@ -99,7 +104,7 @@ def project_of(path: Path, program: Path) -> Project:
     url = (value.get("backend") or {}).get("url", "")
     if url.startswith(UNSUPPORTED_BACKENDS):
         raise InfrastructureError(
-            f"the project keeps its state in a cloud backend ({url}), which this engine does not use",
+            "the project keeps its state in a cloud backend, which this engine does not use",
             where=str(path),
             fix="Run it with the Pulumi CLI, or take `backend` out for a local stack.",
         )

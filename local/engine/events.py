@@ -1,4 +1,5 @@
-"""What a run tells while it goes, and what it gives back: typed values for progress, tables and tests."""
+"""What a run tells while it goes, and what it gives back: typed values for progress, tables and
+tests."""
 
 from __future__ import annotations
 
@@ -52,7 +53,8 @@ class Diagnostic:
 class Result:
     """What an operation did, or would do.
 
-    ``outputs`` are the stack's outputs in plain values; which of them are secret stands in ``secret_outputs``.
+    ``outputs`` are the stack's outputs in plain values; which of them are secret stands in
+    ``secret_outputs``.
     """
 
     kind: Kind

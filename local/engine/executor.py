@@ -1,6 +1,7 @@
 """Does the steps: calls the provider, journals before and after, tells who listens.
 
-A step's operation is recorded as pending before the provider is called and its result after. Where a provider
+A step's operation is recorded as pending before the provider is called and its result after. Where
+a provider
 fails without saying what it had done by then, the operation stays pending, and the next run looks.
 """
 
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from contracts.errors import InfrastructureError
 from local.engine.events import Failed, Listener, ResourceOutputs, ResourcePre
 from local.engine.journal import Snapshot
-from local.engine.providers import Provider, ProviderFailure, settle
+from local.engine.providers import Provider, ProviderError, settle
 from local.engine.state import ResourceState, now
 from local.engine.steps import Step
 
@@ -49,7 +50,7 @@ class Executor:
         outcome = [step]
         try:
             yield outcome
-        except (ProviderFailure, InfrastructureError) as failure:
+        except (ProviderError, InfrastructureError) as failure:
             error = as_error(failure, step)
             failed = replace(outcome[0], error=error.what, duration=time.perf_counter() - started)
             self.steps.append(failed)
@@ -100,7 +101,7 @@ class Executor:
             if provider is not None:
                 try:
                     identity, outputs = provider.create(new, preview=self.dry_run)
-                except ProviderFailure as failure:
+                except ProviderError as failure:
                     self._after_failure(operation, new, failure, put, drop)
                     raise
                 new = settle(replace(new, id=identity, outputs=outputs))
@@ -124,7 +125,7 @@ class Executor:
                     operation = self.snapshot.begin("updating", replace(new, outputs=old.outputs))
                 try:
                     outputs = provider.update(old, new, new.ignore_changes, preview=self.dry_run)
-                except ProviderFailure as failure:
+                except ProviderError as failure:
                     self._after_failure(operation, new, failure, None, (number,))
                     raise
                 new = settle(replace(new, outputs=outputs, modified=now()))
@@ -150,7 +151,7 @@ class Executor:
                 operation = self.snapshot.begin("deleting", old)
                 try:
                     provider.delete(old)
-                except ProviderFailure:
+                except ProviderError:
                     # It may be half gone: the next run looks at it before it decides anything.
                     self.snapshot.commit(operation)
                     self.snapshot.begin("updating", old)
@@ -170,7 +171,7 @@ class Executor:
         self,
         operation: int | None,
         new: ResourceState,
-        failure: ProviderFailure,
+        failure: ProviderError,
         put: dict[int, ResourceState] | None,
         drop: tuple[int, ...],
     ) -> None:
@@ -192,7 +193,7 @@ class Executor:
             self.snapshot.commit(operation)
 
 
-def as_error(failure: ProviderFailure | InfrastructureError, step: Step) -> InfrastructureError:
+def as_error(failure: ProviderError | InfrastructureError, step: Step) -> InfrastructureError:
     """A failure of a step with what, where and what to do."""
     if isinstance(failure, InfrastructureError):
         if failure.where:

@@ -1,10 +1,13 @@
 """The write-ahead journal: what makes a killed run resumable.
 
-Each operation is recorded before it starts, with one fsync, and its result after. The result needs no fsync of
-its own: a killed process loses nothing that was written, and after a power failure an operation without a
+Each operation is recorded before it starts, with one fsync, and its result after. The result needs
+no fsync of
+its own: a killed process loses nothing that was written, and after a power failure an operation
+without a
 result is looked up like any that was interrupted. The next operation's fsync carries it along.
 
-A journal belongs to one checkpoint, named in its first line by digest; beside any other checkpoint it is
+A journal belongs to one checkpoint, named in its first line by digest; beside any other checkpoint
+it is
 already part of it, and is ignored.
 """
 
@@ -44,7 +47,8 @@ class JournalFile:
         self._stream: IO[str] | None = None
 
     def write(self, record: Mapping[str, Any], *, sync: bool) -> None:
-        """Append one record; with ``sync`` it, and all before it, is on the disk when this returns."""
+        """Append one record; with ``sync`` it, and all before it, is on the disk when this
+        returns."""
         if self._stream is None:
             self._stream = self._path.open("w", encoding="utf-8")
             self._path.chmod(0o600)
@@ -81,8 +85,10 @@ def read_journal(path: Path, base: str) -> list[dict[str, Any]]:
 class Snapshot:
     """A stack's resources while a run changes them, each change journalled as it happens.
 
-    Every state has a number: those of the checkpoint come first, in its order. What the run registers stands in
-    front of what it has not come to yet, so that at any moment each resource comes after what it needs.
+    Every state has a number: those of the checkpoint come first, in its order. What the run
+    registers stands in
+    front of what it has not come to yet, so that at any moment each resource comes after what it
+    needs.
 
     Args:
         base: the state the run starts from.
@@ -121,7 +127,8 @@ class Snapshot:
         put: Mapping[int, ResourceState] | None = None,
         drop: Iterable[int] = (),
     ) -> int:
-        """Record a result in one step: the operation is over, states are added, replaced and dropped.
+        """Record a result in one step: the operation is over, states are added, replaced and
+        dropped.
 
         Returns:
             the number of the added state, or -1.
@@ -192,7 +199,8 @@ class Snapshot:
 def in_order(resources: tuple[ResourceState, ...]) -> list[ResourceState]:
     """The resources with each after those it needs; otherwise in the order they are in.
 
-    Two things break the order of a half-done run: a resource that was moved under another, and one whose old
+    Two things break the order of a half-done run: a resource that was moved under another, and one
+    whose old
     version still stands where the new one has gone. Among resources of one URN the live one counts.
     """
     live = {state.urn: at for at, state in enumerate(resources) if not state.delete}

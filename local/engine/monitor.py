@@ -1,7 +1,10 @@
-"""The engine as the SDK sees it: Pulumi's ResourceMonitor and Engine services, as objects called directly.
+"""The engine as the SDK sees it: Pulumi's ResourceMonitor and Engine services, as objects called
+directly.
 
-`pulumi.runtime.Settings` takes any object with the services' methods, so no server and no port stand between
-the program and the engine; requests and responses are the protocol's own messages all the same. What this
+`pulumi.runtime.Settings` takes any object with the services' methods, so no server and no port
+stand between
+the program and the engine; requests and responses are the protocol's own messages all the same.
+What this
 engine does not do it refuses here, by name.
 """
 
@@ -13,14 +16,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-import grpc
-from google.protobuf import empty_pb2
+import grpc  # type: ignore[import-untyped]
+from google.protobuf import empty_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import alias_pb2, engine_pb2, resource_pb2, source_pb2
 
 from contracts.errors import InfrastructureError
 from local.engine import urns
 from local.engine.events import Diagnostic, Listener
-from local.engine.providers import ProviderFailure
+from local.engine.providers import ProviderError
 from local.engine.run import Run, provider_inputs
 from local.engine.state import ResourceState
 from local.engine.steps import Goal
@@ -147,7 +150,7 @@ class Monitor:
             answer = provider.invoke(
                 request.tok, from_struct(request.args), preview=self._run.dry_run
             )
-        except ProviderFailure as failure:
+        except ProviderError as failure:
             raise RefusedError(failure.message, failure.code) from failure
         response = resource_pb2.ResourceInvokeResponse(failures=answer.failures)
         getattr(response, "return").CopyFrom(getattr(answer, "return"))

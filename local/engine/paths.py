@@ -1,6 +1,8 @@
-"""Property paths (``tags.owner``, ``rules[0].port``, ``tags["a.b"]``, ``rules[*]``) and differences by path.
+"""Property paths (``tags.owner``, ``rules[0].port``, ``tags["a.b"]``, ``rules[*]``) and
+differences by path.
 
-``ignoreChanges``, ``replaceOnChanges`` and a provider's detailed diff all speak in these paths. This module
+``ignoreChanges``, ``replaceOnChanges`` and a provider's detailed diff all speak in these paths.
+This module
 parses them, reads and writes what they point at, and compares two property values path by path.
 """
 
@@ -74,17 +76,18 @@ def get(value: Value, path: Path) -> Value:
     for step in path:
         while is_secret(value):
             value = value["value"]
-        if (isinstance(value, dict) and step in value) or (isinstance(value, list) and isinstance(step, int) and step < len(value)):
-            value = value[step]
-        else:
+        listed = isinstance(value, list) and isinstance(step, int) and step < len(value)
+        if not listed and not (isinstance(value, dict) and step in value):
             return MISSING
+        value = value[step]
     return value
 
 
 def keep_ignored(old: Properties, new: Properties, ignored: Iterable[str]) -> Properties:
     """The new inputs with the old values at the ignored paths.
 
-    What the old inputs lack is removed from the new, so that an ignored addition is ignored as well.
+    What the old inputs lack is removed from the new, so that an ignored addition is ignored as
+    well.
     """
     result = copy.deepcopy(new)
     for text in ignored:
@@ -94,7 +97,8 @@ def keep_ignored(old: Properties, new: Properties, ignored: Iterable[str]) -> Pr
 
 
 def expand(path: Path, *sources: Value) -> list[Path]:
-    """A path with its wildcards replaced by every key and index that any of the sources has there."""
+    """A path with its wildcards replaced by every key and index that any of the sources has
+    there."""
     if WILDCARD not in path:
         return [path]
     position = path.index(WILDCARD)
@@ -110,7 +114,8 @@ def expand(path: Path, *sources: Value) -> list[Path]:
 
 
 def replace(value: Value, path: Path, with_: Value) -> None:
-    """Write (or with ``MISSING`` remove) what a path points at; nothing where its parent is not there."""
+    """Write (or with ``MISSING`` remove) what a path points at; nothing where its parent is not
+    there."""
     parent = get(value, path[:-1])
     while is_secret(parent):
         parent = parent["value"]
@@ -128,7 +133,8 @@ def replace(value: Value, path: Path, with_: Value) -> None:
 
 
 def compare(old: Value, new: Value, path: Path = ()) -> dict[Path, str]:
-    """The differences between two values: path to ``add``, ``delete`` or ``update``, at the deepest places."""
+    """The differences between two values: path to ``add``, ``delete`` or ``update``, at the
+    deepest places."""
     old, new = reveal(old), reveal(new)
     if isinstance(old, dict) and isinstance(new, dict):
         keys: Iterable[str | int] = dict.fromkeys([*old, *new])

@@ -1,8 +1,11 @@
 """Runs a Pulumi program inside this process, as Pulumi's language host would run it in its own.
 
-The SDK keeps its settings in context variables and one event loop: each run gets a thread, a loop, a thread
-pool and a copied context of its own, or runs would leak into each other. What a Python process has only once
-(`sys.path`, `sys.modules`, `__main__`) is borrowed under a lock and put back, so that the next run imports the
+The SDK keeps its settings in context variables and one event loop: each run gets a thread, a loop,
+a thread
+pool and a copied context of its own, or runs would leak into each other. What a Python process has
+only once
+(`sys.path`, `sys.modules`, `__main__`) is borrowed under a lock and put back, so that the next run
+imports the
 program's modules anew.
 """
 
@@ -73,7 +76,8 @@ def run_program(program: Program, monitor: Monitor, engine: Engine) -> None:
 
 
 def execute(program: Program, monitor: Monitor, engine: Engine) -> None:
-    """What the language host does, in this thread: settings, event loop, the program inside a stack."""
+    """What the language host does, in this thread: settings, event loop, the program inside a
+    stack."""
     ROOT.set(None)
     configure(
         Settings(
@@ -88,7 +92,8 @@ def execute(program: Program, monitor: Monitor, engine: Engine) -> None:
         )
     )
     set_all_config(dict(program.config.values), sorted(program.config.secret_keys))
-    # A failed program leaves futures that nobody awaits; that is expected, and asyncio would report each.
+    # A failed program leaves futures that nobody awaits; that is expected, and asyncio would
+    # report each.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -157,7 +162,8 @@ def purge(directory: Path, names: set[str]) -> None:
 
 
 def as_error(error: BaseException, project: Project) -> InfrastructureError:
-    """A program's failure as a person can use it: the message, and where in the program it arose."""
+    """A program's failure as a person can use it: the message, and where in the program it
+    arose."""
     if isinstance(error, InfrastructureError):
         return error
     if isinstance(error, MillwrightError):

@@ -1,8 +1,10 @@
 """Providers: the engine's side of Pulumi's ResourceProvider protocol, by direct call on a servicer.
 
-A provider is any `ResourceProviderServicer`; the same object can be served over gRPC to the Pulumi CLI. This
-module turns states into requests and answers into values, and every way a servicer can fail (abort, a status
-set on the context, an exception) into one `ProviderFailure`.
+A provider is any `ResourceProviderServicer`; the same object can be served over gRPC to the Pulumi
+CLI. This
+module turns states into requests and answers into values, and every way a servicer can fail
+(abort, a status
+set on the context, an exception) into one `ProviderError`.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
-import grpc
-from google.protobuf import struct_pb2
-from google.protobuf.message import Message
+import grpc  # type: ignore[import-untyped]
+from google.protobuf import struct_pb2  # type: ignore[import-untyped]
+from google.protobuf.message import Message  # type: ignore[import-untyped]
 from pulumi.runtime.proto import provider_pb2, status_pb2
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
@@ -57,7 +59,7 @@ KINDS = {
 
 
 @dataclass
-class ProviderFailure(Exception):
+class ProviderError(Exception):
     """A provider's refusal or failure.
 
     Args:
@@ -170,7 +172,7 @@ def call(method: Callable[[Any, Any], Any], request: Message) -> Any:
     """Call one method of a servicer.
 
     Raises:
-        ProviderFailure: it failed in whichever way.
+        ProviderError: it failed in whichever way.
     """
     context = CallContext()
     try:
@@ -178,20 +180,21 @@ def call(method: Callable[[Any, Any], Any], request: Message) -> Any:
     except AbortedError:
         raise failure_of(context) from None
     except NotImplementedError:
-        raise ProviderFailure(grpc.StatusCode.UNIMPLEMENTED, "not implemented") from None
+        raise ProviderError(grpc.StatusCode.UNIMPLEMENTED, "not implemented") from None
     except MillwrightError as error:
         what = f"{error.where}: {error.what}" if error.where else error.what
-        raise ProviderFailure(grpc.StatusCode.UNKNOWN, what, error.fix) from error
+        raise ProviderError(grpc.StatusCode.UNKNOWN, what, error.fix) from error
     except Exception as error:
         message = f"{type(error).__name__}: {error}"
-        raise ProviderFailure(grpc.StatusCode.UNKNOWN, message) from error
+        raise ProviderError(grpc.StatusCode.UNKNOWN, message) from error
     if context.status not in (None, grpc.StatusCode.OK):
         raise failure_of(context)
     return response
 
 
-def failure_of(context: CallContext) -> ProviderFailure:
-    """The failure that a servicer left on its context, with the broken resource it may have reported."""
+def failure_of(context: CallContext) -> ProviderError:
+    """The failure that a servicer left on its context, with the broken resource it may have
+    reported."""
     partial = None
     for key, value in context.trailing:
         if key == "grpc-status-details-bin" and isinstance(value, bytes):
@@ -200,7 +203,7 @@ def failure_of(context: CallContext) -> ProviderFailure:
     message = context.message or "failed without a message"
     if partial:
         message = "; ".join([message, *partial.reasons])
-    return ProviderFailure(code, message, partial=partial)
+    return ProviderError(code, message, partial=partial)
 
 
 def init_failure(data: bytes) -> Partial | None:
@@ -242,7 +245,8 @@ class Provider:
         self._previews = False
 
     def check_config(self, olds: Properties | None, news: Properties) -> Properties:
-        """The provider's configuration with its defaults, or as it is where the provider has no say."""
+        """The provider's configuration with its defaults, or as it is where the provider has no
+        say."""
         asked = {key: value for key, value in news.items() if key not in INTERNAL_INPUTS}
         request = provider_pb2.CheckRequest(
             urn=self.urn,
@@ -255,7 +259,7 @@ class Provider:
             request.olds.CopyFrom(to_struct(kept))
         try:
             response = call(self.servicer.CheckConfig, request)
-        except ProviderFailure as failure:
+        except ProviderError as failure:
             if failure.code is not grpc.StatusCode.UNIMPLEMENTED:
                 raise
             return news
@@ -276,7 +280,7 @@ class Provider:
         )
         try:
             return diff_of(call(self.servicer.DiffConfig, request))
-        except ProviderFailure as failure:
+        except ProviderError as failure:
             if failure.code is not grpc.StatusCode.UNIMPLEMENTED:
                 raise
             return Diff()
@@ -304,7 +308,7 @@ class Provider:
                 request.variables[f"{self.package}:config:{key}"] = plain
         try:
             response = call(self.servicer.Configure, request)
-        except ProviderFailure as failure:
+        except ProviderError as failure:
             if failure.code is not grpc.StatusCode.UNIMPLEMENTED:
                 raise
             response = provider_pb2.ConfigureResponse()
@@ -350,7 +354,7 @@ class Provider:
         )
         try:
             return diff_of(call(self.servicer.Diff, request))
-        except ProviderFailure as failure:
+        except ProviderError as failure:
             if failure.code is not grpc.StatusCode.UNIMPLEMENTED:
                 raise
             return Diff()
@@ -369,7 +373,7 @@ class Provider:
         )
         response = call(self.servicer.Create, request)
         if not response.id and not preview:
-            raise ProviderFailure(grpc.StatusCode.UNKNOWN, "the provider gave no id")
+            raise ProviderError(grpc.StatusCode.UNKNOWN, "the provider gave no id")
         return response.id, self._in(response.properties, state.inputs)
 
     def update(
@@ -398,8 +402,10 @@ class Provider:
     ) -> Found | None:
         """What there is now, or None where it is gone.
 
-        With an empty id the provider looks for a resource that an interrupted creation of this URN, with
-        these inputs, may have left: by the name in the inputs or by the URN it tagged the resource with.
+        With an empty id the provider looks for a resource that an interrupted creation of this
+        URN, with
+        these inputs, may have left: by the name in the inputs or by the URN it tagged the resource
+        with.
         """
         request = provider_pb2.ReadRequest(
             id=identity,
@@ -438,7 +444,7 @@ class Provider:
         """Ask the provider to stop what it is doing."""
         try:
             call(self.servicer.Cancel, struct_pb2.Struct())
-        except ProviderFailure:
+        except ProviderError:
             return
 
     def _out(self, properties: Properties) -> struct_pb2.Struct:
@@ -449,7 +455,8 @@ class Provider:
         return to_struct(properties)
 
     def _in(self, message: struct_pb2.Struct, sent: Properties) -> Properties:
-        """An answer's properties; a provider that cannot mark secrets gets back the marks it was not sent."""
+        """An answer's properties; a provider that cannot mark secrets gets back the marks it was
+        not sent."""
         found = from_struct(message)
         return found if self._takes_secrets else remark(found, sent)
 
@@ -544,7 +551,8 @@ class Registry:
             return self._known.get(reference) or self._known.get(urns.split_reference(reference)[0])
 
     def ensure(self, state: ResourceState) -> Provider:
-        """The provider of a provider resource in the state, configured from it if this run has none yet."""
+        """The provider of a provider resource in the state, configured from it if this run has
+        none yet."""
         with self._lock:
             known = self._known.get(state.urn)
             if known is None:

@@ -1,8 +1,12 @@
-"""One run over one stack: registrations as they come from the program, then what the program no longer wants.
+"""One run over one stack: registrations as they come from the program, then what the program no
+longer wants.
 
-The program's own threads are what runs steps in parallel: the SDK registers a resource from a thread of its
-pool once everything that the resource needs has settled, and the call returns when the step is done. So
-dependencies need no second scheduler; only deletions, which have no program to order them, bring their own.
+The program's own threads are what runs steps in parallel: the SDK registers a resource from a
+thread of its
+pool once everything that the resource needs has settled, and the call returns when the step is
+done. So
+dependencies need no second scheduler; only deletions, which have no program to order them, bring
+their own.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from local.engine.config import Config
 from local.engine.events import Diagnostic, Listener
 from local.engine.executor import Executor, as_error
 from local.engine.journal import Snapshot
-from local.engine.providers import UNKNOWN_ID, Found, Provider, ProviderFailure, Registry, settle
+from local.engine.providers import UNKNOWN_ID, Found, Provider, ProviderError, Registry, settle
 from local.engine.state import ResourceState, now
 from local.engine.steps import Diff, Goal, Op, Step
 from local.engine.values import Properties, equal, has_secrets, is_unknown
@@ -96,7 +100,7 @@ class Run:
         goal, number = self._claim(goal, aliases)
         try:
             new = self._bring_about(goal, number)
-        except (InfrastructureError, ProviderFailure) as failure:
+        except (InfrastructureError, ProviderError) as failure:
             raise self._fail(as_error(failure, Step(Op.SAME, goal.urn, goal.type))) from failure
         with self._lock:
             self._numbers[goal.urn] = new
@@ -150,7 +154,8 @@ class Run:
         diff = self._difference(goal, old, inputs, provider)
         decision = steps.decide(goal, old, diff)
         if decision.op is Op.REPLACE and provider is not None and old is not None:
-            # What was generated for the old resource (its name above all) must not go to the new one.
+            # What was generated for the old resource (its name above all) must not go to the new
+            # one.
             inputs = provider.check(goal.urn, None, goal.inputs, seed)
         return self._carry_out(goal, number, goal.state(inputs), decision, provider)
 
@@ -176,7 +181,8 @@ class Run:
         return steps.complete(answer, old, inputs, goal.ignore_changes)
 
     def _provider_changed(self, old: ResourceState, goal: Goal, provider: Provider | None) -> bool:
-        """Whether a resource must be replaced because another provider has it now: as that one's DiffConfig says."""
+        """Whether a resource must be replaced because another provider has it now: as that one's
+        DiffConfig says."""
         if old.provider == goal.provider or provider is None:
             return False
         former = urns.split_reference(old.provider)[0]
@@ -235,7 +241,8 @@ class Run:
         return created
 
     def _delete_first(self, step: Step, number: int, provider: Provider | None) -> int:
-        """Replace with a gap: the dependents that cannot stay and the old one go before the new one comes."""
+        """Replace with a gap: the dependents that cannot stay and the old one go before the new
+        one comes."""
         assert step.old is not None
         if not step.old.pending_replacement:
             for dependent, diff in reversed(self._dependents(step.old)):
@@ -367,7 +374,7 @@ class Run:
         goal, number = self._claim(goal, ())
         try:
             new = self._read(goal, number, identity)
-        except (InfrastructureError, ProviderFailure) as failure:
+        except (InfrastructureError, ProviderError) as failure:
             raise self._fail(as_error(failure, Step(Op.READ, goal.urn, goal.type))) from failure
         with self._lock:
             self._numbers[goal.urn] = new
@@ -451,7 +458,8 @@ class Run:
         """Delete what the program no longer registers, and what it replaced, dependents first.
 
         Raises:
-            InfrastructureError: something is protected (then nothing is deleted), or a deletion failed.
+            InfrastructureError: something is protected (then nothing is deleted), or a deletion
+            failed.
         """
         kept = set(self._numbers.values())
         self._delete([number for number in self.snapshot.states if number not in kept])
@@ -471,13 +479,15 @@ class Run:
         self._in_order(steps.waits(leaving), delete)
 
     def _in_order(self, before: Sequence[set[int]], act: Callable[[int], None]) -> None:
-        """Do an action for every index, each after those it waits for; stop beginning at the first failure."""
+        """Do an action for every index, each after those it waits for; stop beginning at the first
+        failure."""
         remaining = {index: set(several) for index, several in enumerate(before)}
         running: dict[Future[None], int] = {}
         with ThreadPoolExecutor(1 if self.dry_run else self.parallel) as pool:
             while remaining or running:
                 if self.failure is None:
-                    # From the end, so that the order is the state's reversed where nothing else decides.
+                    # From the end, so that the order is the state's reversed where nothing else
+                    # decides.
                     ready = [at for at in sorted(remaining, reverse=True) if not remaining[at]]
                     for index in ready:
                         del remaining[index]
@@ -498,7 +508,7 @@ class Run:
     def _note(self, future: Future[None]) -> None:
         try:
             future.result()
-        except (InfrastructureError, ProviderFailure) as failure:
+        except (InfrastructureError, ProviderError) as failure:
             error = failure if isinstance(failure, InfrastructureError) else None
             self._fail(error or InfrastructureError(str(failure)))
 
@@ -538,6 +548,7 @@ class Run:
                 return
             diff = steps.by_inputs(state.outputs, found.outputs)
             new = settle(replace(state, id=found.id, inputs=found.inputs, outputs=found.outputs))
+            outcome[0] = replace(step, op=Op.SAME)
             if diff.changed:
                 new = replace(new, modified=now())
                 outcome[0] = replace(step, op=Op.UPDATE, new=new, diff=diff)
@@ -567,7 +578,8 @@ class Run:
     def recover(self) -> None:
         """Find out how the operations ended that an earlier run began and did not finish.
 
-        A creation is looked up and adopted; an update is read; a deletion is done again, which is harmless.
+        A creation is looked up and adopted; an update is read; a deletion is done again, which is
+        harmless.
 
         Raises:
             InfrastructureError: a provider could not say.
@@ -582,7 +594,7 @@ class Run:
                     self._delete_again(number, state)
                 else:
                     self._look_again(number, state)
-            except ProviderFailure as failure:
+            except ProviderError as failure:
                 step = Step(Op.REFRESH, state.urn, state.type)
                 raise self._fail(as_error(failure, step)) from failure
         self._forget_gone()

@@ -1,8 +1,11 @@
 """Secrets at rest, exactly as Pulumi's passphrase provider keeps them.
 
-A key comes from the passphrase by PBKDF2-SHA256 (1,000,000 rounds) and a salt; every value is sealed by
-AES-256-GCM under a nonce of its own. The million rounds cost about half a second, so a key is derived once
-in a process, in the background from the moment it is likely to be needed. A secret that did not change keeps
+A key comes from the passphrase by PBKDF2-SHA256 (1,000,000 rounds) and a salt; every value is
+sealed by
+AES-256-GCM under a nonce of its own. The million rounds cost about half a second, so a key is
+derived once
+in a process, in the background from the moment it is likely to be needed. A secret that did not
+change keeps
 its ciphertext, or each run would rewrite the whole state.
 """
 
@@ -25,7 +28,8 @@ from contracts.errors import InfrastructureError
 
 ROUNDS = 1_000_000
 PROBE = "pulumi"
-"""What the salt's third part holds, encrypted: whoever decrypts it to this has the right passphrase."""
+"""What the salt's third part holds, encrypted: whoever decrypts it to this has the right
+passphrase."""
 
 _keys: dict[tuple[str, bytes], Future[bytes]] = {}
 _keys_lock = threading.Lock()
@@ -58,7 +62,8 @@ def unseal(text: str, key: bytes) -> str:
     """The inverse of `seal`.
 
     Raises:
-        InfrastructureError: the text has another form, or the key is not the one it was sealed with.
+        InfrastructureError: the text has another form, or the key is not the one it was sealed
+        with.
     """
     try:
         version, nonce, sealed = text.split(":")
@@ -68,7 +73,7 @@ def unseal(text: str, key: bytes) -> str:
     except (ValueError, InvalidTag):
         raise InfrastructureError(
             "a secret cannot be decrypted",
-            fix="The passphrase is not the one it was encrypted with: set PULUMI_CONFIG_PASSPHRASE.",
+            fix="Set PULUMI_CONFIG_PASSPHRASE to the passphrase it was encrypted with.",
         ) from None
 
 
@@ -76,8 +81,10 @@ class Crypter:
     """Encrypts and decrypts the secrets of one stack.
 
     Args:
-        passphrase: what the key is derived from; None where there is none, which fails at the first secret.
-        state: the salt as Pulumi keeps it (``v1:<salt>:<encrypted probe>``); made on first need when empty.
+        passphrase: what the key is derived from; None where there is none, which fails at the
+        first secret.
+        state: the salt as Pulumi keeps it (``v1:<salt>:<encrypted probe>``); made on first need
+        when empty.
     """
 
     def __init__(self, passphrase: str | None, state: str = "") -> None:
@@ -102,7 +109,8 @@ class Crypter:
         return {"type": "passphrase", "state": {"salt": self._state}} if self._state else None
 
     def encrypt(self, plaintext: str, place: str) -> str:
-        """The ciphertext of a secret at a place; what was decrypted there before comes back unchanged."""
+        """The ciphertext of a secret at a place; what was decrypted there before comes back
+        unchanged."""
         with self._lock:
             known = self._known.get((place, plaintext))
         if known is None:
@@ -121,7 +129,8 @@ class Crypter:
         """The key, made with a new salt where the stack has none.
 
         Raises:
-            InfrastructureError: there is no passphrase, or it is not the one the salt was made with.
+            InfrastructureError: there is no passphrase, or it is not the one the salt was made
+            with.
         """
         with self._lock:
             if self._key is None:
@@ -179,9 +188,9 @@ def read_salt(provider: Mapping[str, Any] | None, *, where: str) -> str:
         return ""
     if provider.get("type") != "passphrase":
         raise InfrastructureError(
-            f"secrets are kept by the {provider.get('type')!r} provider; this engine reads passphrase only",
+            f"the {provider.get('type')!r} provider keeps the secrets; passphrase is read here",
             where=where,
-            fix="Change it with `pulumi stack change-secrets-provider passphrase`, or use the CLI.",
+            fix="Run `pulumi stack change-secrets-provider passphrase`, or use the CLI.",
         )
     return str(provider["state"]["salt"])
 

@@ -1,7 +1,10 @@
-"""A stack's state in Pulumi's own form: deployment version 3, field by field as ``pulumi stack export`` gives it.
+"""A stack's state in Pulumi's own form: deployment version 3, field by field as ``pulumi stack
+export`` gives it.
 
-Keeping Pulumi's form, and nothing beside it, is what lets a stack move between this engine and the Pulumi
-CLI in both directions. A resource in memory holds plain values with secrets in the clear; on the way to disk
+Keeping Pulumi's form, and nothing beside it, is what lets a stack move between this engine and the
+Pulumi
+CLI in both directions. A resource in memory holds plain values with secrets in the clear; on the
+way to disk
 each secret is encrypted where it stands, so that equal secrets do not show as equal.
 """
 
@@ -62,7 +65,8 @@ FIELDS = {
     "extension_ref": "extensionRef",
     "snippet_id": "snippetID",
 }
-"""Our name of each field of a resource, and Pulumi's. What stands at its default is left out of the file."""
+"""Our name of each field of a resource, and Pulumi's. What stands at its default is left out of
+the file."""
 
 PROPERTY_FIELDS = ("inputs", "outputs", "replacement_trigger")
 ALWAYS = ("urn", "custom", "type")
@@ -70,7 +74,8 @@ ALWAYS = ("urn", "custom", "type")
 
 @dataclass(frozen=True)
 class ResourceState:
-    """One resource of a stack. Frozen: a change is a new state, so that a state once saved stays what it was."""
+    """One resource of a stack. Frozen: a change is a new state, so that a state once saved stays
+    what it was."""
 
     urn: str
     type: str
@@ -155,7 +160,8 @@ class Operation:
 
 @dataclass(frozen=True)
 class Deployment:
-    """A whole state: resources in an order in which each comes after what it needs, and what was in progress."""
+    """A whole state: resources in an order in which each comes after what it needs, and what was
+    in progress."""
 
     resources: tuple[ResourceState, ...] = ()
     pending: tuple[Operation, ...] = ()
@@ -183,7 +189,8 @@ def load_resource(document: Mapping[str, Any], crypter: Crypter) -> ResourceStat
     """A resource from the file, its secrets in the clear.
 
     Raises:
-        InfrastructureError: it holds a field this engine does not know: dropping it would lose something.
+        InfrastructureError: it holds a field this engine does not know: dropping it would lose
+        something.
     """
     known = {theirs: ours for ours, theirs in FIELDS.items()}
     if unknown := sorted(set(document) - set(known)):
@@ -206,7 +213,8 @@ def load_resource(document: Mapping[str, Any], crypter: Crypter) -> ResourceStat
 
 
 def encrypt(value: Value, crypter: Crypter, place: str) -> Value:
-    """A value with each secret replaced by its ciphertext; what is inside a secret is encrypted once, with it."""
+    """A value with each secret replaced by its ciphertext; what is inside a secret is encrypted
+    once, with it."""
     if isinstance(value, dict):
         if value.get(SIGNATURE) == SECRET:
             plaintext = json.dumps(
@@ -268,7 +276,8 @@ def load(text: Mapping[str, Any], crypter: Crypter, *, where: str = "") -> Deplo
     """A deployment from its document.
 
     Raises:
-        InfrastructureError: it is not deployment version 3, or refers to resources that it does not hold.
+        InfrastructureError: it is not deployment version 3, or refers to resources that it does
+        not hold.
     """
     if text.get("version") != 3 or not isinstance(text.get("deployment"), Mapping):
         raise InfrastructureError(

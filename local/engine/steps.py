@@ -1,7 +1,10 @@
-"""What to do about each resource: pure functions of the old state, the goal and the provider's answers.
+"""What to do about each resource: pure functions of the old state, the goal and the provider's
+answers.
 
-Nothing here calls a provider, takes a lock or writes a file. The executor asks the provider (Check, Diff),
-asks this module what follows, and does it; so every rule about replacement, protection and order can be
+Nothing here calls a provider, takes a lock or writes a file. The executor asks the provider
+(Check, Diff),
+asks this module what follows, and does it; so every rule about replacement, protection and order
+can be
 tested with values alone.
 """
 
@@ -98,7 +101,8 @@ class Diff:
     replace_keys: tuple[str, ...] = ()
     changed_keys: tuple[str, ...] = ()
     detailed: Mapping[str, str] = field(default_factory=dict)
-    """Path to ``add``, ``delete``, ``update``, each with ``-replace`` where it forces a replacement."""
+    """Path to ``add``, ``delete``, ``update``, each with ``-replace`` where it forces a
+    replacement."""
     delete_before_replace: bool = False
 
     @property
@@ -138,14 +142,16 @@ class Step:
 
 
 def check_inputs(goal: Goal, old: ResourceState | None) -> tuple[Properties | None, Properties]:
-    """What Check is asked: the old inputs (None where there is nothing to carry over) and the new."""
+    """What Check is asked: the old inputs (None where there is nothing to carry over) and the
+    new."""
     if old is None or old.external or old.pending_replacement:
         return None, goal.inputs
     return old.inputs, paths.keep_ignored(old.inputs, goal.inputs, goal.ignore_changes)
 
 
 def by_inputs(old_inputs: Properties, new_inputs: Properties, ignored: Sequence[str] = ()) -> Diff:
-    """The difference of the inputs themselves: for components, and for providers that do not say."""
+    """The difference of the inputs themselves: for components, and for providers that do not
+    say."""
     differences = paths.compare(old_inputs, paths.keep_ignored(old_inputs, new_inputs, ignored))
     return Diff(
         changed=bool(differences),
@@ -182,7 +188,8 @@ def because(key: str) -> Diff:
 
 
 def trigger_fired(old: ResourceState, goal: Goal) -> bool:
-    """Whether ``replacementTrigger`` has changed: an unknown counts as changed, its first appearance does not."""
+    """Whether ``replacementTrigger`` has changed: an unknown counts as changed, its first
+    appearance does not."""
     new = goal.replacement_trigger
     if new is None or old.replacement_trigger is None:
         return False
@@ -234,7 +241,7 @@ def refuse_replacing(goal: Goal, old: ResourceState) -> None:
         raise InfrastructureError(
             "it would be replaced, and it is protected",
             where=goal.urn,
-            fix="Undo the change that replaces it, or set `protect=False`, run `up`, and then change it.",
+            fix="Undo what replaces it, or set `protect=False`, run `up`, and then change it.",
         )
 
 
@@ -257,7 +264,8 @@ def cascade(
 ) -> list[tuple[ResourceState, Diff]]:
     """The resources that must be deleted before a resource that is deleted before it is replaced.
 
-    A dependent goes too when it would itself be replaced if the properties that come from the condemned
+    A dependent goes too when it would itself be replaced if the properties that come from the
+    condemned
     resource were unknown; or when its provider, or what it is deleted with, is condemned.
 
     Args:
@@ -344,7 +352,8 @@ def needs_provider(step: Step, going: set[str]) -> bool:
 
 
 def waits(leaving: Sequence[ResourceState]) -> list[set[int]]:
-    """For each resource to be deleted, the indexes of those that must be gone before it: what depends on it."""
+    """For each resource to be deleted, the indexes of those that must be gone before it: what
+    depends on it."""
     at: dict[str, list[int]] = {}
     for index, state in enumerate(leaving):
         at.setdefault(state.urn, []).append(index)

@@ -1,7 +1,10 @@
-"""A stack's files: ``.millwright/<stack>/`` with the state, its journal, its lock and its last states.
+"""A stack's files: ``.millwright/<stack>/`` with the state, its journal, its lock and its last
+states.
 
-The state is only ever replaced as a whole, by an atomic rename, after the journal has been folded into it; a
-reader finds either the old state with a journal or the new state. One process at a time may change a stack.
+The state is only ever replaced as a whole, by an atomic rename, after the journal has been folded
+into it; a
+reader finds either the old state with a journal or the new state. One process at a time may change
+a stack.
 """
 
 from __future__ import annotations
@@ -29,7 +32,8 @@ HISTORY = 20
 
 @dataclass(frozen=True)
 class Loaded:
-    """What the files hold: the state with its journal folded in, and the digest of the checkpoint."""
+    """What the files hold: the state with its journal folded in, and the digest of the
+    checkpoint."""
 
     deployment: Deployment
     crypter: Crypter
@@ -64,9 +68,11 @@ class Store:
 
     @contextmanager
     def locked(self, tell: Callable[[str], None]) -> Iterator[None]:
-        """Hold the stack's lock; a lock left by a process that died is taken over, and that is told.
+        """Hold the stack's lock; a lock left by a process that died is taken over, and that is
+        told.
 
-        The lock is the operating system's, so it cannot outlive its process; the process id inside is for
+        The lock is the operating system's, so it cannot outlive its process; the process id inside
+        is for
         people.
 
         Raises:
@@ -136,13 +142,13 @@ class Store:
         Returns:
             whether anything was written.
         """
-        document = states.dump(deployment, crypter)
+        new = json.dumps(states.dump(deployment, crypter), indent=4, ensure_ascii=False) + "\n"
         text = self._text()
-        changed = not text or content(parse(text, self.state_path)) != content(document)
+        changed = not text or content(parse(text, self.state_path)) != content(json.loads(new))
         if changed:
             if text:
                 self._remember(text)
-            self._replace(json.dumps(document, indent=4, ensure_ascii=False) + "\n")
+            self._replace(new)
         self.journal_path.unlink(missing_ok=True)
         return changed
 
@@ -211,6 +217,14 @@ def parse(text: str, path: Path) -> dict[str, Any]:
 
 
 def content(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of a document that say something about the stack, not about when it was written."""
+    """The parts of a document that say something about the stack.
+
+    Left out are when it was written and in which of the possible orders its resources stand: with
+    several at
+    once, that differs from run to run.
+    """
     deployment = document.get("deployment") or {}
-    return {key: value for key, value in deployment.items() if key != "manifest"}
+    found = {key: value for key, value in deployment.items() if key != "manifest"}
+    resources = found.get("resources", ())
+    found["resources"] = sorted(resources, key=lambda one: (one["urn"], one.get("id", "")))
+    return found

@@ -1,7 +1,9 @@
 """URNs: how the engine names resources, and what Pulumi's aliases say they were named before.
 
-``urn:pulumi:<stack>::<project>::<parent types$type>::<name>`` is a resource's identity from one run to the
-next, so every rule here (which types join into the qualified type, which name a child of a renamed parent had)
+``urn:pulumi:<stack>::<project>::<parent types$type>::<name>`` is a resource's identity from one
+run to the
+next, so every rule here (which types join into the qualified type, which name a child of a renamed
+parent had)
 must be Pulumi's own: one deviation replaces somebody's database.
 """
 
@@ -72,7 +74,8 @@ def split_reference(reference: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Alias:
-    """A former identity as a program gives it: a URN, or the parts of it that differ from today's."""
+    """A former identity as a program gives it: a URN, or the parts of it that differ from
+    today's."""
 
     urn: str = ""
     name: str = ""
@@ -92,7 +95,8 @@ def former_urns(
         urn: what it is called now.
         parent: its parent's URN now, or empty.
         aliases: what the program says it was.
-        renamed: URNs of this run to those the same resources had before, for parents that were found by an alias.
+        renamed: URNs of this run to those the same resources had before, for parents that were
+        found by an alias.
     """
     aliases = tuple(aliases)
     found = [collapse(urn, parent, alias, renamed) for alias in aliases]

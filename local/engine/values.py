@@ -1,8 +1,11 @@
 """Property values: what resources are made of, as plain Python values.
 
-The SDK and providers speak protobuf ``Struct``s in which secrets, unknowns, assets and resource references
-are objects with a signature key. Inside the engine a property is the same thing as plain Python (None, bool,
-int, float, str, list, dict), signature objects included: one form that is cheap to compare, to store as JSON
+The SDK and providers speak protobuf ``Struct``s in which secrets, unknowns, assets and resource
+references
+are objects with a signature key. Inside the engine a property is the same thing as plain Python
+(None, bool,
+int, float, str, list, dict), signature objects included: one form that is cheap to compare, to
+store as JSON
 and to turn back into a message. Only this module knows the signatures.
 """
 
@@ -12,7 +15,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from google.protobuf import struct_pb2
+from google.protobuf import struct_pb2  # type: ignore[import-untyped]
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET = "1b47061264138c4ac30d75fd1eb44270"
@@ -33,7 +36,8 @@ UNKNOWNS = frozenset(
         "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
     }
 )
-"""The sentinels that stand for a value known only after an operation (one for each kind of value)."""
+"""The sentinels that stand for a value known only after an operation (one for each kind of
+value)."""
 
 Value = Any
 """None, bool, int, float, str, a list of values or a dict of values."""
@@ -71,7 +75,8 @@ def whole(number: float) -> int | float:
 
 
 def flatten(value: Properties) -> Value:
-    """An output value (the SDK's form that carries dependencies) as the plain or secret value inside."""
+    """An output value (the SDK's form that carries dependencies) as the plain or secret value
+    inside."""
     if value.get(SIGNATURE) != OUTPUT:
         return value
     inner = value.get("value", UNKNOWN)
@@ -137,7 +142,8 @@ def reveal(value: Value) -> Value:
 
 
 def dereference(value: Value) -> Value:
-    """Resource references as the id they hold, or their URN: for providers that do not take them."""
+    """Resource references as the id they hold, or their URN: for providers that do not take
+    them."""
     if isinstance(value, dict):
         if value.get(SIGNATURE) == REFERENCE:
             return value.get("id") or value["urn"]
@@ -167,7 +173,8 @@ def has_secrets(value: Value) -> bool:
 
 
 def equal(left: Value, right: Value) -> bool:
-    """Equality as the engine means it: of what is there, secret or not. Unlike ``==``, 1 is not true."""
+    """Equality as the engine means it: of what is there, secret or not. Unlike ``==``, 1 is not
+    true."""
     left, right = reveal(left), reveal(right)
     return strictly_equal(left, right)
 

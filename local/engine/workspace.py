@@ -40,7 +40,8 @@ class Workspace:
         stack: the stack's name, as in ``Pulumi.<stack>.yaml``.
         program: the program's directory or main file; ``Pulumi.yaml`` is at or above it.
         providers: what serves each package, as a factory of servicers.
-        passphrase_file: where the passphrase is (made when missing) unless the environment gives one;
+        passphrase_file: where the passphrase is (made when missing) unless the environment gives
+        one;
             ``.millwright/passphrase`` under the root by default.
         config: values over those of the stack's file, by ``project:key`` or plain key.
         parallel: how many resources are worked on at once.
@@ -124,6 +125,8 @@ def deploy(run: Run, go: Callable[[Run], None], refresh_first: bool) -> None:
     """Run the program, then delete what it no longer wants."""
     if refresh_first:
         run.refresh()
+        # Listeners have seen the drift; the result is about what the program leads to.
+        run.executor.steps.clear()
     go(run)
     if run.failure is not None:
         raise run.failure

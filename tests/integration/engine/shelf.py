@@ -1,6 +1,7 @@
-"""A small honest provider for tests: its "cloud" is a directory with one JSON file for each thing.
+"""A small honest provider for tests: its "cloud" is a directory, one JSON file a thing.
 
-Things outlive the process, so a killed run leaves behind what a real one would; names are unique, so a
+Things outlive the process, so a killed run leaves behind what a real one would; names are unique,
+so a
 duplicate cannot hide. Every call is written to a log in its order.
 """
 
@@ -189,7 +190,8 @@ class ShelfProvider(ResourceProviderServicer):
         args = from_struct(request.args)
         if request.tok != "shelf:index:find":
             context.abort(grpc.StatusCode.UNIMPLEMENTED, f"no function {request.tok}")
-        found = [one["id"] for one in self.shelf.things().values() if one["inputs"].get("size") == args["size"]]
+        things = self.shelf.things().values()
+        found = [one["id"] for one in things if one["inputs"].get("size") == args["size"]]
         response = provider_pb2.InvokeResponse()
         getattr(response, "return").CopyFrom(to_struct({"ids": found}))
         return response
@@ -235,4 +237,3 @@ class Slow(ShelfProvider):
         finally:
             with self.lock:
                 self.running -= 1
-
