@@ -238,7 +238,11 @@ def _cluster(name: str, folder: Path) -> dict[str, Any]:
         "connect_timeout": "1s",
         "lb_policy": "MAGLEV",
         # Requests go to servers that look sick only when there is no other.
-        "common_lb_config": {"healthy_panic_threshold": {"value": 1}},
+        "common_lb_config": {
+            "healthy_panic_threshold": {"value": 1},
+            # Workers learn of a server's health with the admin interface, not a second later.
+            "update_merge_window": "0s",
+        },
         "ignore_health_on_host_removal": True,
         "circuit_breakers": {
             "thresholds": [

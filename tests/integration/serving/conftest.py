@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from contracts.errors import ServingError
 from local.serving import LocalServing
 from local.supervisor import Supervisor
+from serving.client import Client, Prediction
 from tests.serving_model import make_artifact
 
 NAME = "flight-delay"
@@ -74,3 +78,38 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServing]:
     supervisor = Supervisor(root)
     yield LocalServing(root, supervisor)
     supervisor.stop_all()
+
+
+ROW = {"hour": 17.0, "carrier": "B6", "distance": 800.0}
+
+
+class Load:
+    """Clients that ask one after another until told to stop; keeps every answer and failure."""
+
+    def __init__(self, url: str, clients: int = 3) -> None:
+        self.predictions: list[Prediction] = []
+        self.failures: list[str] = []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=(url,)) for _ in range(clients)]
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        eventually(lambda: self.predictions or self.failures)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def versions(self) -> Counter[str]:
+        return Counter(prediction.version for prediction in self.predictions)
+
+    def _ask(self, url: str) -> None:
+        with Client(url, NAME) as client:
+            while not self._stop.is_set():
+                try:
+                    self.predictions.append(client.infer([ROW]))
+                except ServingError as error:
+                    self.failures.append(str(error))

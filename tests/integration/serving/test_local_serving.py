@@ -1,0 +1,223 @@
+"""Predictors behind a real Envoy: weights, feedback, crashes and removal, under load."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import httpx
+import numpy as np
+import onnxruntime as ort
+import psutil
+import pytest
+
+from contracts.errors import DocumentError, ServingError
+from local.serving import LocalServing
+from local.supervisor import Supervisor, port_is_free
+from serving.client import Client
+from tests.integration.serving.conftest import NAME, ROW, Load, document, eventually
+
+Artifacts = dict[str, Path]
+
+
+def front(serving: LocalServing) -> str:
+    return serving.observe(NAME).url.partition("/seldon")[0]
+
+
+def settled(serving: LocalServing, artifacts: Artifacts, replicas: int = 1, **weights: int) -> str:
+    serving.apply(document(artifacts, replicas, **weights))
+    serving.settle(NAME)
+    return front(serving)
+
+
+def test_each_version_answers_as_onnx_runtime_does(
+    serving: LocalServing, artifacts: Artifacts
+) -> None:
+    url = settled(serving, artifacts, v1=5000, v2=5000)
+    rows = [ROW, {"hour": 6.0, "carrier": None}, {"hour": 23.0, "distance": float("nan")}]
+    feeds = {
+        "hour": np.array([[17], [6], [23]], dtype=np.float32),
+        "carrier": np.array([["B6"], [""], [""]], dtype=object),
+        "distance": np.array([[800], [np.nan], [np.nan]], dtype=np.float32),
+    }
+    with Client(url, NAME) as client:
+        assert client.ready()
+        assert client.metadata()["name"] == NAME
+        for name, folder in artifacts.items():
+            session = ort.InferenceSession(str(folder / "model.onnx"))
+            label, probabilities = session.run(None, feeds)
+            prediction = client.infer(rows, predictor=name)
+            assert (prediction.version, prediction.predictor) == (name[1:], name)
+            assert prediction.outputs["label"] == label.tolist()
+            assert prediction.outputs["probabilities"] == probabilities.tolist()
+        with pytest.raises(ServingError, match="did you mean 'hour'"):
+            client.infer([{"houre": 1.0}])
+        with pytest.raises(ServingError, match="no such predictor"):
+            client.infer(rows, predictor="v9")
+    with httpx.Client(base_url=f"{url}/seldon/default/{NAME}/v2", trust_env=False) as plain:
+        for version in ("1", "2"):
+            found = plain.get(f"/models/{NAME}/versions/{version}").json()
+            assert found["versions"] == [version]
+        assert plain.get(f"{url}/seldon/default/other/v2").status_code == 404
+
+
+def test_weights_change_under_load_and_every_request_is_counted(
+    serving: LocalServing, artifacts: Artifacts
+) -> None:
+    url = settled(serving, artifacts, v1=10_000, v2=0)
+    before = serving.counters(NAME)
+    with Load(url) as load:
+        for step in range(20):
+            weight = (100, 2500, 5000, 9999)[step % 4]
+            serving.apply(document(artifacts, v1=10_000 - weight, v2=weight))
+            state = serving.settle(NAME)
+            assert [own.confirmed for own in state.predictors] == [10_000 - weight, weight]
+    assert load.failures == []
+    after = serving.counters(NAME)
+    for name, version in (("v1", "1"), ("v2", "2")):
+        served = load.versions()[version]
+        assert served > 20
+        assert after[name].requests - before[name].requests == served
+        assert after[name].errors == before[name].errors
+        seen, earlier = after[name].replicas[0], before[name].replicas[0]
+        assert seen.replica == earlier.replica
+        assert seen.requests - earlier.requests == served
+        assert sum(seen.predictions) - sum(earlier.predictions) == served
+
+
+def test_feedback_reaches_the_server_that_predicted(
+    serving: LocalServing, artifacts: Artifacts
+) -> None:
+    url = settled(serving, artifacts, replicas=2, v1=5000, v2=5000)
+    before = serving.counters(NAME)
+    with Client(url, NAME) as client:
+        predictions = [client.infer([ROW]) for _ in range(60)]
+        for index, prediction in enumerate(predictions):
+            label = bool(prediction.outputs["label"][0])
+            verdict = client.feedback(prediction, [label if index % 3 else not label])
+            assert verdict.version == prediction.version
+            assert (verdict.right, verdict.wrong) == ((1, 0) if index % 3 else (0, 1))
+        assert client.feedback(predictions[0], [True]).repeated == 1
+    after = serving.counters(NAME)
+    assert sum(own.wrong for own in after.values()) == 20 + sum(o.wrong for o in before.values())
+    assert sum(own.right for own in after.values()) == 40 + sum(o.right for o in before.values())
+    # Feedback is not a request that the judge counts.
+    assert sum(own.requests - before[name].requests for name, own in after.items()) == 60
+
+
+def test_a_killed_server_is_replaced_and_the_other_one_serves(
+    serving: LocalServing, artifacts: Artifacts
+) -> None:
+    url = settled(serving, artifacts, replicas=2, v1=10_000)
+    victim = psutil.Process(_pids(serving)[0])
+    identities = {own.replica for own in serving.counters(NAME)["v1"].replicas}
+    with Load(url) as load:
+        victim.send_signal(signal.SIGKILL)
+        eventually(lambda: serving.observe(NAME).predictors[0].ready == 1)
+        assert serving.counters(NAME)["v1"].silent == 1
+        enough = len(load.predictions) + 50
+        eventually(lambda: len(load.predictions) > enough)
+        serving.settle(NAME)
+    # What the killed server was answering at that moment is lost, and nothing else.
+    assert len(load.failures) <= 3, load.failures
+    again = {own.replica for own in serving.counters(NAME)["v1"].replicas}
+    assert len(again) == 2
+    assert len(again & identities) == 1
+
+
+def test_a_version_is_removed_under_load_without_a_lost_request(
+    serving: LocalServing, artifacts: Artifacts
+) -> None:
+    url = settled(serving, artifacts, v1=5000, v2=5000)
+    with Load(url) as load:
+        eventually(lambda: len(load.versions()) == 2)
+        state = settled(serving, artifacts, v1=10_000) and serving.observe(NAME)
+        assert [own.name for own in state.predictors] == ["v1"]
+        enough = load.versions()["1"] + 50
+        eventually(lambda: load.versions()["1"] > enough)
+    assert load.failures == []
+    assert len(_pids(serving)) == 1
+
+
+def test_another_artifact_replaces_servers_without_a_lost_request(
+    serving: LocalServing, artifacts: Artifacts
+) -> None:
+    url = settled(serving, artifacts, v1=10_000)
+    with Load(url) as load:
+        settled(serving, {"v1": artifacts["v2"]}, v1=10_000)
+        eventually(lambda: load.predictions[-1].version == "2")
+        eventually(lambda: len(_pids(serving)) == 1 or serving.tick())
+    assert load.failures == []
+
+
+def test_a_version_that_cannot_start_gets_no_traffic(
+    serving: LocalServing, artifacts: Artifacts, tmp_path: Path
+) -> None:
+    url = settled(serving, artifacts, v1=10_000)
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "artifact.json").write_text((artifacts["v2"] / "artifact.json").read_text())
+    serving.apply(document({**artifacts, "v2": broken}, v1=5000, v2=5000))
+
+    def told() -> str:
+        serving.tick()
+        return serving.observe(NAME).predictors[1].problem
+
+    assert "cannot serve" in eventually(told)
+    state = serving.observe(NAME)
+    assert [own.confirmed for own in state.predictors] == [10_000, 0]
+    assert not state.settled
+    with Client(url, NAME) as client:
+        assert {client.infer([ROW]).version for _ in range(20)} == {"1"}
+    settled(serving, artifacts, v1=10_000)
+
+
+def test_a_killed_envoy_comes_back_with_the_same_weights(
+    serving: LocalServing, artifacts: Artifacts
+) -> None:
+    url = settled(serving, artifacts, v1=7500, v2=2500)
+    source = serving.counters(NAME)["v1"].source
+    running = serving._supervisor.find("envoy")
+    assert running
+    os.kill(running.pid, signal.SIGKILL)
+    eventually(lambda: not serving._supervisor.find("envoy") and port_is_free(running.port))
+    assert serving.observe(NAME).predictors[0].confirmed is None
+    assert serving.counters(NAME) == {}
+    # Another command, which knows nothing but the folder.
+    root = serving._supervisor.root
+    LocalServing(root, Supervisor(root)).settle(NAME)
+    assert front(serving) == url
+    assert [own.confirmed for own in serving.observe(NAME).predictors] == [7500, 2500]
+    assert serving.counters(NAME)["v1"].source != source
+
+
+def test_what_cannot_be_served_is_refused_and_changes_nothing(
+    serving: LocalServing, artifacts: Artifacts
+) -> None:
+    settled(serving, artifacts, v1=10_000)
+    with pytest.raises(DocumentError, match="add up to 100 %"):
+        serving.apply(document(artifacts, v1=10_000, v2=100))
+    with pytest.raises(ServingError, match="cannot be read"):
+        serving.apply(document({"v1": Path("/nowhere")}, v1=10_000))
+    with pytest.raises(ServingError, match="did you mean"):
+        serving.observe("flight-delays")
+    assert serving.observe(NAME).settled
+
+
+def test_nothing_is_left_after_delete(serving: LocalServing, artifacts: Artifacts) -> None:
+    settled(serving, artifacts, v1=5000, v2=5000)
+    processes = [psutil.Process(pid) for pid in _pids(serving)]
+    serving.delete(NAME)
+    assert serving.names() == []
+    assert serving._supervisor.status() == []
+    assert not any(process.is_running() for process in processes)
+    serving.delete(NAME)
+
+
+def _pids(serving: LocalServing) -> list[int]:
+    return [
+        status.pid
+        for status in serving._supervisor.status()
+        if status.name.startswith("serving.") and status.pid
+    ]
