@@ -87,9 +87,7 @@ def check_weights(name: str, predictors: Sequence[Predictor]) -> None:
         )
     weights = [one.weight for one in predictors if not one.shadow]
     if sum(weights) != WHOLE or min(weights, default=0) < 0:
-        shown = ", ".join(
-            f"{one.target.predictor} {one.weight / WHOLE:.2%}" for one in predictors
-        )
+        shown = ", ".join(f"{one.target.predictor} {one.weight / WHOLE:.2%}" for one in predictors)
         raise RolloutError(
             f"the predictors' weights must add up to 100% and none be below 0%; found {shown}",
             where=name,
@@ -114,9 +112,10 @@ def _predictor(
         "name": one.target.predictor,
         "replicas": model.serving.replicas,
         **traffic,
-        # Our server speaks the V2 protocol itself; Seldon's executor in front of it would only
-        # cost time. "annotations": {"seldon.io/no-engine": "true"}, "labels": {"version":
-        # one.target.predictor}, "graph": {
+        # Our server speaks the V2 protocol itself: Seldon's executor would only cost time.
+        "annotations": {"seldon.io/no-engine": "true"},
+        "labels": {"version": one.target.predictor},
+        "graph": {
             "name": model.name,
             "type": "MODEL",
             "modelUri": one.target.uri,
@@ -129,7 +128,7 @@ def _predictor(
 
 
 def slow_over(model: ModelSpec) -> str:
-    """The limit beyond which a response counts as slow: the guard's, or the model's latency budget."""
+    """Beyond which a response counts as slow: the guard's limit, or the latency budget."""
     guard = model.rollout.guards.slow
     return format_duration(guard.over if guard else model.serving.latency_budget)
 
