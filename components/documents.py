@@ -11,14 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
-
 from contracts.artifact import Interval, Tensor, TrainingData
 from contracts.document import AnyDocument, Document
 from contracts.errors import PipelineError
 
-PART_NAMES = ("train", "validate", "test")
 PartName = Literal["train", "validate", "test"]
+PART_NAMES: tuple[PartName, ...] = ("train", "validate", "test")
 Scalar = str | int | float | bool | None
 
 
@@ -259,4 +257,3 @@ class Registration(Document):
     run_id: str
     """The tracking server's run."""
     alias: str = "candidate"
-    evaluation: dict[str, float] = Field(default_factory=dict)

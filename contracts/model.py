@@ -353,6 +353,30 @@ class ModelSpec(Document):
             )
         return self
 
+    def with_split(
+        self,
+        *,
+        start: date | None = None,
+        train_until: date | None = None,
+        validate_until: date | None = None,
+        test_until: date | None = None,
+    ) -> Self:
+        """The same model on other days; what is None stays as it is.
+
+        Raises:
+            DocumentError: the days are not in order.
+        """
+        split = Split.parse(
+            {
+                "start": start or self.split.start,
+                "train": {"until": train_until or self.split.train.until},
+                "validate": {"until": validate_until or self.split.validate_.until},
+                "test": {"until": test_until or self.split.test.until},
+            },
+            where=f"model {self.name}: split",
+        )
+        return self.model_copy(update={"split": split})
+
     @classmethod
     def find(cls, models: Path, name: str) -> Self:
         """The model of that name in the folder of models.

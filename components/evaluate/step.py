@@ -108,7 +108,8 @@ def evaluate(data: Path, model: Path, spec: ModelSpec, destination: Path) -> Eva
 def day_of(time: pd.Series) -> npt.NDArray[np.int64]:
     """The number of each row's day among the days that occur."""
     days = time.dt.floor("D")
-    return pd.factorize(days, sort=True)[0].astype(np.int64)
+    codes: npt.NDArray[np.int64] = pd.factorize(days, sort=True)[0].astype(np.int64)
+    return codes
 
 
 def with_interval(
@@ -163,8 +164,8 @@ def best_feature(
         days,
         seed=SEED,
     )
-    score = with_interval(metric, label, best_prediction, days)
-    return BestFeature(name=best_name, metric=metric, score=score, gain=gain)
+    interval = with_interval(metric, label, best_prediction, days)
+    return BestFeature(name=best_name, metric=metric, score=interval, gain=gain)
 
 
 def calibration(label: Floats, prediction: Floats) -> tuple[CalibrationBin, ...]:

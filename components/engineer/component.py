@@ -1,0 +1,30 @@
+"""The KFP face of engineer."""
+
+from kfp import dsl
+
+
+def engineer(
+    model: str,
+    definitions: str,
+    source: dsl.Input[dsl.Dataset],
+    features: dsl.Output[dsl.Dataset],
+    table: dsl.Output[dsl.Artifact],
+) -> None:
+    """Compute the model's features and label."""
+    from pathlib import Path
+
+    from components.entry import step
+
+    with step("engineer"):
+        from tempfile import TemporaryDirectory
+
+        from components.documents import write
+        from components.engineer.step import engineer as run
+        from contracts.model import ModelSpec
+
+        spec = ModelSpec.model_validate_json(model)
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / Path(spec.features).name
+            file.write_text(definitions, encoding="utf-8")
+            done = run(Path(source.path), spec, file, Path(features.path))
+        write(done, Path(table.path))

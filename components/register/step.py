@@ -1,0 +1,129 @@
+"""Register a version, if every gate passed.
+
+This is the one door between training and serving. A failed gate leaves nothing behind: no version,
+no object in the lake. A kill leaves a version number that nobody is shown, and running the step
+again with the same key completes it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from components.documents import Evaluation, Registration, Training, read, write
+from components.train.step import TRAINING
+from contracts.artifact import MODEL_FILE, Artifact, Interval
+from contracts.errors import RejectedError
+from contracts.model import ModelSpec
+from contracts.outputs import PlatformOutputs
+from data.model_registry import CANDIDATE, STABLE, Entry, ModelRegistry
+
+
+def register(
+    model: Path,
+    evaluation: Path,
+    spec: ModelSpec,
+    outputs: PlatformOutputs,
+    destination: Path,
+    *,
+    tracking_uri: str,
+    key: str,
+    code_version: str,
+    now: datetime,
+) -> Registration:
+    """Make a version in the registry and its artifact in the lake; alias ``candidate``.
+
+    Args:
+        model: the folder that ``train`` wrote.
+        evaluation: the document that ``evaluate`` wrote.
+        spec: the model.
+        outputs: where the artifacts' bucket is.
+        destination: the file to write the document to.
+        tracking_uri: MLflow's.
+        key: the pipeline run; the same key gives the same version.
+        code_version: the commit of the code.
+        now: the time of registering.
+
+    Raises:
+        RejectedError: a gate failed.
+        DataError: the registry or the lake refuses.
+    """
+    judged = read(Evaluation, evaluation)
+    refuse_failed(judged, spec.name)
+    training = read(Training, model / TRAINING)
+    registry = ModelRegistry(tracking_uri)
+    location = f"s3://{outputs.lake.artifacts}/models/{spec.name}"
+    entry = registry.open(spec.name, key=key, location=location)
+    artifact = describe(entry, spec, training, judged, code_version, now)
+    registry.record(
+        entry,
+        metrics={name: metric.value for name, metric in artifact.metrics.items()},
+        parameters=training.parameters,
+        tags={"fingerprint": training.trained_on.fingerprint, "code_version": code_version},
+    )
+    registry.publish(entry, artifact, (model / MODEL_FILE).read_bytes())
+    make_candidate(registry, entry)
+    registration = Registration(
+        name=spec.name,
+        version=entry.version,
+        uri=entry.uri,
+        run_id=entry.run_id,
+        alias=CANDIDATE,
+    )
+    write(registration, destination)
+    return registration
+
+
+def refuse_failed(evaluation: Evaluation, name: str) -> None:
+    """A model that failed a gate goes no further.
+
+    Raises:
+        RejectedError: which gates, and by how much.
+    """
+    failed = [gate for gate in evaluation.gates if not gate.passed]
+    if failed:
+        count = "a gate" if len(failed) == 1 else f"{len(failed)} gates"
+        raise RejectedError(
+            f"{count} failed: " + "; ".join(gate.sentence() for gate in failed),
+            where=f"model {name}",
+            fix="nothing was registered; the evaluation says where the model is weak",
+        )
+
+
+def describe(
+    entry: Entry,
+    spec: ModelSpec,
+    training: Training,
+    evaluation: Evaluation,
+    code_version: str,
+    now: datetime,
+) -> Artifact:
+    """The artifact's document."""
+    derived = {
+        "gain_over_best_feature": evaluation.best_feature.gain,
+        "onnx_parity": Interval(value=evaluation.onnx_parity),
+    }
+    return Artifact(
+        name=spec.name,
+        version=entry.version,
+        task=spec.task,
+        digest=training.digest,
+        inputs=training.inputs,
+        outputs=training.outputs,
+        created=now,
+        code_version=code_version,
+        trained_on=training.trained_on,
+        metrics=evaluation.metrics | derived,
+        features=tuple(feature.name for feature in evaluation.importance),
+        run_id=entry.run_id,
+        parameters=training.parameters,
+    )
+
+
+def make_candidate(registry: ModelRegistry, entry: Entry) -> None:
+    """Point ``candidate`` at the version, unless running again would turn the clock back: a newer
+    version is the candidate, or this one has become stable since."""
+    current = registry.alias(entry.name, CANDIDATE)
+    newer = current is not None and int(current) > int(entry.version)
+    if not newer and registry.alias(entry.name, STABLE) != entry.version:
+        registry.set_alias(entry.name, CANDIDATE, entry.version)

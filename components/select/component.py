@@ -1,0 +1,20 @@
+"""The KFP face of select."""
+
+from kfp import dsl
+
+
+def select(
+    model: str,
+    parts: dsl.Input[dsl.Dataset],
+    selection: dsl.Output[dsl.Artifact],
+) -> None:
+    """Rank the features and keep the best."""
+    from pathlib import Path
+
+    from components.entry import step
+
+    with step("select"):
+        from components.select.step import select as run
+        from contracts.model import ModelSpec
+
+        run(Path(parts.path), ModelSpec.model_validate_json(model), Path(selection.path))

@@ -1,0 +1,116 @@
+"""Run folders: where a run's arguments, outputs and logs are, and which run to go on with.
+
+A run that was killed is continued by asking for the same thing again: same model, same features,
+same split, same code. Anything else is another run.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from pipelines.local import ARGUMENTS, LOCK, STEPS
+
+KEPT = 5
+"""Finished runs whose tables stay on disk; of older ones only documents and logs do."""
+STATE = "state"
+ROOMS = ("components", "contracts", "data", "pipelines")
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def code_version() -> str:
+    """The git commit of the code, with ``-dirty`` where the tree is not clean; ``unknown`` outside
+    a checkout."""
+    described = subprocess.run(
+        [
+            "git",
+            "-C",
+            str(PROJECT),
+            "describe",
+            "--always",
+            "--dirty",
+            "--abbrev=12",
+            "--exclude=*",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return described.stdout.strip() or "unknown"
+
+
+def code_digest() -> str:
+    """A digest of the sources that a run's steps execute."""
+    digest = hashlib.sha256()
+    for room in ROOMS:
+        for path in sorted((PROJECT / room).rglob("*.py")):
+            digest.update(str(path.relative_to(PROJECT)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def open_run(work: Path, name: str, arguments: Mapping[str, str], now: datetime) -> Path:
+    """The folder of the unfinished run with these arguments, or of a new one.
+
+    Args:
+        work: the folder of all runs.
+        name: the model's.
+        arguments: the pipeline's, without the run's own key.
+        now: names a new run.
+    """
+    text = json.dumps([dict(sorted(arguments.items())), code_digest()])
+    identity = hashlib.sha256(text.encode()).hexdigest()[:12]
+    for folder in sorted(work.glob(f"{name}-*-{identity}"), reverse=True):
+        if state(folder) == "unfinished" and not busy(folder):
+            return folder
+    folder = work / f"{name}-{now:%Y%m%dT%H%M%S%f}-{identity}"
+    folder.mkdir(parents=True)
+    given = json.dumps({**arguments, "key": folder.name}, indent=1)
+    (folder / ARGUMENTS).write_text(given, encoding="utf-8")
+    return folder
+
+
+def state(folder: Path) -> str:
+    """``unfinished``, or how the run ended."""
+    path = folder / STATE
+    return path.read_text(encoding="utf-8") if path.is_file() else "unfinished"
+
+
+def finish(folder: Path, how: str) -> None:
+    """Write down that the run has ended, and make room."""
+    (folder / STATE).write_text(how, encoding="utf-8")
+    model = folder.name.rsplit("-", 2)[0]
+    ended = sorted(path.parent for path in folder.parent.glob(f"{model}-*/{STATE}"))
+    for old in ended[:-KEPT]:
+        for table in old.glob(f"{STEPS}/*/*/*"):
+            if table.is_dir() or table.stat().st_size > 1_000_000:
+                shutil.rmtree(table) if table.is_dir() else table.unlink()
+
+
+def busy(folder: Path) -> bool:
+    """Whether a process is working in the folder."""
+    path = folder / LOCK
+    if not path.is_file():
+        return False
+    with path.open("r+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def output(folder: Path, step: str, name: str) -> Path | None:
+    """What a step wrote last in this run, or None where it wrote nothing."""
+    found = sorted(folder.glob(f"{STEPS}/*/{step}/{name}"))
+    return found[-1] if found else None
+
+
+def log_path(folder: Path, step: str) -> Path:
+    """A step's log."""
+    return folder / "logs" / f"{step}.log"
