@@ -359,7 +359,7 @@ GPU_FAMILIES: Final = ("g4", "g5", "g6", "p3", "p4", "p5", "p6")
 class NodeGroup(Document):
     """Machines of one kind in the cluster."""
 
-    instance_types: tuple[InstanceType, ...] = Field(min_length=1, max_length=20)
+    instance_types: tuple[InstanceType, ...]
     """Types of the same size, in order of preference."""
     min: int = Field(default=0, ge=0, le=450)
     """Fewest nodes."""
@@ -375,6 +375,8 @@ class NodeGroup(Document):
     @model_validator(mode="after")
     def consistent(self) -> Self:
         """Sizes in order, and one kind of machine in a group."""
+        if not 1 <= len(self.instance_types) <= 20:
+            raise ValueError("a group needs 1 to 20 instance types")
         if self.min > self.max:
             raise ValueError(f"min {self.min} is more than max {self.max}")
         if len({self.is_gpu(kind) for kind in self.instance_types}) > 1:

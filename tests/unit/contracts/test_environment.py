@@ -1,0 +1,179 @@
+"""Every rule of the environment document, with the sentence that a person sees."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from contracts.environment import DAY, TIERS, Environment
+from contracts.errors import DocumentError
+
+SMALL: dict[str, Any] = {
+    "name": "dev",
+    "tier": "dev",
+    "account": "123456789012",
+    "region": "eu-central-1",
+}
+
+
+def changed(path: str, value: object) -> dict[str, Any]:
+    """The small document with one key set (``a.b`` goes inwards)."""
+    document = copy.deepcopy(SMALL)
+    place = document
+    *sections, last = path.split(".")
+    for section in sections:
+        place = place.setdefault(section, {})
+    place[last] = value
+    return document
+
+
+def problems(document: object) -> tuple[str, ...]:
+    """What a document is refused for."""
+    with pytest.raises(DocumentError) as caught:
+        Environment.parse(document)
+    return caught.value.problems
+
+
+GROUP = {"instance_types": ["m7i.large"], "min": 1, "max": 2}
+REFUSED: list[tuple[str, object, str]] = [
+    ("name", "Dev", "name: 'Dev' is not a name of lower-case letters, digits and single hyphens"),
+    ("name", "a--b", "is not a name of lower-case letters"),
+    ("name", "x" * 17, "name: string should have at most 16 characters"),
+    ("tier", "stagign", "tier: 'stagign' is not known; did you mean 'staging'?"),
+    ("account", 123456789012, "account: put 123456789012 in quotes"),
+    ("account", "1234", "account: '1234' is not an AWS account: twelve digits, in quotes"),
+    ("region", "Frankfurt", "region: 'Frankfurt' is not an AWS region such as eu-central-1"),
+    ("netwrok", {}, "netwrok: unknown key; did you mean 'network'?"),
+    ("network.cidr", "10.0.0.0/24", "10.0.0.0/24 is a /24; the subnets of eight zones need"),
+    ("network.cidr", "8.8.0.0/16", "8.8.0.0/16 is not private; take it from 10.0.0.0/8, say"),
+    ("network.cidr", "10.0.0.1/16", "'10.0.0.1/16' is not a network such as 10.0.0.0/16"),
+    ("network.zones", ["a"], "network.zones: 1 zones; two or three are needed"),
+    ("network.zones", ["a", "a"], "network.zones: a, a: a zone is named twice"),
+    ("network.zones", ["a", "z"], "network.zones: 'z' is not a zone's letter: a to h"),
+    ("network.nat", "double", "network.nat: 'double' is not known"),
+    ("keys.rotation", "30d", "keys.rotation: KMS rotates keys every: 90d to 2560d, not 30d"),
+    ("retention.keys", "5d", "retention.keys: KMS keeps deleted keys: 7d to 30d, not 5d"),
+    ("retention.backups", "36d", "backups are kept: 1d to 35d, not 36d"),
+    ("retention.backups", "36h", "AWS counts this in whole days; write it such as 7d"),
+    ("retention.logs", "10d", "CloudWatch does not keep logs for 10d; the nearest is 7d"),
+    ("retention.protect", "yes", "retention.protect: input should be a valid boolean"),
+    ("lake.lifecycle.infrequent_after", "10d", "S3 moves to infrequent access after: 30d"),
+    ("lake.lifecycle.versions", "12h", "AWS counts this in whole days"),
+    (
+        "lake.lifecycle",
+        {"infrequent_after": "60d", "archive_after": "70d"},
+        "archive_after must be at least 30d after infrequent_after",
+    ),
+    ("warehouse.node_type", "ra3.xlplsu", "is not a Redshift node type; did you mean 'ra3.xlplus'"),
+    (
+        "warehouse",
+        {"node_type": "ra3.4xlarge", "nodes": 1},
+        "one ra3.4xlarge node cannot stand alone; take two, or one of ra3.large, ra3.xlplus",
+    ),
+    ("warehouse.nodes", 0, "warehouse.nodes: input should be greater than or equal to 1"),
+    ("warehouse.database", "template1", "'template1' is a name that Redshift keeps for itself"),
+    ("warehouse.user", "Admin", "warehouse.user: 'Admin' is not a name of lower-case letters"),
+    ("online_store.tables", {"t": {"key": "a", "sort": "a"}}, "both the key and the sort key"),
+    ("online_store.tables", {"t": {"key": "a", "ttl": "a"}}, "'a' is part of the key and cannot"),
+    ("online_store.tables", {"t": {}}, "online_store.tables.t.key: missing"),
+    ("cache.node_type", "cache.t4g.smal", "did you mean 'cache.t4g.small'?"),
+    ("cache.replicas", 6, "cache.replicas: input should be less than or equal to 5"),
+    ("cache", {"engine": "redis"}, "redis 8.0 is not offered; one of 6.2, 7.0, 7.1 is"),
+    ("cluster.version", "1.20", "'1.20' is not a Kubernetes version such as 1.33"),
+    ("cluster.public_access", ["0.0.0.0/0"], "open to the whole internet; name the networks"),
+    ("cluster.node_groups", {}, "cluster.node_groups: dictionary should have at least 1 item"),
+    (
+        "cluster.node_groups",
+        {"one": {**GROUP, "min": 0}},
+        "no group without taints has a min of 1 or more",
+    ),
+    (
+        "cluster.node_groups",
+        {"one": {**GROUP, "taints": [{"key": "a"}]}},
+        "no group without taints has a min of 1 or more",
+    ),
+    ("cluster.node_groups", {"one": {**GROUP, "min": 3}}, "min 3 is more than max 2"),
+    (
+        "cluster.node_groups",
+        {"one": {**GROUP, "instance_types": []}},
+        "a group needs 1 to 20 instance types",
+    ),
+    (
+        "cluster.node_groups",
+        {"one": {**GROUP, "instance_types": ["m7i"]}},
+        "'m7i' is not an EC2 instance type such as m7i.xlarge",
+    ),
+    (
+        "cluster.node_groups",
+        {"one": {**GROUP, "instance_types": ["m7i.large", "g5.xlarge"]}},
+        "a group mixes GPU types and others; make two groups",
+    ),
+    ("registry.repositories", ["one", "one"], "a repository is named twice"),
+    ("registry.keep", 0, "registry.keep: input should be greater than or equal to 1"),
+    ("identity.boundary", "mine", "identity.boundary: 'mine' is not an IAM ARN"),
+    ("tags", {"aws:x": "1"}, "tags: 'aws:x' is kept for AWS or Millwright; choose another key"),
+    ("tags", {"millwright:x": "1"}, "'millwright:x' is kept for AWS or Millwright"),
+    ("tags", {"k": "v" * 257}, "'k': a tag has a key of 1 to 128 characters, a value to 256"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), REFUSED)
+def test_refused(path: str, value: object, message: str) -> None:
+    found = problems(changed(path, value))
+    assert any(message in problem for problem in found), found
+    assert len(found) == 1, found
+
+
+@pytest.mark.parametrize("key", ["name", "tier", "account", "region"])
+def test_required(key: str) -> None:
+    document = {name: value for name, value in SMALL.items() if name != key}
+    assert any(
+        problem.startswith(f"{key}: missing; it is required:") for problem in problems(document)
+    )
+
+
+def test_all_problems_at_once() -> None:
+    document = {**SMALL, "account": "1", "network": {"zones": []}, "cache": {"tsl": True}}
+    assert len(problems(document)) == 3
+
+
+@pytest.mark.parametrize(
+    "document", [None, [], "dev", {"tier": ["dev"]}, {"tier": "dev", "cache": 3}]
+)
+def test_what_is_no_environment_is_refused_without_a_crash(document: object) -> None:
+    assert problems(document)
+
+
+@pytest.mark.parametrize("tier", sorted(TIERS))
+def test_a_tier_settles_and_what_is_written_holds(tier: str) -> None:
+    settled = Environment.parse({**SMALL, "tier": tier})
+    assert settled.retention.protect is (tier == "prod")
+    written = Environment.parse(
+        {**SMALL, "tier": tier, "retention": {"logs": "90d"}, "cache": {"tls": True}}
+    )
+    assert written.retention.logs == 90 * DAY
+    assert written.cache.tls is True
+    assert written.retention.backups == settled.retention.backups
+
+
+def test_ten_lines_are_an_environment() -> None:
+    text = Path(__file__).resolve().parents[3].joinpath("Pulumi.dev.yaml").read_text()
+    assert len(text.splitlines()) <= 10
+
+
+def test_the_projects_environments_are_read() -> None:
+    for path in Path(__file__).resolve().parents[3].glob("Pulumi.*.yaml"):
+        environment = Environment.read(path)
+        assert Environment.parse(environment.model_dump(mode="json")) == environment
+
+
+def test_a_file_named_otherwise_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "Pulumi.prod.yaml"
+    path.write_text(yaml.safe_dump({"config": {"millwright:environment": SMALL}}))
+    with pytest.raises(DocumentError, match="the environment is named 'dev'") as caught:
+        Environment.read(path)
+    assert "Pulumi.dev.yaml" in caught.value.fix

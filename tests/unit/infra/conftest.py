@@ -1,0 +1,158 @@
+"""The program's plan, without an engine: every registration that it sends, in Pulumi's own
+messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime import mocks
+from pulumi.runtime.stack import run_pulumi_func
+
+from contracts.environment import Environment
+from infra.stack import build
+
+PROJECT = Path(__file__).resolve().parents[3]
+STACK = "pulumi:pulumi:Stack"
+
+
+@dataclass
+class Planned:
+    """One resource as the program declares it."""
+
+    urn: str
+    type: str
+    name: str
+    inputs: Mapping[str, Any]
+    protect: bool
+    provider: str
+    ignored: tuple[str, ...]
+
+    def policy(self, key: str = "policy") -> list[dict[str, Any]]:
+        """The statements of a policy among the inputs."""
+        return json.loads(self.inputs[key])["Statement"]
+
+
+@dataclass
+class Plan:
+    """Everything that the program declares, and what it exports."""
+
+    resources: list[Planned] = field(default_factory=list)
+    outputs: dict[str, Any] = field(default_factory=dict)
+
+    def of(self, type_: str) -> list[Planned]:
+        """Resources whose type ends so, such as ``s3/bucket:Bucket``."""
+        return [resource for resource in self.resources if resource.type.endswith(type_)]
+
+
+class Answers(mocks.Mocks):
+    """What AWS would answer, as far as the program reads it."""
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        made = {"arn": f"arn:aws:made:::{args.typ.split(':')[-1]}/{args.name}", **args.inputs}
+        if args.typ == "aws:eks/cluster:Cluster":
+            made |= {
+                "endpoint": "https://cluster",
+                "identities": [{"oidcs": [{"issuer": "https://issuer"}]}],
+            }
+        if args.typ == "aws:redshift/cluster:Cluster":
+            made |= {"masterPasswordSecretArn": "arn:aws:secret", "endpoint": "warehouse:5439"}
+        if args.typ == "aws:elasticache/replicationGroup:ReplicationGroup":
+            made |= {"primaryEndpointAddress": "cache"}
+        if args.typ == "aws:ecr/repository:Repository":
+            made |= {"repositoryUrl": f"registry/{args.inputs['name']}"}
+        return f"{args.name}-id", made
+
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
+        raise AssertionError(f"{args.token}: a preview without credentials cannot ask AWS")
+
+
+class Monitor(mocks.MockMonitor):
+    """Keeps what each registration says beside its inputs, under the URN the engine gives it."""
+
+    def __init__(self) -> None:
+        super().__init__(Answers())
+        self.planned: list[Planned] = []
+
+    def make_urn(self, parent: str, type_: str, name: str) -> str:
+        parents = parent.split("::")[2] if parent else STACK
+        qualified = type_ if parents == STACK else f"{parents}${type_}"
+        return f"urn:pulumi:{pulumi.get_stack()}::millwright::{qualified}::{name}"
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802
+        answer = super().RegisterResource(request)
+        if request.type != STACK:
+            self.planned.append(
+                Planned(
+                    urn=answer.urn,
+                    type=request.type,
+                    name=request.name,
+                    inputs=pulumi.runtime.rpc.deserialize_properties(request.object),
+                    protect=request.protect,
+                    provider=request.provider,
+                    ignored=tuple(request.ignoreChanges),
+                )
+            )
+        return answer
+
+
+def run_program(environment: Environment) -> Plan:
+    """Run the program once, in a context and an event loop of its own."""
+    plan = Plan()
+
+    def go() -> None:
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        monitor = Monitor()
+        mocks.set_mocks(monitor.mocks, "millwright", environment.name, monitor=monitor)
+
+        def program() -> None:
+            exported = pulumi.Output.from_input(dict(build(environment)))
+            exported.apply(lambda values: plan.outputs.update(values))
+
+        loop.run_until_complete(run_pulumi_func(program))
+        plan.resources = sorted(monitor.planned, key=lambda planned: planned.urn)
+        loop.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(contextvars.Context().run, go).result()
+    return plan
+
+
+@cache
+def plan_of(name: str) -> Plan:
+    """The plan of one of the project's environments."""
+    return run_program(Environment.read(PROJECT / f"Pulumi.{name}.yaml"))
+
+
+@pytest.fixture(scope="session")
+def planned() -> Callable[[str], Plan]:
+    """Plans by environment, each made once."""
+    return plan_of
+
+
+@pytest.fixture(scope="session")
+def planned_from() -> Callable[..., Plan]:
+    """The plan of a small environment with some settings changed."""
+
+    def plan(**changed: object) -> Plan:
+        document = {
+            "name": "test",
+            "tier": "dev",
+            "account": "123456789012",
+            "region": "eu-central-1",
+            **changed,
+        }
+        return run_program(Environment.parse(document))
+
+    return plan

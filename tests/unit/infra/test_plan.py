@@ -1,0 +1,79 @@
+"""What every environment is made of: counts, URNs and outputs, frozen.
+
+A URN that changes is a resource replaced: for a database, its data lost. So the URNs are golden
+files, and changing one takes ``UPDATE_GOLDEN=1`` and a reviewer who sees the difference.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from contracts.outputs import PlatformOutputs
+
+GOLDEN = Path(__file__).parent / "golden"
+ENVIRONMENTS = sorted(
+    path.name.split(".")[1] for path in Path(__file__).resolve().parents[3].glob("Pulumi.*.yaml")
+)
+
+
+def compare(file: str, lines: list[str]) -> None:
+    """Compare with the golden file, or write it where that is asked for."""
+    path = GOLDEN / file
+    text = "\n".join(lines) + "\n"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_resources_by_type(name: str, planned: Callable) -> None:
+    counts = Counter(resource.type for resource in planned(name).resources)
+    compare(f"{name}.types.txt", [f"{count:4} {kind}" for kind, count in sorted(counts.items())])
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_urns(name: str, planned: Callable) -> None:
+    urns = [resource.urn for resource in planned(name).resources]
+    assert len(set(urns)) == len(urns)
+    compare(f"{name}.urns.txt", urns)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_outputs_are_the_contract(name: str, planned: Callable) -> None:
+    outputs = PlatformOutputs.parse(planned(name).outputs)
+    assert outputs.environment == name
+    assert outputs.roles.keys() >= {"pipelines", "training", "serving", "feature_server"}
+    assert outputs.cache.tls == (name != "local")
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_one_explicit_provider_serves_everything(name: str, planned: Callable) -> None:
+    plan = planned(name)
+    (provider,) = plan.of("pulumi:providers:aws")
+    made = [one for one in plan.resources if one.type.startswith("aws:")]
+    assert {one.provider.rsplit("::", 1)[0] for one in made} == {provider.urn}
+    assert not {"accessKey", "secretKey", "endpoints"} & provider.inputs.keys()
+
+
+def test_adding_a_zone_moves_nothing(planned_from: Callable) -> None:
+    def subnets(*zones: str) -> dict[str, str]:
+        found = planned_from(network={"zones": list(zones)}).of("ec2/subnet:Subnet")
+        return {one.urn: one.inputs["cidrBlock"] for one in found}
+
+    two, three = subnets("a", "c"), subnets("c", "b", "a")
+    assert len(two) == 6
+    assert len(three) == 9
+    assert two.items() <= three.items()
+
+
+@pytest.mark.parametrize(("nat", "gateways", "routes"), [("none", 0, 1), ("single", 1, 3)])
+def test_nat_by_setting(nat: str, gateways: int, routes: int, planned_from: Callable) -> None:
+    plan = planned_from(network={"nat": nat})
+    assert len(plan.of("ec2/natGateway:NatGateway")) == gateways
+    assert len(plan.of("ec2/eip:Eip")) == gateways
+    assert len(plan.of("ec2/route:Route")) == routes
