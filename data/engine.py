@@ -51,8 +51,6 @@ def register(engine: Backend, name: str, source: Source) -> ibis.Table:
             return engine.read_parquet(source, table_name=name)
         except duckdb.Error as error:
             raise DataError(f"this is not Parquet: {error}", where=str(source)) from None
-    if isinstance(source, pa.Table):
-        return engine.read_in_memory(source, table_name=name)
     engine.con.register(name, source)
     return engine.table(name)
 

@@ -47,6 +47,10 @@ GROUPS = (
 """Whose outcomes are counted, what they are called, and over which windows."""
 
 
+OUTCOME_COLUMNS = ("carrier", "origin", "dest", "landed")
+"""What an outcome is counted by, and when it became known."""
+
+
 def numeric(name: str, description: str) -> Feature:
     return Feature(name=name, kind="numeric", description=description)
 
@@ -134,10 +138,7 @@ def with_plane(flights: ibis.Table, planes: ibis.Table) -> ibis.Table:
 def with_rates(flights: ibis.Table, history: ibis.Table) -> ibis.Table:
     """How late the carrier's, the route's and the origin's flights were, where they had landed."""
     outcomes = history.select(
-        "carrier",
-        "origin",
-        "dest",
-        "landed",
+        *OUTCOME_COLUMNS,
         flights=history.arr_delay.notnull().cast("int64"),
         late=(history.arr_delay > LATE_AFTER).fill_null(False).cast("int64"),
         # The data has whole minutes; rounding only says so to engines that differ on casting.
