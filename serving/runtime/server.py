@@ -7,6 +7,8 @@ servers do by default, loses what was already on its way.
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import time
 from types import FrameType
 
@@ -16,6 +18,7 @@ import uvicorn
 from serving.runtime.app import App
 
 _log = structlog.get_logger("serving.runtime")
+_LINGER = 0.2
 
 
 class Server(uvicorn.Server):
@@ -66,3 +69,14 @@ class Server(uvicorn.Server):
         if self._until is not None and time.monotonic() >= self._until and not self._app.active:
             self.should_exit = True
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the port first, and the connections a moment later.
+
+        A connection that was just accepted has its request still on the way; uvicorn would close it
+        as idle.
+        """
+        for listener in self.servers:
+            listener.close()
+        await asyncio.sleep(_LINGER)
+        await super().shutdown(sockets)

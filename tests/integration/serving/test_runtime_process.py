@@ -1,0 +1,195 @@
+"""The model server as a process: its start, its end, and what it does under too much work."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import boto3
+import httpx
+import pytest
+from moto.server import ThreadedMotoServer
+
+from local.supervisor import free_port
+from serving.client import Client
+from tests.integration.serving.conftest import NAME, ROW, eventually
+
+Artifacts = dict[str, Path]
+
+
+@contextmanager
+def server(artifact: str, *options: str, **env: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A running model server and its URL."""
+    port = free_port()
+    command = [sys.executable, "-m", "serving.runtime", "--artifact", artifact, "--name", NAME]
+    process = subprocess.Popen(
+        [*command, "--port", str(port), *options],
+        env={**os.environ, **env},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    url = f"http://127.0.0.1:{port}"
+
+    def ready() -> bool:
+        assert process.poll() is None, process.communicate()
+        try:
+            return httpx.get(f"{url}/v2/health/ready", trust_env=False).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    try:
+        eventually(ready)
+        yield process, url
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def body(rows: int) -> bytes:
+    shape = [rows, 1]
+    inputs = [{"name": "hour", "shape": shape, "datatype": "FP32", "data": [17.0] * rows}]
+    return json.dumps({"inputs": inputs}).encode()
+
+
+def test_sigterm_answers_everything_that_arrives(artifacts: Artifacts) -> None:
+    answered: list[int] = []
+    lost: list[str] = []
+    told = threading.Event()
+
+    def ask(url: str) -> None:
+        with httpx.Client(trust_env=False) as client:
+            # Whoever routes needs a moment to act on the lost readiness.
+            while not told.is_set():
+                try:
+                    answer = client.post(f"{url}/v2/models/{NAME}/infer", content=body(1))
+                    assert answer.status_code == 200
+                    answered.append(answer.status_code)
+                except (httpx.HTTPError, AssertionError) as error:
+                    lost.append(repr(error))
+
+    with server(str(artifacts["v1"]), "--grace", "1500ms") as (process, url):
+        threads = [threading.Thread(target=ask, args=(url,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        eventually(lambda: len(answered) > 50)
+        process.send_signal(signal.SIGTERM)
+        health = f"{url}/v2/health/ready"
+        eventually(lambda: httpx.get(health, trust_env=False).status_code == 503)
+        unready = len(answered)
+        eventually(lambda: len(answered) > unready + 20)
+        told.set()
+        for thread in threads:
+            thread.join()
+        assert process.wait(10) == 0
+    assert lost == []
+
+
+def test_health_is_answered_while_a_large_request_is(artifacts: Artifacts) -> None:
+    with server(str(artifacts["v1"])) as (_, url):
+        answers = []
+        large = body(200_000)
+
+        def ask() -> None:
+            infer = f"{url}/v2/models/{NAME}/infer"
+            answers.append(httpx.post(infer, content=large, timeout=60, trust_env=False))
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        healthy = 0
+        with httpx.Client(trust_env=False) as client:
+            while thread.is_alive():
+                assert client.get(f"{url}/v2/health/live").status_code == 200
+                healthy += 1
+        thread.join()
+        assert answers[0].status_code == 200
+        assert answers[0].json()["outputs"][0]["shape"] == [200_000]
+        assert healthy > 5
+
+
+def test_too_much_work_is_refused_with_a_time_to_come_back(artifacts: Artifacts) -> None:
+    with server(str(artifacts["v1"]), "--max-active", "1") as (_, url):
+        port = httpx.URL(url).port or 0
+        with socket.create_connection(("127.0.0.1", port)) as slow:
+            slow.sendall(
+                f"POST /v2/models/{NAME}/infer HTTP/1.1\r\nhost: x\r\n"
+                "content-length: 100\r\n\r\n{".encode()
+            )
+            infer = f"{url}/v2/models/{NAME}/infer"
+
+            def answer() -> httpx.Response | None:
+                found = httpx.post(infer, content=body(1), trust_env=False)
+                return found if found.status_code == 503 else None
+
+            assert eventually(answer).headers["retry-after"] == "1"
+        eventually(lambda: httpx.post(infer, content=body(1), trust_env=False).is_success)
+
+
+def test_a_body_beyond_the_limit_is_read_and_refused(artifacts: Artifacts) -> None:
+    with server(str(artifacts["v1"]), "--max-body", "1000000") as (_, url):
+        infer = f"{url}/v2/models/{NAME}/infer"
+        answer = httpx.post(infer, content=b" " * 3_000_000, trust_env=False)
+        assert answer.status_code == 413
+        assert "1000000 bytes" in answer.json()["error"]
+
+
+def test_slow_answers_are_counted_at_the_limit(artifacts: Artifacts) -> None:
+    with server(str(artifacts["v1"]), "--slow-over", "3ms", "--predictor", "v1") as (_, url):
+        with Client(url, NAME, namespace=None) as client:
+            client.infer([ROW] * 60_000)
+        metrics = httpx.get(f"{url}/metrics", trust_env=False).text
+        counts = {
+            line.split("} ")[0]: line.split("} ")[1]
+            for line in metrics.splitlines()
+            if "} " in line
+        }
+        series = f'model="{NAME}",version="1",predictor="v1"'
+        assert counts[f'millwright_request_seconds_bucket{{{series},le="0.003"'] == "0"
+        assert counts[f"millwright_request_seconds_count{{{series}"] == "1"
+
+
+def test_an_artifact_in_s3_is_served(artifacts: Artifacts) -> None:
+    cloud = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    cloud.start()
+    try:
+        host, port = cloud.get_host_and_port()
+        endpoint = f"http://{host}:{port}"
+        s3 = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
+        s3.create_bucket(Bucket="artifacts")
+        for path in artifacts["v2"].iterdir():
+            s3.upload_file(str(path), "artifacts", f"flight-delay/2/{path.name}")
+        uri = "s3://artifacts/flight-delay/2"
+        with (
+            server(uri, AWS_ENDPOINT_URL=endpoint) as (_, url),
+            Client(url, NAME, namespace=None) as client,
+        ):
+            assert client.infer([ROW]).version == "2"
+    finally:
+        cloud.stop()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda folder: (folder / "model.onnx").write_bytes(b"no model"), "digest"),
+        (lambda folder: (folder / "artifact.json").write_text("{"), "not JSON"),
+        (lambda folder: (folder / "artifact.json").unlink(), "cannot be read"),
+    ],
+)
+def test_what_is_no_artifact_is_not_served(spoil, sentence, artifacts, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    for path in artifacts["v1"].iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    spoil(tmp_path)
+    command = [sys.executable, "-m", "serving.runtime", "--artifact", str(tmp_path), "--port", "1"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("cannot serve: ")
+    assert sentence in ended.stderr
+    assert "Traceback" not in ended.stderr
