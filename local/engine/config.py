@@ -34,6 +34,11 @@ class Project:
     main: Path
     config: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def home(self) -> Path:
+        """The directory the program runs in: its own."""
+        return (self.main if self.main.is_dir() else self.main.parent).resolve()
+
 
 @dataclass(frozen=True)
 class Config:

@@ -106,7 +106,7 @@ class Executor:
                     raise
                 new = settle(replace(new, id=identity, outputs=outputs))
             moment = now()
-            new = replace(new, created=moment, modified=moment) if new.custom else new
+            new = replace(new, created=moment, modified=moment)
             outcome[0] = replace(step, new=new)
             return self.snapshot.commit(operation, add=new, put=put, drop=drop)
 

@@ -22,12 +22,21 @@ from pulumi.runtime.proto import alias_pb2, engine_pb2, resource_pb2, source_pb2
 
 from contracts.errors import InfrastructureError
 from local.engine import urns
+from local.engine.assets import with_digests
+from local.engine.config import Project
 from local.engine.events import Diagnostic, Listener
 from local.engine.providers import ProviderError
 from local.engine.run import Run, provider_inputs
 from local.engine.state import ResourceState
 from local.engine.steps import Goal
-from local.engine.values import from_message, from_struct, is_unknown, to_struct
+from local.engine.values import (
+    Properties,
+    from_message,
+    from_struct,
+    is_unknown,
+    to_struct,
+    whole,
+)
 
 FEATURES = (
     resource_pb2.RESOURCE_MONITOR_FEATURE_SECRETS,
@@ -74,12 +83,13 @@ class Monitor:
 
     Args:
         run: the run that registrations go to.
-        directory: the project's directory; source positions are told relative to it.
+        project: source positions are told relative to its directory, assets lie in its program's.
     """
 
-    def __init__(self, run: Run, directory: Path) -> None:
+    def __init__(self, run: Run, project: Project) -> None:
         self._run = run
-        self._directory = directory.resolve()
+        self._directory = project.directory.resolve()
+        self._home = project.home
 
     # The methods below carry the protocol's own names.
 
@@ -192,7 +202,8 @@ class Monitor:
             raise self._refuse(REMOTE, urn)
         if request.importId:
             raise self._refuse(IMPORT, urn)
-        inputs = from_struct(request.object)
+        inputs = with_digests(from_struct(request.object), self._home)
+        property_dependencies = dependencies_of(request, inputs)
         provider = ""
         if urns.is_provider(request.type):
             inputs = provider_inputs(inputs, request.version, request.pluginDownloadURL)
@@ -208,10 +219,7 @@ class Monitor:
             parent=request.parent,
             provider=provider,
             dependencies=tuple(sorted(request.dependencies)),
-            property_dependencies={
-                key: tuple(sorted(one.urns))
-                for key, one in sorted(request.propertyDependencies.items())
-            },
+            property_dependencies=property_dependencies,
             protect=request.protect,
             ignore_changes=tuple(request.ignoreChanges),
             replace_on_changes=tuple(request.replaceOnChanges),
@@ -290,6 +298,15 @@ def known_id(state: ResourceState) -> str:
     return "" if is_unknown(state.id) else state.id
 
 
+def dependencies_of(request: Any, inputs: Properties) -> dict[str, tuple[str, ...]]:
+    """What each property depends on; where a program does not say, each depends on everything."""
+    told = request.propertyDependencies
+    if not told:
+        return dict.fromkeys(sorted(inputs), tuple(sorted(request.dependencies)))
+    keys = sorted({*told, *inputs})
+    return {key: tuple(sorted(told[key].urns)) if key in told else () for key in keys}
+
+
 def alias_of(message: alias_pb2.Alias) -> urns.Alias:
     if message.urn:
         return urns.Alias(urn=message.urn)
@@ -307,7 +324,7 @@ def alias_of(message: alias_pb2.Alias) -> urns.Alias:
 def timeouts_of(message: Any, urn: str) -> dict[str, float]:
     """Custom timeouts in seconds, those that are set."""
     given = {kind: getattr(message, kind) for kind in ("create", "update", "delete", "read")}
-    return {kind: seconds(text, urn) for kind, text in given.items() if text}
+    return {kind: whole(seconds(text, urn)) for kind, text in given.items() if text}
 
 
 def seconds(text: str, urn: str) -> float:

@@ -19,7 +19,7 @@ import threading
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -132,7 +132,9 @@ def main_file(project: Project) -> Path:
 
 @contextmanager
 def borrowed(project: Project) -> Iterator[ModuleType]:
-    """``__main__`` and ``sys.path`` as the program expects them, and afterwards as they were.
+    """``__main__``, ``sys.path`` and the working directory as the program expects them.
+
+    Afterwards they are as they were.
 
     Yields:
         the module that the program's main file runs in.
@@ -146,7 +148,8 @@ def borrowed(project: Project) -> Iterator[ModuleType]:
     sys.path.insert(0, str(file.parent))
     purge(file.parent, set(sys.modules))
     try:
-        yield main
+        with chdir(project.home):
+            yield main
     finally:
         sys.modules["__main__"] = former_main
         sys.path[:] = former_path

@@ -63,10 +63,10 @@ class Workspace:
     def store(self, project: Project | None = None) -> Store:
         """The stack's files."""
         salt = stack_salt(project or self.project(), self.stack)
-        return Store(self.root, self.stack, self.passphrase(), salt)
+        return Store(self.root.resolve(), self.stack, self.passphrase(), salt)
 
     def passphrase(self) -> str | None:
-        file = self.passphrase_file or self.root / ".millwright" / "passphrase"
+        file = self.passphrase_file or self.root.resolve() / ".millwright" / "passphrase"
         return find_passphrase(file, create=True)
 
     def settings(self, project: Project) -> Config:
@@ -174,7 +174,7 @@ def act(
         program = Program(project, run.identity, run.config, dry_run, workspace.parallel)
         engine = Engine(listener)
         try:
-            run_program(program, Monitor(run, project.directory), engine)
+            run_program(program, Monitor(run, project), engine)
         except InfrastructureError as error:
             raise run.failure or error from error
 
@@ -246,7 +246,7 @@ def outputs_of_stack(workspace: Workspace, name: str) -> Properties:
     Raises:
         InfrastructureError: there is no such stack here.
     """
-    store = Store(workspace.root, name.rsplit("/", 1)[-1], workspace.passphrase())
+    store = Store(workspace.root.resolve(), name.rsplit("/", 1)[-1], workspace.passphrase())
     if not store.state_path.exists():
         raise InfrastructureError(
             f"the stack {name!r} has no state here",

@@ -24,7 +24,8 @@ class Thing(pulumi.CustomResource):
     password: Output[str]
     def __init__(self, called, opts=None, **props):
         given = {"serial": None, "label": None, "size": None, "password": None, **props}
-        super().__init__("shelf:index:Thing", called, given, Opts.merge(Opts(version="1.2.3"), opts))
+        opts = Opts.merge(Opts(version="1.2.3"), opts)
+        super().__init__("shelf:index:Thing", called, given, opts)
 
 class Group(pulumi.ComponentResource):
     def __init__(self, name, opts=None, kind="demo:index:Group"):
