@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -52,7 +53,8 @@ def load_definition(path: Path) -> Definition:
         raise broken(path, "defines no FEATURES, a tuple of contracts.features.Feature")
     if not isinstance(history, timedelta):
         raise broken(path, "HISTORY is not a datetime.timedelta")
-    repeated = sorted({one.name for one in features if list(features).count(one) > 1})
+    counts = Counter(feature.name for feature in features)
+    repeated = [name for name, count in counts.items() if count > 1]
     if not features or repeated:
         raise broken(path, f"FEATURES repeats {', '.join(repeated)}" if repeated else "no FEATURES")
     slices = tuple(str(name) for name in as_tuple(names.get("SLICES", ())))
