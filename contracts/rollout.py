@@ -393,7 +393,9 @@ class RolloutStatus(Document):
     promoted_by: Literal["", "evidence", "first version", "a person"] = ""
     """On what ground the candidate was promoted."""
     rejected: tuple[Version, ...] = ()
-    """Versions that were rolled back."""
+    """Versions that were rolled back by a verdict or by a person."""
+    returned_from: Version | None = None
+    """The version that was rolled back last, for whatever reason."""
     wanted: dict[str, Weight] = Field(default_factory=dict)
     """The weight that each predictor should have."""
     confirmed: dict[str, Weight] | None = None

@@ -260,7 +260,7 @@ def _at_rest(step: _Step) -> None:
     if wanted is None or (status.stable and wanted.version == status.stable.version):
         return
     if wanted.version in status.rejected:
-        just_now = status.phase is Phase.ROLLED_BACK and status.rejected[-1] == wanted.version
+        just_now = status.phase is Phase.ROLLED_BACK and status.returned_from == wanted.version
         if not just_now and status.phase is not Phase.REJECTED:
             step.enter(
                 Phase.REJECTED,
@@ -455,6 +455,7 @@ def _rolling_back(step: _Step) -> None:
                 Phase.ROLLED_BACK,
                 f"version {status.candidate.version}: {status.reason}",
                 rejected=rejected,
+                returned_from=status.candidate.version,
                 candidate=None,
             )
         return None

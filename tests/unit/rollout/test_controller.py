@@ -1,0 +1,287 @@
+"""The controller's rule book, situation by situation, and its decisions as a golden file."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from contracts.rollout import TERMINAL, WHOLE, Phase, RolloutSpec, RolloutStatus
+from serving.rollout.controller import Apply, Observation, SetAlias, decide
+from tests.unit.rollout.world import World, play, serving_one, target
+
+SPEC = RolloutSpec.parse({"interval": "10s", "watch": "30s", "startup": "60s"})
+OVER = TERMINAL
+GOLDEN = Path(__file__).parent / "golden" / "decisions.json"
+
+
+def ramping(world: World, spec: RolloutSpec = SPEC) -> RolloutStatus:
+    return play(world, spec, serving_one(), target(2), until=frozenset({Phase.RAMPING}))
+
+
+def once(world: World, status: RolloutStatus, *commands, spec=SPEC, wanted=2, **seen):  # type: ignore[no-untyped-def]
+    observation = world.observe(target(wanted), *commands, **seen)
+    status, actions = decide(spec, status, observation, world.now)
+    return status, actions
+
+
+def test_the_first_version_gets_all_traffic_when_it_is_ready():
+    world = World(weights={}, ready={"v1": False})
+    status, actions = decide(SPEC, RolloutStatus(model="m"), world.observe(target(1)), world.now)
+    assert status.phase is Phase.PENDING
+    world.act(actions)
+    status = play(world, SPEC, status, target(1), steps=3)
+    assert status.phase is Phase.PENDING
+    world.ready["v1"] = True
+    status = play(world, SPEC, status, target(1), until=OVER)
+    assert (status.phase, status.promoted_by) == (Phase.PROMOTED, "first version")
+    assert world.aliases["stable"] == "1"
+
+
+def test_a_good_candidate_is_promoted_and_the_old_version_removed():
+    world = World(bad={"v2": 0.004})
+    status = play(world, SPEC, serving_one(), target(2), until=OVER)
+    assert (status.phase, status.promoted_by) == (Phase.PROMOTED, "evidence")
+    world.pass_time(10)
+    play(world, SPEC, status, target(2), steps=1)
+    assert world.weights == {"v2": WHOLE}
+    assert world.aliases == {"stable": "2", "candidate": None}
+
+
+def test_a_broken_candidate_is_rolled_back_and_not_tried_again_until_a_person_says_so():
+    world = World(bad={"v2": 0.5})
+    status = play(world, SPEC, serving_one(), target(2), until=OVER)
+    assert status.phase is Phase.ROLLED_BACK
+    assert "errors:" in status.reason
+    assert status.harm.estimate < 50
+    assert world.weights == {"v1": WHOLE}
+    status = play(world, SPEC, status, target(2), steps=5)
+    assert status.phase is Phase.ROLLED_BACK
+    status = play(world, SPEC, status, target(3), until=frozenset({Phase.RAMPING}))
+    status = play(world, SPEC, status, target(1), until=OVER)
+    status = play(world, SPEC, status, target(2), steps=2)
+    assert status.phase is Phase.REJECTED
+    status, _ = once(world, status, "retry")
+    assert status.phase is Phase.PENDING
+
+
+def test_weights_wait_for_the_data_planes_confirmation():
+    world = World()
+    status = ramping(world)
+    world.pass_time(10)
+    world.weights = {"v1": WHOLE, "v2": 0}  # what was applied has not happened
+    status, actions = once(world, status)
+    assert status.weight == 100
+    assert status.reason == "waits for the data plane to confirm the weights"
+    assert any(isinstance(action, Apply) for action in actions)
+
+
+@pytest.mark.parametrize(
+    ("seen", "reason"),
+    [({"telemetry": False}, "no telemetry"), ({"deployment": False}, "cannot be read")],
+)
+def test_no_data_is_no_verdict(seen, reason):
+    world = World()
+    status = ramping(world)
+    for _ in range(30):
+        world.pass_time(10)
+        status, actions = once(world, status, **seen)
+        world.act(actions)
+        assert status.phase is Phase.HELD
+        assert reason in status.reason
+        assert status.weight == 100
+    world.pass_time(10)
+    status, _ = once(world, status)
+    assert status.phase in (Phase.RAMPING, Phase.PROMOTING)
+
+
+def test_without_traffic_nothing_moves():
+    world = World(rate=0.0)
+    status = play(world, SPEC, serving_one(), target(2), steps=10)
+    assert (status.phase, status.reason, status.weight) == (Phase.HELD, "no traffic", 100)
+
+
+def test_a_candidate_that_gets_none_of_its_traffic_is_held():
+    world = World()
+    status = ramping(world)
+    for _ in range(10):
+        world.pass_time(10)
+        world.counts["v2"] = [0, 0]
+        status, actions = once(world, status)
+        world.act(actions)
+    assert status.phase is Phase.HELD
+    assert "no traffic reaches the candidate" in status.reason
+
+
+def test_a_candidate_that_never_gets_ready_is_given_up():
+    world = World(ready={"v1": True, "v2": False})
+    status = play(world, SPEC, serving_one(), target(2), until=OVER)
+    assert status.phase is Phase.ROLLED_BACK
+    assert "did not become ready" in status.reason
+    assert world.weights == {"v1": WHOLE}
+
+
+def test_a_candidate_that_is_lost_has_its_traffic_taken_and_gets_it_back():
+    world = World()
+    status = ramping(world)
+    world.pass_time(10)
+    world.ready["v2"] = False
+    status, actions = once(world, status)
+    world.act(actions)
+    assert status.phase is Phase.HELD
+    assert world.weights["v2"] == 0
+    world.ready["v2"] = True
+    status = play(world, SPEC, status, target(2), steps=3)
+    assert status.phase in (Phase.RAMPING, Phase.PROMOTING)
+    assert world.weights["v2"] > 0
+
+
+def test_a_person_pauses_resumes_and_aborts():
+    world = World()
+    status = ramping(world)
+    world.pass_time(10)
+    status, _ = once(world, status, "pause")
+    assert (status.phase, status.reason) == (Phase.HELD, "a person holds it")
+    status = play(world, SPEC, status, target(2), steps=300)
+    assert status.phase is Phase.HELD  # the deadline does not run meanwhile
+    status, _ = once(world, status, "resume")
+    assert status.phase in (Phase.RAMPING, Phase.PROMOTING)
+    status, _ = once(world, ramping(World()), "abort")
+    assert (status.phase, status.reason) == (Phase.ROLLING_BACK, "a person aborted it")
+
+
+def test_a_person_promotes_without_evidence_and_that_is_written_down():
+    world = World()
+    status = ramping(world)
+    confirmed, world.weights = world.weights, {"v1": WHOLE, "v2": 0}
+    status, _ = once(world, status, "promote")
+    assert status.phase is Phase.RAMPING  # the first weight is not confirmed yet
+    assert "cannot be promoted now" in status.decisions[-1].reason
+    world.weights = confirmed
+    world.pass_time(10)
+    status, _ = once(world, status, "promote")
+    assert (status.phase, status.promoted_by) == (Phase.PROMOTING, "a person")
+
+
+@pytest.mark.parametrize(
+    ("action", "phase"), [("rollback", Phase.ROLLED_BACK), ("hold", Phase.HELD)]
+)
+def test_the_deadline_rolls_back_or_holds(action, phase):
+    spec = SPEC.model_copy(update={"deadline": 100.0, "on_deadline": action, "superiority": True})
+    world = World(rate=20)
+    status = play(world, spec, serving_one(), target(2), steps=40)
+    assert status.phase is phase
+    assert "no verdict before the deadline" in status.reason
+
+
+def test_another_version_waits_until_the_running_one_is_rolled_back():
+    world = World()
+    status = ramping(world)
+    world.pass_time(10)
+    status = play(world, SPEC, status, target(3), until=frozenset({Phase.RAMPING}))
+    assert status.candidate == target(3)
+    assert set(world.weights) == {"v1", "v3"}
+    assert status.rejected == ()  # nothing was found against version 2
+
+
+def test_a_collapse_after_the_promotion_returns_to_the_warm_old_version():
+    world = World()
+    watching = play(world, SPEC, serving_one(), target(2), until=frozenset({Phase.WATCHING}))
+    world.bad["v2"] = 0.3
+    world.pass_time(10)
+    status = play(world, SPEC, watching, target(2), until=OVER)
+    assert status.phase is Phase.ROLLED_BACK
+    assert world.weights == {"v1": WHOLE}
+    # The whole system's rate five times higher is no collapse: there is nothing to compare it with.
+    calm = World()
+    watching = play(calm, SPEC, serving_one(), target(2), until=frozenset({Phase.WATCHING}))
+    calm.bad["v2"] = 0.025
+    calm.pass_time(10)
+    assert play(calm, SPEC, watching, target(2), until=OVER).phase is Phase.PROMOTED
+
+
+def test_a_change_by_hand_is_undone():
+    world = World()
+    status = ramping(world)
+    world.pass_time(10)
+    world.weights = {"v1": 2000, "v2": 8000}
+    status, actions = once(world, status)
+    world.act(actions)
+    assert world.weights == status.wanted == {"v1": 9900, "v2": 100}
+
+
+def test_clocks_that_jump_decide_nothing():
+    world = World()
+    status = ramping(world)
+    world.pass_time(10)
+    world.now -= 86_400
+    status, actions = once(world, status)
+    world.act(actions)
+    assert status.phase is Phase.RAMPING
+    world.now += 10 * 86_400
+    status, _ = once(world, status)
+    assert status.phase is Phase.RAMPING
+
+
+def test_shadow_traffic_condemns_but_does_not_promote():
+    spec = SPEC.model_copy(update={"shadow": 60.0})
+    world = World()
+    status = play(world, spec, serving_one(), target(2), until=frozenset({Phase.SHADOW}))
+    _, actions = once(world, status, spec=spec)
+    applied = next(action for action in actions if isinstance(action, Apply))
+    assert [(one.target.version, one.weight, one.shadow) for one in applied.predictors] == [
+        ("1", WHOLE, False),
+        ("2", 0, True),
+    ]
+    sick = status
+    for _ in range(4):  # the copies' outcomes
+        world.pass_time(10)
+        world.counts["v2"][0] += 900
+        world.counts["v2"][1] += 100
+        sick, _ = once(world, sick, spec=spec)
+    assert sick.phase is Phase.ROLLING_BACK
+    assert sick.harm.estimate == 0  # nobody saw them
+
+
+def test_aliases_are_asked_for_until_they_are_right():
+    status, world = ramping(World()), World()
+    seen = Observation(wanted=target(2), aliases={"stable": "1", "candidate": None})
+    for _ in range(2):
+        _, actions = decide(SPEC, status, seen, world.now)
+        assert SetAlias(alias="candidate", version="2") in actions
+
+
+def golden_runs() -> dict[str, list[dict[str, object]]]:
+    """Three rollouts, decision by decision."""
+    cases = {"good": 0.005, "twice as bad": 0.012, "broken": 0.4}
+    runs = {}
+    for name, rate in cases.items():
+        world = World(seed=5, bad={"v2": rate})
+        play(world, SPEC, serving_one(), target(2), until=OVER)
+        runs[name] = [
+            {
+                "look": one.look,
+                "phase": one.phase.value,
+                "weight": one.weight,
+                "reason": one.reason,
+                "harm": round(one.harm.estimate, 3),
+                **{
+                    f"log evidence of {side}": round(getattr(one.guards["errors"], side), 3)
+                    for side in ("harm", "safe", "rare")
+                    if one.guards
+                },
+            }
+            for one in world.decisions
+        ]
+    return runs
+
+
+def test_decisions_are_the_recorded_ones():
+    """Set MILLWRIGHT_GOLDEN=write after a wanted change, and read the difference."""
+    found = golden_runs()
+    if os.environ.get("MILLWRIGHT_GOLDEN") == "write":
+        GOLDEN.parent.mkdir(exist_ok=True)
+        GOLDEN.write_text(json.dumps(found, indent=1) + "\n")
+    assert found == json.loads(GOLDEN.read_text())

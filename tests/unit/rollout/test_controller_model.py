@@ -1,0 +1,180 @@
+"""The controller in a hostile world of crashes, lies, outages and edits: what never happens."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from contracts.rollout import WHOLE, Phase, RolloutSpec, RolloutStatus
+from serving.rollout.controller import Apply, Observation, decide
+from tests.unit.rollout.world import World, serving_one, target
+
+PLANS = [
+    RolloutSpec.parse({"interval": "5s", "watch": "10s", "startup": "40s", "deadline": "5m"}),
+    RolloutSpec.parse({"interval": "5s", "watch": "0s", "on_deadline": "hold", "deadline": "60s"}),
+    RolloutSpec.parse({"interval": "10s", "shadow": "20s", "superiority": True}),
+    RolloutSpec.parse(
+        {
+            "interval": "5s",
+            "tolerate": 3,
+            "confidence": 0.9,
+            "guards": {"errors": {"negligible": "5%"}},
+        }
+    ),
+]
+COMMITTED = {Phase.PROMOTING, Phase.WATCHING, Phase.PROMOTED}
+SERVED_BY_CANDIDATE = {Phase.PROMOTING, Phase.WATCHING}
+
+
+class Hostile(RuleBasedStateMachine):
+    """Whatever happens outside, in any order."""
+
+    @initialize(seed=st.integers(0, 999), rate=st.sampled_from([1.0, 50.0, 2000.0]))
+    def begin(self, seed: int, rate: float) -> None:
+        self.world = World(seed=seed, rate=rate)
+        self.status = serving_one()
+        self.spec = PLANS[0]
+        self.wanted = target(1)
+        self.last: Observation | None = None
+        self.doomed: str | None = None
+
+    @rule(
+        seconds=st.sampled_from([1.0, 5.0, 5.0, 10.0, 10.0, 60.0]),
+        commands=st.sampled_from(
+            [(), (), (), (), (), ("pause",), ("resume",), ("abort",), ("promote",), ("retry",)]
+        ),
+        telemetry=st.sampled_from([True, True, True, True, False]),
+        deployment=st.sampled_from([True, True, True, True, False]),
+        done=st.sampled_from([9, 9, 9, 9, 0, 1]),
+        saved=st.sampled_from([True, True, True, True, False]),
+        repeats=st.sampled_from([1, 1, 3]),
+    )
+    def go(self, seconds, commands, telemetry, deployment, done, saved, repeats):
+        """Time passes and the loop steps; it may be killed before saving or between two actions."""
+        for _ in range(repeats):
+            self.world.pass_time(seconds)
+            seen = self.world.observe(
+                self.wanted, *commands, telemetry=telemetry, deployment=deployment
+            )
+            self.step(seen, done=done, saved=saved)
+
+    @rule()
+    def calm(self):
+        """Nothing hostile for a while, so that rollouts get somewhere."""
+        self.world.ready = dict.fromkeys(self.world.ready, True)
+        for _ in range(12):
+            self.world.pass_time(10)
+            self.step(self.world.observe(self.wanted, "resume"), done=9, saved=True)
+
+    @rule()
+    def old_news(self):
+        """The last observation again."""
+        if self.last is not None:
+            self.step(self.last, done=9, saved=True)
+
+    @rule(version=st.sampled_from([1, 2, 3]))
+    def wish(self, version: int) -> None:
+        self.wanted = target(version)
+
+    @rule(name=st.sampled_from(["v1", "v2", "v3"]), rate=st.sampled_from([0.0, 0.005, 0.02, 0.5]))
+    def change_of_health(self, name: str, rate: float) -> None:
+        self.world.bad[name] = rate
+
+    @rule(name=st.sampled_from(["v1", "v2", "v3"]), ready=st.booleans())
+    def change_of_readiness(self, name: str, ready: bool) -> None:
+        self.world.ready[name] = ready
+
+    @rule(jump=st.sampled_from([-90_000.0, -3.0, 4_000.0]))
+    def clock_jumps(self, jump: float) -> None:
+        self.world.now += jump
+
+    @rule()
+    def counters_begin_again(self):
+        self.world.epoch += 1
+        self.world.counts = {name: [0, 0] for name in self.world.counts}
+
+    @rule(plan=st.sampled_from(PLANS))
+    def edit_of_the_plan(self, plan: RolloutSpec) -> None:
+        self.spec = plan
+
+    @rule(share=st.integers(0, WHOLE))
+    def change_by_hand(self, share: int) -> None:
+        if len(self.world.weights) == 2:
+            first, second = self.world.weights
+            self.world.weights = {first: share, second: WHOLE - share}
+
+    def step(self, seen: Observation, *, done: int, saved: bool) -> None:
+        before = self.status
+        after, actions = decide(self.spec, before, seen, self.world.now)
+        assert (after, actions) == decide(self.spec, before, seen, self.world.now)
+        self.check(before, after, seen)
+        for action in actions:
+            if isinstance(action, Apply) and action.predictors:
+                assert sum(one.weight for one in action.predictors) == WHOLE
+        self.last = seen
+        if saved:
+            self.status = RolloutStatus.model_validate_json(after.model_dump_json())
+            assert self.status == after
+            self.world.act(actions[:done])
+
+    def check(self, before: RolloutStatus, after: RolloutStatus, seen: Observation) -> None:
+        """What every single decision must keep."""
+        self.check_rollback(before, after, seen)
+        assert sum(after.wanted.values()) == WHOLE
+        ready = {name for name, one in (seen.predictors or {}).items() if one.ready}
+        for name, weight in after.wanted.items():
+            if weight > before.wanted.get(name, 0) and after.phase is not Phase.ROLLING_BACK:
+                assert name in ready, "weight goes to a predictor that is not ready"
+                assert before.wanted.get(name) is not None
+        moved = after.wanted != before.wanted and after.weight > before.weight > 0
+        if moved:
+            assert before.wanted == {n: one.weight for n, one in (seen.predictors or {}).items()}
+        promoting = Phase.PROMOTING not in (before.phase, before.resume)
+        if after.phase is Phase.PROMOTING and promoting:
+            self.check_promotion(after, seen)
+        if after.phase is Phase.PROMOTED and before.phase is not Phase.PROMOTED:
+            assert before.phase is Phase.WATCHING or before.resume is Phase.WATCHING
+            assert seen.counters is not None
+
+    def check_promotion(self, after: RolloutStatus, seen: Observation) -> None:
+        """A person's word, or numbers that anyone can check."""
+        if after.promoted_by == "a person":
+            assert "promote" in seen.commands
+            return
+        assert after.promoted_by == "evidence"
+        assert seen.counters is not None
+        numbers = after.decisions[-1].guards
+        assert numbers.keys() == self.spec.guards.compared().keys()
+        for one in numbers.values():
+            assert one.passed
+            assert max(one.safe, one.rare) >= one.safe_limit
+
+    def check_rollback(
+        self, before: RolloutStatus, after: RolloutStatus, seen: Observation
+    ) -> None:
+        """Once a rollback is decided, that rollout's candidate gets nothing any more."""
+        if before.phase is Phase.ROLLING_BACK:
+            assert after.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
+            assert before.candidate is not None
+            assert after.wanted.get(before.candidate.predictor, 0) == 0
+        if before.phase in (Phase.ROLLED_BACK, Phase.REJECTED) and after.candidate:
+            version = after.candidate.version
+            assert version not in before.rejected or "retry" in seen.commands
+        if after.phase is Phase.ROLLING_BACK:
+            assert after.weight == 0
+
+    @invariant()
+    def the_stable_version_always_serves(self) -> None:
+        status = self.status
+        assert status.stable is not None
+        name = status.stable.predictor
+        assert name in status.wanted
+        phase = status.resume or status.phase
+        if phase not in SERVED_BY_CANDIDATE:
+            assert status.wanted[name] >= WHOLE // 2
+        assert len(status.model_dump_json()) < 400_000
+
+
+TestHostile = Hostile.TestCase
+TestHostile.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
