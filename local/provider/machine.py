@@ -115,6 +115,8 @@ def build(subject: Subject, call: Call, properties: Iterable[str] = ()) -> dict[
     """All parameters of a call."""
     row = subject.row
     named = call.properties if call.properties is not None else tuple(properties)
+    if call.only_changed:
+        named = tuple(name for name in named if subject.changed(name))
     parameters = encode_properties(row, call, subject.inputs, named, subject.aws, Walk(row.names))
     for member, source in call.params.items():
         value = source(subject) if callable(source) else source

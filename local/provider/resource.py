@@ -94,9 +94,9 @@ class Call:
     properties: tuple[str, ...] | None = None
     into: str = ""
     service: str = ""
-    prepare: Callable[[Properties], Properties] | None = (
-        None  # inputs -> inputs in AWS's arrangement
-    )
+    only_changed: bool = False  # an update that names what it leaves alone would change it
+    # From the inputs to the inputs in AWS's arrangement.
+    prepare: Callable[[Properties], Properties] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

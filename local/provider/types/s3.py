@@ -98,9 +98,7 @@ def _bucket(token: str) -> ResourceType:
         tags=Tags(
             at_creation="",
             write=_put_tags,
-            read=Read(
-                operation="get_bucket_tagging", params={"Bucket": the_id}, path="TagSet"
-            ),
+            read=Read(operation="get_bucket_tagging", params={"Bucket": the_id}, path="TagSet"),
         ),
         local=("forceDestroy", "bucketPrefix"),
         outputs=_bucket_outputs,

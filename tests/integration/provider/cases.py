@@ -41,6 +41,12 @@ def bucket_policy(effect: str) -> str:
     return a_policy("s3:*", Effect=effect, Principal="*", Resource="arn:aws:s3:::settings/*")
 
 
+def images_expire(count: int) -> str:
+    selection = {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": count}
+    rule = {"rulePriority": 1, "selection": selection, "action": {"type": "expire"}}
+    return json.dumps({"rules": [rule]})
+
+
 def vpc(world: World, name: str = "net") -> Any:
     return world.create("aws:ec2/vpc:Vpc", {"cidrBlock": "10.0.0.0/16"}, name=name)
 
@@ -404,7 +410,7 @@ IAM_CASES = {
             thumbprintLists=["9e99a48a9960b14926bb7f3b02e22da2b0ab7280"],
             **TAGS,
         ),
-        change={"clientIdLists": ["sts.amazonaws.com", "another"], "tags": {"Name": "two"}},
+        change={"thumbprintLists": ["a" * 40], "tags": {"Name": "two"}},
         replace={"url": "https://oidc.example.com/id/2"},
     ),
 }
@@ -436,10 +442,217 @@ DYNAMODB_CASES = {
     ),
 }
 
+REDSHIFT_CASES = {
+    "aws:redshift/subnetGroup:SubnetGroup": Case(
+        inputs=lambda world: {"subnetIds": [each.id for each in subnets(world)], **TAGS},
+        change={"tags": {"Name": "two"}},
+        replace={"name": "another"},
+    ),
+    "aws:redshift/parameterGroup:ParameterGroup": Case(
+        inputs=const(family="redshift-1.0", **TAGS),
+        change={"tags": {"Name": "two"}},
+        replace={"family": "redshift-2.0"},
+    ),
+    "aws:redshift/cluster:Cluster": Case(
+        inputs=const(
+            clusterIdentifier="warehouse",
+            nodeType="ra3.xlplus",
+            numberOfNodes=2,
+            databaseName="analytics",
+            masterUsername="keeper",
+            masterPassword="Secret-123",
+            skipFinalSnapshot=True,
+            **TAGS,
+        ),
+        change={"nodeType": "ra3.4xlarge", "automatedSnapshotRetentionPeriod": 7},
+        replace={"databaseName": "other"},
+        unimported=("masterPassword", "skipFinalSnapshot"),
+    ),
+    "aws:redshift/logging:Logging": Case(
+        inputs=lambda world: {
+            "clusterIdentifier": warehouse(world).id,
+            "bucketName": _audit_bucket(world),
+            "s3KeyPrefix": "audit/",
+        },
+        change={"s3KeyPrefix": "other/"},
+        replace={"clusterIdentifier": "another"},
+    ),
+}
+
+
+def warehouse(world: World) -> Any:
+    return world.create(
+        "aws:redshift/cluster:Cluster",
+        {
+            "clusterIdentifier": "audited",
+            "nodeType": "ra3.xlplus",
+            "masterUsername": "keeper",
+            "masterPassword": "Secret-123",
+            "skipFinalSnapshot": True,
+        },
+        name="warehouse",
+    )
+
+
+def _audit_bucket(world: World) -> str:
+    logs = bucket(world, "audit")
+    statement = {
+        "Principal": {"Service": "redshift.amazonaws.com"},
+        "Action": ["s3:PutObject", "s3:GetBucketAcl"],
+        "Resource": "arn:aws:s3:::audit/*",
+    }
+    world.create(
+        "aws:s3/bucketPolicy:BucketPolicy",
+        {"bucket": logs.id, "policy": a_policy(**statement)},
+    )
+    return str(logs.id)
+
+
+def secret(world: World) -> Any:
+    return world.create(
+        "aws:secretsmanager/secret:Secret", {"recoveryWindowInDays": 0}, name="secret"
+    )
+
+
+SECRET_CASES = {
+    "aws:secretsmanager/secret:Secret": Case(
+        inputs=const(description="one", recoveryWindowInDays=0, **TAGS),
+        change={"description": "two", "tags": {"Name": "two"}},
+        replace={"name": "another"},
+        unimported=("recoveryWindowInDays",),
+    ),
+    "aws:secretsmanager/secretVersion:SecretVersion": Case(
+        inputs=lambda world: {"secretId": secret(world).id, "secretString": "hush"},
+        replace={"secretString": "other"},
+        stays=True,
+    ),
+}
+
+CACHE_CASES = {
+    "aws:elasticache/subnetGroup:SubnetGroup": Case(
+        inputs=lambda world: {"subnetIds": [each.id for each in subnets(world)], **TAGS},
+        change={"tags": {"Name": "two"}},
+        replace={"name": "another"},
+    ),
+    "aws:elasticache/parameterGroup:ParameterGroup": Case(
+        inputs=const(
+            family="valkey8", parameters=[{"name": "maxmemory-policy", "value": "allkeys-lru"}]
+        ),
+        change={"parameters": [{"name": "maxmemory-policy", "value": "noeviction"}]},
+        replace={"family": "redis7"},
+    ),
+    "aws:elasticache/replicationGroup:ReplicationGroup": Case(
+        inputs=const(
+            description="online features",
+            engine="valkey",
+            nodeType="cache.t4g.micro",
+            numCacheClusters=2,
+            automaticFailoverEnabled=True,
+            multiAzEnabled=True,
+            atRestEncryptionEnabled=True,
+            transitEncryptionEnabled=True,
+            snapshotRetentionLimit=1,
+            **TAGS,
+        ),
+        change={"description": "two", "snapshotRetentionLimit": 3, "tags": {"Name": "two"}},
+        replace={"atRestEncryptionEnabled": False},
+        unimported=("engine",),
+    ),
+}
+
+
+def cluster(world: World) -> Any:
+    return world.create(
+        "aws:eks/cluster:Cluster",
+        {
+            "roleArn": role(world, "eks.amazonaws.com", "control")["arn"],
+            "vpcConfig": {"subnetIds": [each.id for each in subnets(world)]},
+        },
+        name="cluster",
+    )
+
+
+EKS_CASES = {
+    "aws:eks/cluster:Cluster": Case(
+        inputs=lambda world: {
+            "roleArn": role(world, "eks.amazonaws.com")["arn"],
+            "vpcConfig": {
+                "subnetIds": [each.id for each in subnets(world)],
+                "endpointPrivateAccess": True,
+                "endpointPublicAccess": False,
+            },
+            "version": "1.33",
+            "enabledClusterLogTypes": ["api", "audit"],
+            "encryptionConfig": {
+                "provider": {"keyArn": "arn:aws:kms:us-east-1:123456789012:key/k"},
+                "resources": ["secrets"],
+            },
+            **TAGS,
+        },
+        change={"enabledClusterLogTypes": ["api", "audit", "scheduler"]},
+        replace={"roleArn": "arn:aws:iam::123456789012:role/other"},
+    ),
+    "aws:eks/nodeGroup:NodeGroup": Case(
+        inputs=lambda world: {
+            "clusterName": cluster(world).id,
+            "nodeRoleArn": role(world, name="nodes")["arn"],
+            "subnetIds": [each.id for each in world.made if "subnet:" in each.token],
+            "scalingConfig": {"minSize": 1, "desiredSize": 2, "maxSize": 3},
+            "instanceTypes": ["m6i.large"],
+            "labels": {"pool": "general"},
+            **TAGS,
+        },
+        change={
+            "scalingConfig": {"minSize": 1, "desiredSize": 1, "maxSize": 5},
+            "labels": {"pool": "other"},
+        },
+        replace={"instanceTypes": ["m6i.xlarge"]},
+    ),
+}
+
+REGISTRY_CASES = {
+    "aws:ecr/repository:Repository": Case(
+        inputs=const(
+            imageTagMutability="IMMUTABLE",
+            imageScanningConfiguration={"scanOnPush": True},
+            forceDelete=True,
+            **TAGS,
+        ),
+        change={"imageScanningConfiguration": {"scanOnPush": False}, "tags": {"Name": "two"}},
+        replace={"name": "another"},
+        unimported=("forceDelete",),
+    ),
+    "aws:ecr/lifecyclePolicy:LifecyclePolicy": Case(
+        inputs=lambda world: {
+            "repository": world.create("aws:ecr/repository:Repository", {}, name="images").id,
+            "policy": images_expire(30),
+        },
+        change={"policy": images_expire(60)},
+        replace={"repository": "another"},
+    ),
+}
+
+
+LOG_CASES = {
+    "aws:cloudwatch/logGroup:LogGroup": Case(
+        inputs=const(
+            retentionInDays=30, kmsKeyId="arn:aws:kms:us-east-1:123456789012:key/k", **TAGS
+        ),
+        change={"retentionInDays": 90, "tags": {"Name": "two"}},
+        replace={"name": "another"},
+    ),
+}
+
 CASES: Mapping[str, Case] = {
     **S3_CASES,
     **EC2_CASES,
     **KMS_CASES,
     **IAM_CASES,
     **DYNAMODB_CASES,
+    **REDSHIFT_CASES,
+    **SECRET_CASES,
+    **CACHE_CASES,
+    **EKS_CASES,
+    **REGISTRY_CASES,
+    **LOG_CASES,
 }

@@ -30,6 +30,7 @@ def provider(endpoint: str) -> AwsProvider:
             "region": "us-east-1",
             "accessKey": "test",
             "secretKey": "test",
+            "maxRetries": "1",  # what the server cannot do fails at once
             "endpoints": [{service.replace("-", ""): endpoint for service in services}],
             "defaultTags": {"tags": {"Project": "millwright"}},
         }

@@ -58,7 +58,9 @@ class World:
         checked, failures = self.check(token, inputs, name=name)
         assert not failures
         response = self.provider.Create(
-            provider_pb2.CreateRequest(urn=urn_of(token, name), properties=to_struct(checked))
+            provider_pb2.CreateRequest(
+                urn=urn_of(token, name), properties=to_struct(checked), timeout=20
+            )
         )
         made = Resource(
             token, urn_of(token, name), response.id, checked, from_struct(response.properties)
@@ -133,6 +135,7 @@ class World:
                 urn=resource.urn,
                 properties=to_struct(resource.outputs),
                 old_inputs=to_struct(resource.inputs),
+                timeout=5,
             )
         )
         self.made = [each for each in self.made if each is not resource]
