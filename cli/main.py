@@ -1,7 +1,7 @@
 """The command ``millwright``: its words, and how it ends.
 
-Commands import what they need when they are called, so that ``--help`` answers at once. Exit codes: 0 done,
-1 failed, 2 wrong usage, 3 done but the model or the rollout was rejected.
+Commands import what they need when they are called, so that ``--help`` answers at once. Exit
+codes: 0 done, 1 failed, 2 wrong usage, 3 done but the model or the rollout was rejected.
 """
 
 from __future__ import annotations

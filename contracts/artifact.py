@@ -59,6 +59,9 @@ class Tensor(Document):
     optional: bool = False
     """Whether a request may leave it out or send null (a missing value, which the model imputes).
     """
+    used: bool = True
+    """Whether the model reads it. A feature that this version did not select is still taken, and
+    checked, so that one caller can ask every version."""
 
 
 class TrainingData(Document):

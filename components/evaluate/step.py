@@ -18,6 +18,9 @@ import pandas as pd
 from components import estimators, parts
 from components.binning import Binning, mean_by_bin
 from components.documents import (
+    NATIVE_FILE,
+    PREPROCESSING,
+    TRAINING,
     BestFeature,
     CalibrationBin,
     CurvePoint,
@@ -40,7 +43,6 @@ from components.metrics import (
     cumulative,
     measure,
 )
-from components.train.step import NATIVE_FILE, TRAINING
 from contracts.artifact import MODEL_FILE, Interval
 from contracts.model import METRICS, ModelSpec, Task
 
@@ -64,13 +66,13 @@ def evaluate(data: Path, model: Path, spec: ModelSpec, destination: Path) -> Eva
         destination: the file to write the document to.
     """
     training = read(Training, model / TRAINING)
-    preprocessing = read(Preprocessing, data / parts.PREPROCESSING)
+    preprocessing = read(Preprocessing, data / PREPROCESSING)
     by_name = {feature.name: feature for feature in preprocessing.features}
     features = tuple(by_name[name] for name in training.features)
     columns = [parts.TIME, parts.LABEL, *training.features, *preprocessing.slices]
     test = parts.load(data, "test", columns)
     rows, label = parts.inputs(test, features), parts.label(test)
-    exported = Exported(model / MODEL_FILE, training.inputs)
+    exported = Exported(model / MODEL_FILE, tuple(one for one in training.inputs if one.used))
     prediction = exported.predict(rows)
     days = day_of(test[parts.TIME])
     prior = np.full(len(label), preprocessing.parts["train"].label_mean)

@@ -36,9 +36,9 @@ OUTPUTS: dict[Task, tuple[Tensor, ...]] = {
 ONNX_TYPES = {"FP32": FloatTensorType, "INT64": Int64TensorType, "BYTES": StringTensorType}
 
 
-def signature(features: Sequence[Learned]) -> tuple[Tensor, ...]:
+def signature(features: Sequence[Learned], *, used: bool = True) -> tuple[Tensor, ...]:
     """The model's inputs: numbers as FP32 with NaN for a missing one, text as BYTES with "" for a
-    missing one."""
+    missing one. Those that are not used are in the artifact's signature, not in the ONNX graph."""
     return tuple(
         Tensor(
             name=feature.name,
@@ -50,6 +50,7 @@ def signature(features: Sequence[Learned]) -> tuple[Tensor, ...]:
             minimum=feature.minimum,
             maximum=feature.maximum,
             optional=True,
+            used=used,
         )
         for feature in features
     )

@@ -16,14 +16,20 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from components import estimators, parts, transform
-from components.documents import Preprocessing, Training, Tuning, read, write
+from components.documents import (
+    NATIVE_FILE,
+    PREPROCESSING,
+    TRAINING,
+    Preprocessing,
+    Training,
+    Tuning,
+    read,
+    write,
+)
 from components.train.export import OUTPUTS, export, signature
 from components.tune.step import selected
 from contracts.artifact import MODEL_FILE, TrainingData
 from contracts.model import ModelSpec
-
-NATIVE_FILE = "model.joblib"
-TRAINING = "training.json"
 
 
 def train(
@@ -53,13 +59,15 @@ def train(
     fit_seconds = time.perf_counter() - started
     inputs = signature(features)
     onnx = export(model, inputs, spec.task)
+    known = read(Preprocessing, data / PREPROCESSING)
+    unused = [feature for feature in known.features if feature.name not in names]
     destination.mkdir(parents=True, exist_ok=True)
     (destination / MODEL_FILE).write_bytes(onnx)
     joblib.dump(model, destination / NATIVE_FILE)
-    part = read(Preprocessing, data / parts.PREPROCESSING).parts["train"]
+    part = known.parts["train"]
     report = Training(
         parameters=given,
-        inputs=inputs,
+        inputs=inputs + signature(unused, used=False),
         outputs=OUTPUTS[spec.task],
         features=tuple(names),
         trained_on=TrainingData(

@@ -124,7 +124,7 @@ class Model:
         feeds = {
             name: own.missing(1) if own.optional else np.zeros((1, *own.shape[1:]), own.dtype)
             for name, own in self.signature.inputs.items()
-            if own.shape
+            if own.shape and own.used
         }
         for name, own in self.signature.inputs.items():
             if own.is_text and name in feeds and not own.optional:
@@ -217,7 +217,7 @@ def _load(content: bytes, *, where: str) -> ort.InferenceSession:
 def _check_names(artifact: Artifact, session: ort.InferenceSession) -> None:
     """The document and the model must agree, or every request would fail."""
     sides = (
-        ("input", artifact.inputs, session.get_inputs()),
+        ("input", [one for one in artifact.inputs if one.used], session.get_inputs()),
         ("output", artifact.outputs, session.get_outputs()),
     )
     for side, declared, actual in sides:

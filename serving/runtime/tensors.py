@@ -137,6 +137,7 @@ class InputSignature:
         self.datatype = tensor.datatype
         self.shape = tensor.shape
         self.optional = tensor.optional
+        self.used = tensor.used
         self.is_text = tensor.datatype == "BYTES"
         self.dtype = np.dtype(_JSON_TYPES[tensor.datatype][1])
         self._missing_text = missing_text
@@ -227,9 +228,10 @@ class Signature:
         self.inputs = {tensor.name: InputSignature(tensor, missing_text) for tensor in inputs}
         self.outputs = {tensor.name: tensor for tensor in outputs}
         self._required = [name for name, own in self.inputs.items() if not own.optional]
+        self._unused = [name for name, own in self.inputs.items() if not own.used]
 
     def feeds(self, request: InferRequest) -> tuple[dict[str, Array], int]:
-        """The model's inputs, by name, and the number of rows.
+        """What the model reads, by name, and the number of rows.
 
         Raises:
             Refusal: a name, shape, datatype or value is not what the model takes.
@@ -256,6 +258,8 @@ class Signature:
             feeds[given.name] = array
         if len(feeds) < len(self.inputs):
             self._fill(feeds, rows)
+        for name in self._unused:
+            del feeds[name]
         return feeds, rows
 
     def _fill(self, feeds: dict[str, Array], rows: int) -> None:

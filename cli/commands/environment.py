@@ -1,0 +1,258 @@
+"""``millwright up | preview | refresh | destroy | status | doctor``."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cli.common import EnvironmentName, by_concern, concern_of, twin
+from cli.main import app, output
+from cli.output import is_terminal, pairs, table
+from local.engine import Diagnostic, Event, Failed, Op, ResourceOutputs, Result, Step
+from local.engine.events import Listener
+from local.twin import Twin
+
+SIGNS = {
+    Op.CREATE: "[green]+[/]",
+    Op.UPDATE: "[yellow]~[/]",
+    Op.REPLACE: "[magenta]±[/]",
+    Op.DELETE: "[red]-[/]",
+    Op.READ: "[cyan]>[/]",
+}
+"""Pulumi's signs."""
+
+
+@app.command()
+def preview(
+    environment: EnvironmentName = "local",
+    diff: bool = typer.Option(False, "--diff", help="Show every property that would change."),
+) -> None:
+    """Show what `up` would change. Changes nothing and needs no credentials."""
+    result = twin(environment).preview(diagnostics)
+    show_changes(result, diff=diff)
+    output.result(summary(result), lambda console: console.print(counts_line(result)))
+
+
+@app.command()
+def up(
+    environment: EnvironmentName = "local",
+    yes: bool = typer.Option(
+        False, "--yes", "-y", help="Do not ask before something is deleted or replaced."
+    ),
+) -> None:
+    """Make the environment what its document says. Goes on where a killed run stopped."""
+    bring_up(twin(environment), ask=not yes)
+
+
+def bring_up(where: Twin, *, ask: bool = False) -> Result:
+    """Start what the environment needs, preview, apply; prints a table by concern."""
+    where.start_cloud()
+    plan = where.preview(diagnostics)
+    show_changes(plan, limit=0 if not plan.changed else 12)
+    destructive = [step for step in plan.changes if step.op in (Op.DELETE, Op.REPLACE)]
+    if ask and destructive and is_terminal():
+        names = ", ".join(step.name for step in destructive[:5])
+        typer.confirm(
+            f"{len(destructive)} would be deleted or replaced ({names}). Go on?", abort=True
+        )
+    with progress(len(plan.changes), "applying") as listener:
+        result = where.up(listener)
+    output.result(summary(result), lambda console: console.print(concern_table(result)))
+    output.say(counts_line(result))
+    return result
+
+
+@app.command()
+def refresh(environment: EnvironmentName = "local") -> None:
+    """Take what is really there into the state, and show what has drifted."""
+    where = twin(environment)
+    where.connect()
+    result = where.refresh(diagnostics)
+    show_changes(result)
+    output.result(summary(result), lambda console: console.print(counts_line(result)))
+
+
+@app.command()
+def destroy(
+    environment: EnvironmentName = "local",
+    yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask."),
+) -> None:
+    """Remove every resource and process of the environment, and show that nothing is left."""
+    where = twin(environment)
+    if not yes and is_terminal():
+        typer.confirm(f"Destroy everything in {environment!r}?", abort=True)
+    tear_down(where)
+
+
+def tear_down(where: Twin) -> None:
+    """Destroy, prove that nothing is left, stop every process."""
+    with progress(len(where.resources()), "destroying") as listener:
+        result, stopped = where.destroy(listener)
+    deleted = result.counts.get(Op.DELETE, 0)
+    output.result(
+        {"deleted": deleted, "left": [], "stopped": stopped, "seconds": result.duration},
+        lambda console: console.print(
+            pairs(
+                {
+                    "resources deleted": deleted,
+                    "left with our tags": "none (asked service by service)",
+                    "processes stopped": ", ".join(stopped) or "none ran",
+                    "seconds": f"{result.duration:.1f}",
+                }
+            )
+        ),
+    )
+
+
+@app.command()
+def status(environment: EnvironmentName = "local") -> None:
+    """Show what runs, where it listens, what the environment holds, and how its rollouts stand."""
+    where = twin(environment)
+    processes = where.supervisor.status()
+    resources = by_concern((one.urn, one.type) for one in where.resources())
+    concerns: Counter[str] = Counter()
+    for concern, _, count in resources:
+        concerns[concern] += count
+    rollouts = where.rollouts()
+    answer = {
+        "environment": environment,
+        "processes": [
+            {"name": one.name, "state": one.state, "pid": one.pid, "ports": dict(one.ports)}
+            for one in processes
+        ],
+        "resources": dict(concerns),
+        "rollouts": [one.model_dump(mode="json", exclude={"decisions"}) for one in rollouts],
+    }
+    if output.as_json:
+        output.result(answer)
+        return
+    now = time.time()
+    rows = [
+        (
+            one.name,
+            coloured(one.state),
+            one.pid or "",
+            ", ".join(f"127.0.0.1:{port}" for port in one.ports.values()),
+            f"{(now - one.started) / 60:.0f} min",
+        )
+        for one in processes
+    ]
+    if not rows and not resources:
+        output.say(f"nothing of {environment!r} is up; `millwright up` starts it")
+        return
+    output.console.print(table("Processes", ("name", "state", "pid", "listens", "for"), rows))
+    output.console.print(
+        table("Resources", ("concern", "count"), sorted(concerns.items()), right=("count",))
+    )
+    if rollouts:
+        from cli.commands.rollout import status_table
+
+        output.console.print(status_table(rollouts))
+
+
+def coloured(state: str) -> str:
+    """A state with the colour of its urgency."""
+    colour = {"running": "green", "starting": "yellow"}.get(state, "red")
+    return f"[{colour}]{state}[/]"
+
+
+# -- printing -------------------------------------------------------------------------------------
+
+
+def diagnostics(event: Event) -> None:
+    """Warnings of the program and the providers, as they come."""
+    if isinstance(event, Diagnostic) and event.severity in ("warning", "error"):
+        output.errors.print(f"[yellow]{event.severity}[/] ", end="")
+        output.errors.print(event.message, markup=False)
+
+
+@contextmanager
+def progress(total: int, title: str) -> Iterator[Listener]:
+    """A bar that moves with each resource; plain silence where nobody watches."""
+    bar = Progress(
+        TextColumn("    {task.description}"),
+        BarColumn(bar_width=32),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[name]}"),
+        console=output.console,
+        transient=True,
+        disable=output.as_json or not is_terminal() or total == 0,
+    )
+    with bar:
+        task = bar.add_task(title, total=total, name="")
+
+        def listen(event: Event) -> None:
+            diagnostics(event)
+            if isinstance(event, ResourceOutputs) and event.step.op in SIGNS:
+                bar.update(task, advance=1, name=event.step.name)
+            if isinstance(event, Failed):
+                bar.console.print(f"    [red]failed[/] {event.step.type} {event.step.name}")
+
+        yield listen
+
+
+def show_changes(result: Result, *, diff: bool = False, limit: int = 200) -> None:
+    """The steps, as Pulumi shows them."""
+    shown = [step for step in result.changes if step.op in SIGNS]
+    for step in shown[:limit]:
+        keys = f" [dim]\\[{', '.join(step.keys)}][/]" if step.keys and step.op != Op.CREATE else ""
+        output.say(f"    {SIGNS[step.op]} {step.type} [bold]{step.name}[/]{keys}")
+        for path, kind in step.diff.detailed.items() if diff else ():
+            output.say(f"        [dim]{kind}[/] {path}")
+    if len(shown) > limit > 0:
+        output.say(f"    [dim]… and {len(shown) - limit} more[/]")
+
+
+def counts_line(result: Result) -> str:
+    """``+ 12 create  ~ 1 update  40 unchanged``, with the seconds."""
+    words = [
+        f"{SIGNS[op]} {result.counts[op]} {op}" for op in SIGNS if result.counts.get(op) and op
+    ]
+    same = result.counts.get(Op.SAME, 0)
+    words.append(f"[dim]{same} unchanged[/]" if same or not words else "")
+    return f"    {'  '.join(filter(None, words))} [dim]in {result.duration:.1f} s[/]"
+
+
+def concern_table(result: Result) -> object:
+    """Resources by concern with counts and the seconds that their operations took."""
+    rows: dict[str, list[Step]] = defaultdict(list)
+    for step in result.steps:
+        if not step.type.startswith(("pulumi:", "millwright:")) and step.op != Op.DELETE:
+            rows[concern_of(step.urn) or "other"].append(step)
+    return table(
+        "",
+        ("concern", "resources", "changed", "seconds", "of"),
+        [
+            (
+                concern,
+                len(steps),
+                sum(step.op in SIGNS for step in steps),
+                f"{sum(step.duration for step in steps):.1f}",
+                ", ".join(sorted({step.type.split("/")[0].split(":")[1] for step in steps})),
+            )
+            for concern, steps in sorted(rows.items())
+        ],
+        right=("resources", "changed", "seconds"),
+    )
+
+
+def summary(result: Result) -> dict[str, object]:
+    """A result for machines."""
+    return {
+        "operation": result.kind,
+        "counts": {str(op): count for op, count in result.counts.items()},
+        "seconds": round(result.duration, 3),
+        "changes": [
+            {"op": str(step.op), "urn": step.urn, "type": step.type, "keys": list(step.keys)}
+            for step in result.changes
+        ],
+        "outputs": {
+            key: value for key, value in result.outputs.items() if key not in result.secret_outputs
+        },
+    }

@@ -1,0 +1,59 @@
+"""What commands share: their usual options, and how each finds what it works on."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from contracts.model import ModelSpec
+from local.twin import Twin, find_project
+
+EnvironmentName = Annotated[
+    str, typer.Argument(metavar="ENVIRONMENT", help="The environment, as in Pulumi.<name>.yaml.")
+]
+EnvironmentOption = Annotated[
+    str, typer.Option("--environment", "-e", help="The environment, as in Pulumi.<name>.yaml.")
+]
+ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="The model's folder in models/.")]
+
+PROJECT_VARIABLE = "MILLWRIGHT_PROJECT"
+
+
+def twin(name: str = "local") -> Twin:
+    """The environment of that name, of the project around the current folder.
+
+    MILLWRIGHT_PROJECT names the project's folder where the current folder is elsewhere.
+    """
+    given = os.environ.get(PROJECT_VARIABLE)
+    return Twin(find_project(Path(given).resolve() if given else Path.cwd()), name)
+
+
+def model_of(where: Twin, name: str) -> tuple[ModelSpec, Path]:
+    """A model's document and the file it stands in; a path to another folder is taken as well."""
+    given = Path(name)
+    if given.name == "model.yaml" or (given.is_dir() and len(given.parts) > 1):
+        folder = given.parent if given.name == "model.yaml" else given
+        return ModelSpec.load(folder / "model.yaml"), folder / "model.yaml"
+    return ModelSpec.find(where.models, name), where.models / name / "model.yaml"
+
+
+def concern_of(urn: str) -> str:
+    """The component that a resource belongs to, from its URN: ``…::infra:Lake$aws:s3/…::raw``."""
+    qualified = urn.split("::")[2]
+    outer = qualified.split("$")[0]
+    return outer.split(":")[-1] if "$" in qualified else ""
+
+
+def by_concern(found: Iterable[tuple[str, str]]) -> list[tuple[str, str, int]]:
+    """Concern, resource type and count, from pairs of URN and type; components are left out."""
+    counted = Counter(
+        (concern_of(urn) or "other", kind)
+        for urn, kind in found
+        if not kind.startswith(("pulumi:", "millwright:"))
+    )
+    return [(concern, kind, count) for (concern, kind), count in sorted(counted.items())]

@@ -1,0 +1,34 @@
+"""A version takes the features that it did not select, so that one caller can ask every version."""
+
+from __future__ import annotations
+
+import pytest
+
+from contracts.artifact import Tensor
+from serving.runtime.refusal import Refusal
+from serving.runtime.tensors import Signature, read_request
+
+SIGNATURE = Signature(
+    (
+        Tensor(name="age", datatype="FP32", shape=(-1, 1), optional=True),
+        Tensor(name="colour", datatype="BYTES", shape=(-1, 1), optional=True, used=False),
+    ),
+    (),
+)
+
+
+def body(colour: str) -> bytes:
+    return (
+        b'{"inputs": [{"name": "age", "datatype": "FP32", "shape": [1, 1], "data": [3]},'
+        b'{"name": "colour", "datatype": "BYTES", "shape": [1, 1], "data": [' + colour.encode()
+    ) + b"]}]}"
+
+
+def test_what_the_model_does_not_read_is_taken_and_left_out() -> None:
+    feeds, rows = SIGNATURE.feeds(read_request(body('"red"')))
+    assert (list(feeds), rows) == (["age"], 1)
+
+
+def test_it_is_still_checked() -> None:
+    with pytest.raises(Refusal, match="colour"):
+        SIGNATURE.feeds(read_request(body("7")))
