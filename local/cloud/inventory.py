@@ -43,6 +43,9 @@ class Leftover:
     id: str
     arn: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.service} {self.kind} {self.id}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Sweep:

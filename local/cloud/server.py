@@ -30,7 +30,7 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from local.cloud import cache, errors, redshift_data, tags
+from local.cloud import cache, cache_groups, eks, errors, redshift, redshift_data, tags
 from local.cloud.context import Context
 from local.cloud.inventory import inventory
 from local.cloud.redis import RedisServers
@@ -95,7 +95,7 @@ def serve(*, port: int, data: Path) -> None:
     redis = RedisServers(data / "redis")
     delay = float(os.environ.get("MILLWRIGHT_CLOUD_DELAY", "0"))
     context = Context(port=port, data=data, redis=redis, delay=delay)
-    for extension in (cache, redshift_data, tags):
+    for extension in (cache, cache_groups, redshift, redshift_data, eks, tags):
         extension.install(context)
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)

@@ -121,7 +121,7 @@ def test_a_query_gives_what_redshift_gives(
         ),
         (
             (
-                "BEGIN; CREATE TABLE u (k int, v int); INSERT INTO u VALUES (1, 1), (2, 2); COMMIT; "
+                "BEGIN; CREATE TABLE u (k int, v int); INSERT INTO u VALUES (1, 1), (2, 2); END; "
                 "DELETE FROM u USING (SELECT 1 AS k) d WHERE u.k = d.k; VACUUM u; ANALYZE u; "
                 "UPDATE u SET v = 5; SELECT * FROM u"
             ),
