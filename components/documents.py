@@ -17,6 +17,13 @@ from contracts.errors import PipelineError
 
 PartName = Literal["train", "validate", "test"]
 PART_NAMES: tuple[PartName, ...] = ("train", "validate", "test")
+
+PREPROCESSING = "preprocessing.json"
+TRAINING = "training.json"
+NATIVE_FILE = "model.joblib"
+"""File names inside the folders that ``preprocess`` and ``train`` write; here, because the steps
+that read them should not have to import what writing them takes."""
+
 Scalar = str | int | float | bool | None
 
 

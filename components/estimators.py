@@ -55,8 +55,9 @@ def names(kind: type) -> set[str]:
     """The parameters of an estimator's class and of those it builds on."""
     found: set[str] = set()
     for owner in kind.__mro__:
-        if "__init__" in vars(owner) and owner is not object:
-            found |= set(inspect.signature(owner.__init__).parameters)
+        initializer = vars(owner).get("__init__")
+        if inspect.isfunction(initializer):
+            found |= set(inspect.signature(initializer).parameters)
     return found - {"self", "kwargs", "args"}
 
 

@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.documents import Learned, PartName
+from contracts.document import suggest
 from contracts.errors import DataError
 
 KEY, TIME, LABEL = "__key", "__time", "__label"
 """The columns of a part beside its features and slices."""
-PREPROCESSING = "preprocessing.json"
 
 
 def part_path(data: Path, part: PartName) -> Path:
@@ -33,15 +34,25 @@ def load(data: Path, part: PartName, columns: Sequence[str]) -> pd.DataFrame:
     Raises:
         DataError: the part or one of the columns is not there.
     """
-    path = part_path(data, part)
+    return read_columns(part_path(data, part), columns).to_pandas()
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
+    """Some columns of a Parquet file, each once.
+
+    Raises:
+        DataError: the file or one of the columns is not there.
+    """
     try:
-        table = pq.read_table(path, columns=list(dict.fromkeys(columns)))
-    except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"the {part} data cannot be read: {error}", where=str(path)) from error
-    missing = set(columns) - set(table.column_names)
-    if missing:
-        raise DataError(f"no column {sorted(missing)[0]!r}", where=str(path))
-    return table.to_pandas()
+        there = pq.read_schema(path).names
+        missing = [name for name in columns if name not in there]
+        if missing:
+            raise DataError(
+                f"no column {missing[0]!r}", where=str(path), fix=suggest(missing[0], there)
+            )
+        return pq.read_table(path, columns=list(dict.fromkeys(columns)))
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"cannot be read: {error}", where=str(path)) from error
 
 
 def inputs(frame: pd.DataFrame, features: Sequence[Learned]) -> pd.DataFrame:
@@ -58,4 +69,5 @@ def inputs(frame: pd.DataFrame, features: Sequence[Learned]) -> pd.DataFrame:
 
 def label(frame: pd.DataFrame) -> npt.NDArray[np.float64]:
     """The label of each row."""
-    return frame[LABEL].to_numpy(np.float64)
+    values: npt.NDArray[np.float64] = frame[LABEL].to_numpy(np.float64)
+    return values

@@ -250,6 +250,9 @@ class Tune(Document):
     """What is searched: a range or choices for each parameter."""
     timeout: Duration | None = None
     """No trial starts after this long."""
+    rows: int | None = Field(default=None, ge=100)
+    """Trials learn from the latest this many training rows; all of them when left out. The model
+    itself always learns from all."""
     seed: int = 0
 
     @model_validator(mode="after")

@@ -19,6 +19,8 @@ from typing import IO
 
 from components import entry
 from components.documents import (
+    PREPROCESSING,
+    TRAINING,
     Evaluation,
     GateResult,
     Preprocessing,
@@ -305,10 +307,10 @@ def result(folder: Path, log: Log) -> TrainingResult:
         uri=registration.uri,
         run=folder,
         evaluation=read(Evaluation, document("evaluate", "evaluation")),
-        preprocessing=read(Preprocessing, document("preprocess", "parts") / "preprocessing.json"),
+        preprocessing=read(Preprocessing, document("preprocess", "parts") / PREPROCESSING),
         selection=read(Selection, document("select", "selection")),
         tuning=read(Tuning, document("tune", "tuning")),
-        training=read(Training, document("train", "trained") / "training.json"),
+        training=read(Training, document("train", "trained") / TRAINING),
         steps=tuple(StepTiming(step, log.seconds.get(step, 0.0)) for step in STEPS),
     )
 

@@ -31,7 +31,7 @@ def build(image: str = DEFAULT_IMAGE) -> Any:
         component: Any = dsl.component(step, base_image=image, install_kfp_package=False)
         return component(**arguments)
 
-    @dsl.pipeline(
+    @dsl.pipeline(  # type: ignore[untyped-decorator]
         name="training", description="From tables in the lake to a registered, gated model."
     )
     def training(

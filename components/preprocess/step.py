@@ -16,7 +16,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components import parts, transform
-from components.documents import PART_NAMES, Dropped, Learned, Part, PartName, Preprocessing, write
+from components.documents import (
+    PART_NAMES,
+    PREPROCESSING,
+    Dropped,
+    Learned,
+    Part,
+    PartName,
+    Preprocessing,
+    write,
+)
 from contracts.errors import DataError
 from contracts.features import Feature, FeatureTable
 from contracts.model import ModelSpec, Preprocess, Split, Task
@@ -59,22 +68,15 @@ def preprocess(
         slices=table.slices,
         columns=columns,
     )
-    write(report, destination / parts.PREPROCESSING)
+    write(report, destination / PREPROCESSING)
     return report
 
 
 def read(source: Path, table: FeatureTable) -> pd.DataFrame:
     """The feature table with our names for key, time and label, in order of time, then key."""
     wanted = [feature.name for feature in table.features]
-    columns = list(dict.fromkeys([table.key, table.time, table.label, *wanted, *table.slices]))
-    try:
-        data = pq.read_table(source, columns=columns)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"the features cannot be read: {error}", where=str(source)) from error
-    missing = set(columns) - set(data.column_names)
-    if missing:
-        raise DataError(f"no column {sorted(missing)[0]!r} in the features", where=str(source))
-    frame = data.to_pandas()
+    columns = [table.key, table.time, table.label, *wanted, *table.slices]
+    frame = parts.read_columns(source, columns).to_pandas()
     frame[parts.KEY] = frame[table.key].astype(str)
     frame[parts.TIME] = pd.to_datetime(frame[table.time], utc=True)
     frame[parts.LABEL] = frame[table.label].astype(np.float64)

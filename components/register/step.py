@@ -10,8 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from components.documents import Evaluation, Registration, Training, read, write
-from components.train.step import TRAINING
+from components.documents import TRAINING, Evaluation, Registration, Training, read, write
 from contracts.artifact import MODEL_FILE, Artifact, Interval
 from contracts.errors import RejectedError
 from contracts.model import ModelSpec

@@ -12,7 +12,15 @@ import numpy as np
 
 from components import parts
 from components.binning import Binning, Codes, Floats, mutual_information
-from components.documents import Learned, Preprocessing, Ranked, Selection, read, write
+from components.documents import (
+    PREPROCESSING,
+    Learned,
+    Preprocessing,
+    Ranked,
+    Selection,
+    read,
+    write,
+)
 from contracts.model import ModelSpec, Task
 
 LABEL_LEVELS = 16
@@ -27,7 +35,8 @@ def select(data: Path, spec: ModelSpec, destination: Path) -> Selection:
         spec: the method, and how many to keep.
         destination: the file to write the document to.
     """
-    features = read(Preprocessing, data / parts.PREPROCESSING).features
+    features = read(Preprocessing, data / PREPROCESSING).features
+    ranking: list[tuple[str, float | None]]
     if spec.select.method == "none":
         ranking = [(feature.name, None) for feature in features]
     else:

@@ -15,6 +15,7 @@ import numpy as np
 
 from components import estimators, parts, transform
 from components.documents import (
+    PREPROCESSING,
     Learned,
     Preprocessing,
     Scalar,
@@ -62,6 +63,8 @@ class Matrices:
         features = selected(data, selection)
         columns = [parts.LABEL, *(feature.name for feature in features)]
         train = parts.load(data, "train", columns)
+        if spec.tune is not None and spec.tune.rows is not None:
+            train = train.tail(spec.tune.rows)
         validate = parts.load(data, "validate", columns)
         fitted = transform.transformer(features, spec.preprocess)
         self.train = fitted.fit_transform(parts.inputs(train, features)).astype(np.float32)
@@ -72,7 +75,7 @@ class Matrices:
 
 def selected(data: Path, selection: Path) -> tuple[Learned, ...]:
     """The kept features, best first."""
-    learned = {f.name: f for f in read(Preprocessing, data / parts.PREPROCESSING).features}
+    learned = {f.name: f for f in read(Preprocessing, data / PREPROCESSING).features}
     return tuple(learned[name] for name in read(Selection, selection).kept)
 
 
