@@ -1,0 +1,236 @@
+"""Inference: our model server beside MLServer, the same ONNX model, in one run.
+
+`python -m benchmarks.inference [--artifact FOLDER]` prints the table, then the section for
+docs/benchmarks.md. MLServer runs in an environment of its own, made at the first run from
+benchmarks/requirements-mlserver.txt; its model class is benchmarks/peers/mlserver_onnx.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import load
+from contracts.artifact import Artifact, Tensor
+from local.supervisor import HttpReady, Spec, Supervisor
+from serving.runtime.store import fetch_document
+
+ROOT = Path(__file__).parents[1]
+PEER = ROOT / "benchmarks" / "peers" / "mlserver_onnx.py"
+PINS = ROOT / "benchmarks" / "requirements-mlserver.txt"
+ENVIRONMENT = ROOT / ".millwright" / "benchmarks" / "mlserver-venv"
+NAME = "flight-delay"
+CASES = ((1, 1), (1, 16), (100, 4))
+"""Rows in a request, connections at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One case on both servers."""
+
+    rows: int
+    connections: int
+    ours: load.Result
+    theirs: load.Result
+
+    @property
+    def ratio(self) -> float:
+        """How many times as many requests a second."""
+        return self.ours.per_second / self.theirs.per_second
+
+
+def main() -> int:
+    """Measure, print the table and the documentation's section."""
+    options = _arguments()
+    console = Console(stderr=True)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="millwright-bench-")))
+        with console.status("making the model and MLServer's environment"):
+            artifact = options.artifact or _sample(folder / "artifact")
+            _environment()
+        document = fetch_document(str(artifact))
+        ports = stack.enter_context(_servers(artifact, document.name, folder))
+        _same_answers(document, ports)
+        lines = []
+        for rows, connections in CASES:
+            with console.status(f"{rows} rows a request, {connections} connections"):
+                lines.append(_measure(document, ports, rows, connections, options.seconds))
+    console.print(_table(lines))
+    print(_section(document, lines))
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--artifact", type=Path, help="a trained model; a small one by default")
+    parser.add_argument("--seconds", type=float, default=5.0, help="for each case and server")
+    return parser.parse_args()
+
+
+def _sample(folder: Path) -> Path:
+    from tests.serving_model import make_artifact
+
+    return make_artifact(folder)
+
+
+def _environment() -> None:
+    """MLServer's own environment: its pins and ours do not agree."""
+    stamp = ENVIRONMENT / "requirements.txt"
+    if stamp.exists() and stamp.read_text() == PINS.read_text():
+        return
+    uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
+    python = ENVIRONMENT / "bin" / "python"
+    venv = [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(ENVIRONMENT)]
+    subprocess.run(venv, check=True)
+    install = [uv, "pip", "install", "--quiet", "--python", str(python), "-r", str(PINS)]
+    subprocess.run(install, check=True)
+    shutil.copy(PINS, stamp)
+
+
+@contextmanager
+def _servers(artifact: Path, name: str, folder: Path) -> Iterator[dict[str, int]]:
+    """Both servers, one process each; gives their ports."""
+    supervisor = Supervisor(folder / "twin")
+    try:
+        ours = supervisor.start(_ours(artifact, name))
+        theirs = supervisor.start(_theirs(artifact, name, folder / "mlserver"))
+        yield {"ours": ours.port, "theirs": theirs.port}
+    finally:
+        supervisor.stop_all()
+
+
+def _ours(artifact: Path, name: str) -> Spec:
+    return Spec(
+        name="ours",
+        argv=(
+            *(sys.executable, "-m", "serving.runtime", "--artifact", str(artifact)),
+            *("--name", name, "--port", "{port}", "--grace", "0s"),
+        ),
+        cwd=ROOT,
+        ready=HttpReady(path="/v2/health/ready"),
+    )
+
+
+def _theirs(artifact: Path, name: str, folder: Path) -> Spec:
+    folder.mkdir()
+    shutil.copy(PEER, folder)
+    model = {
+        "name": name,
+        "implementation": "mlserver_onnx.OnnxModel",
+        "parameters": {"uri": str(artifact / "model.onnx")},
+    }
+    (folder / "model-settings.json").write_text(json.dumps(model))
+    # No worker processes: for a model this small, handing requests over costs more than it gains.
+    settings = {"parallel_workers": 0, "host": "127.0.0.1", "debug": False}
+    (folder / "settings.json").write_text(json.dumps(settings))
+    return Spec(
+        name="mlserver",
+        argv=(str(ENVIRONMENT / "bin" / "mlserver"), "start", str(folder)),
+        env={
+            "MLSERVER_HTTP_PORT": "{port}",
+            "MLSERVER_GRPC_PORT": "{grpc}",
+            "MLSERVER_METRICS_PORT": "{metrics}",
+            "PYTHONPATH": str(folder),
+        },
+        cwd=folder,
+        ports=("port", "grpc", "metrics"),
+        ready=HttpReady(path=f"/v2/models/{name}/ready"),
+    )
+
+
+def _body(document: Artifact, rows: int) -> bytes:
+    return json.dumps({"inputs": [_input(tensor, rows) for tensor in document.inputs]}).encode()
+
+
+def _input(tensor: Tensor, rows: int) -> dict[str, Any]:
+    """Plausible values: a category seen in training, a number inside the range seen."""
+    value: str | float = (tensor.categories or ("",))[-1]
+    if tensor.datatype != "BYTES":
+        value = ((tensor.minimum or 0.0) + (tensor.maximum or 20.0)) / 2
+    shape = [rows, *tensor.shape[1:]]
+    return {
+        "name": tensor.name,
+        "shape": shape,
+        "datatype": tensor.datatype,
+        "data": [value] * rows,
+    }
+
+
+def _same_answers(document: Artifact, ports: dict[str, int]) -> None:
+    """What is compared must be the same work."""
+    answers = {}
+    for server, port in ports.items():
+        url = f"http://127.0.0.1:{port}/v2/models/{document.name}/infer"
+        answer = httpx.post(url, content=_body(document, 3), trust_env=False).raise_for_status()
+        answers[server] = {own["name"]: own["data"] for own in answer.json()["outputs"]}
+    if answers["ours"] != answers["theirs"]:
+        raise SystemExit(f"the servers answer differently: {answers}")
+
+
+def _measure(
+    document: Artifact, ports: dict[str, int], rows: int, connections: int, seconds: float
+) -> Line:
+    request = load.post(f"/v2/models/{document.name}/infer", _body(document, rows))
+    results = {}
+    for server, port in ports.items():
+        load.run(port, request, connections=connections, seconds=min(1.0, seconds))
+        results[server] = load.run(port, request, connections=connections, seconds=seconds)
+        if results[server].failed:
+            raise SystemExit(f"{server}: {results[server].failed} requests failed")
+    return Line(rows=rows, connections=connections, **results)
+
+
+COLUMNS = ("rows", "connections", "server", "requests/s", "p50 ms", "p99 ms", "ratio")
+
+
+def _cells(line: Line) -> list[tuple[str, ...]]:
+    cells = []
+    servers = (("Millwright", line.ours, f"{line.ratio:.1f}x"), ("MLServer", line.theirs, ""))
+    for server, result, ratio in servers:
+        numbers = (f"{result.per_second:,.0f}", f"{result.p50:.2f}", f"{result.p99:.2f}")
+        cells.append((str(line.rows), str(line.connections), server, *numbers, ratio))
+    return cells
+
+
+def _table(lines: list[Line]) -> Table:
+    table = Table(*COLUMNS, title="Inference, one server process each")
+    for line in lines:
+        for cells in _cells(line):
+            table.add_row(*cells)
+        table.add_section()
+    return table
+
+
+def _section(document: Artifact, lines: list[Line]) -> str:
+    """The section of docs/benchmarks.md."""
+    rows = [COLUMNS, ("---:",) * len(COLUMNS), *(cells for line in lines for cells in _cells(line))]
+    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    pins = [line for line in PINS.read_text().splitlines() if "==" in line]
+    return (
+        "## Inference\n\n"
+        f"`python -m benchmarks.inference`, {date.today().isoformat()}, {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}; the peer: {', '.join(pins)}. "
+        f"The same ONNX model ({len(document.inputs)} inputs), JSON tensors, one server process "
+        "each, closed loop from the same machine; equal answers are checked first.\n\n"
+        f"{table}\n"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
