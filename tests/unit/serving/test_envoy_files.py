@@ -1,0 +1,107 @@
+"""What is written for Envoy can be read back, and changes only when it says something new."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local.serving import envoy
+from local.serving.telemetry import PredictorCounters, ReplicaCounters, parse_metrics
+from serving.runtime.counters import Counters
+
+
+def front(weights: dict[str, int]) -> envoy.Front:
+    backends = tuple(
+        envoy.Backend(deployment="m", name=name, version=name[1:], ports=(1, 2)) for name in weights
+    )
+    return envoy.Front(name="m", namespace="default", backends=backends, weights=weights)
+
+
+@given(first=st.integers(0, 10_000))
+def test_weights_can_be_read_back_and_are_the_whole(
+    first: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("envoy")
+    weights = {"v1": first, "v2": 10_000 - first}
+    envoy.write_routes(folder, [front(weights)])
+    written = envoy.written_weights(folder)["m"]
+    assert written == {name: weight for name, weight in weights.items() if weight}
+    assert sum(written.values()) == 10_000
+
+
+def test_nothing_is_routed_before_something_is_ready(tmp_path: Path) -> None:
+    assert envoy.written_weights(tmp_path) == {}
+    envoy.write_routes(tmp_path, [front({})])
+    assert envoy.written_weights(tmp_path) == {}
+    assert "no predictor of m is ready yet" in (tmp_path / "rds.json").read_text()
+
+
+def test_files_change_only_when_they_say_something_new(tmp_path: Path) -> None:
+    backends = front({"v1": 10_000}).backends
+    envoy.write_endpoints(tmp_path, backends)
+    envoy.write_clusters(tmp_path, backends)
+    files = sorted(tmp_path.rglob("*.json"))
+    assert {path.name for path in files} == {"cds.json", "m.v1.json", "m.v1.direct.json"}
+    before = [path.stat().st_ino for path in files]
+    envoy.write_endpoints(tmp_path, backends)
+    envoy.write_clusters(tmp_path, backends)
+    assert [path.stat().st_ino for path in files] == before
+    envoy.write_clusters(tmp_path, [])
+    assert [path.name for path in tmp_path.rglob("*.json")] == ["cds.json"]
+    assert not list(tmp_path.parent.glob(".*.tmp"))
+
+
+def test_the_bootstrap_leaves_its_ports_to_the_supervisor(tmp_path: Path) -> None:
+    text = envoy.process(tmp_path).argv[2]
+    filled = json.loads(text.replace("{port}", "1").replace("{admin}", "2"))
+    assert filled["admin"]["address"]["socket_address"] == {
+        "address": "127.0.0.1",
+        "port_value": 2,
+    }
+
+
+def test_a_servers_metrics_are_read_as_counted() -> None:
+    labels = {"model": "m", "version": "1", "predictor": "v1"}
+    counters = Counters(labels, 0.02, [tenth / 10 for tenth in range(1, 11)])
+    for code, seconds in ((200, 0.02), (200, 0.0201), (400, 0.001), (500, 3.0)):
+        counters.request(code, seconds)
+    counters.predictions([0.1, 0.11, 0.95, 1.0])
+    counters.feedback["wrong"] += 3
+    seen = parse_metrics(counters.text().decode(), process="p", slow_over="20ms")
+    assert (seen.requests, seen.failed, seen.slow) == (4, 1, 2)
+    assert (seen.right, seen.wrong) == (0, 3)
+    assert seen.predictions == (1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0)
+    assert len(seen.bounds) == 10
+    assert seen.replica.startswith("p:")
+
+
+def test_what_is_not_our_metrics_is_no_count() -> None:
+    with pytest.raises(KeyError):
+        parse_metrics("", process="p", slow_over="20ms")
+
+
+def test_replicas_add_up() -> None:
+    one = ReplicaCounters(
+        replica="a",
+        requests=1,
+        failed=0,
+        slow=2,
+        right=3,
+        wrong=4,
+        predictions=(5, 6),
+        bounds=(0.5,),
+    )
+    both = PredictorCounters(
+        name="v1",
+        version="1",
+        source="e",
+        requests=1,
+        errors=0,
+        replicas=(one, one),
+        silent=0,
+    )
+    assert (both.slow, both.right, both.wrong, both.predictions) == (4, 6, 8, (10, 12))
