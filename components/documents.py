@@ -58,6 +58,8 @@ class Part(Document):
     """Rows that the model learns from or is judged on."""
     unlabelled: int
     """Rows left out because their outcome is not known."""
+    refused: int = 0
+    """Rows left out because the model fails on one of their categories (``unknown: error``)."""
     start: datetime
     end: datetime
     """The last row's time."""

@@ -23,7 +23,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from components import parts
 from components.documents import Learned
-from contracts.model import NumericPreprocessing, Preprocess
+from contracts.model import CategoricalPreprocessing, NumericPreprocessing, Preprocess
 
 Matrix = npt.NDArray[np.float32]
 
@@ -67,13 +67,18 @@ def numeric(spec: NumericPreprocessing) -> Pipeline:
     return Pipeline(steps)
 
 
-def categorical(features: Sequence[Learned], encode: str) -> OneHotEncoder | OrdinalEncoder:
-    """Encode the common categories; every other text is *rare*: all zeros, or -1."""
+def categorical(
+    features: Sequence[Learned], spec: CategoricalPreprocessing
+) -> OneHotEncoder | OrdinalEncoder:
+    """Encode the common categories; every other text is *rare* (all zeros, or -1) or an error."""
     kept = [np.array(feature.categories, dtype=object) for feature in features]
-    if encode == "onehot":
+    if spec.encode == "onehot":
+        handling = "error" if spec.unknown == "error" else "ignore"
         return OneHotEncoder(
-            categories=kept, handle_unknown="ignore", sparse_output=False, dtype=np.float32
+            categories=kept, handle_unknown=handling, sparse_output=False, dtype=np.float32
         )
+    if spec.unknown == "error":
+        return OrdinalEncoder(categories=kept, handle_unknown="error", dtype=np.float32)
     return OrdinalEncoder(
         categories=kept,
         handle_unknown="use_encoded_value",
@@ -90,7 +95,7 @@ def transformer(features: Sequence[Learned], spec: Preprocess) -> ColumnTransfor
     if numbers:
         groups.append(("numeric", numeric(spec.numeric), [feature.name for feature in numbers]))
     if texts:
-        encoder = categorical(texts, spec.categorical.encode)
+        encoder = categorical(texts, spec.categorical)
         groups.append(("categorical", encoder, [feature.name for feature in texts]))
     return ColumnTransformer(groups, sparse_threshold=0)
 

@@ -145,6 +145,19 @@ class CategoricalPreprocessing(Document):
     """How categories become numbers."""
     rare_below: int = Field(default=200, ge=0)
     """Categories seen fewer times than this in training are one category, *rare*."""
+    unknown: Literal["rare", "error"] = "rare"
+    """What a category is that training never saw: *rare*, or an error. With *error* the model also
+    fails on a missing category, and rows with either are left out of what it learns from and is
+    judged on; they are counted."""
+
+    @model_validator(mode="after")
+    def rare_is_known(self) -> Self:
+        """Where unknown categories are errors there is no *rare* to put the rare ones in."""
+        if self.unknown == "error" and self.rare_below > 0:
+            raise ValueError(
+                "unknown: error needs rare_below: 0, or a rare category would be an error too"
+            )
+        return self
 
 
 class Preprocess(Document):
@@ -234,7 +247,10 @@ def parse_space(value: object) -> object:
     return value
 
 
-Space = Annotated[Range | Choice, BeforeValidator(parse_space)]
+Space = Annotated[
+    Range | Choice,
+    BeforeValidator(parse_space, json_schema_input_type=Range | Choice | tuple[float, float]),
+]
 
 
 class Tune(Document):

@@ -15,12 +15,14 @@ import datetime as dt
 import json
 import math
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import pyarrow.compute as pc
@@ -42,6 +44,18 @@ class Tally:
     feedback: int = 0
     unreachable: int = 0
     seconds: float = 0.0
+
+    @classmethod
+    def read(cls, text: str, log: Path) -> Self:
+        """A tally as the replay's process printed it.
+
+        Raises:
+            ServingError: it printed none, because it failed.
+        """
+        if not text.strip():
+            said = log.read_text(encoding="utf-8").strip().splitlines()[-1:] or ["nothing"]
+            raise ServingError(f"the replay failed: {said[0]}", where=str(log))
+        return cls(**json.loads(text))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +208,59 @@ class Replay:
         except httpx.HTTPError:
             return
         self.tally.feedback += reply.status_code == 200
+
+
+@contextmanager
+def replaying(
+    root: Path,
+    *,
+    url: str,
+    artifact: Artifact,
+    table: Path,
+    document: FeatureTable,
+    start: dt.date,
+    until: dt.date,
+    rate: float,
+) -> Iterator[Callable[[], Tally]]:
+    """Replay in a process of its own while the block runs.
+
+    Args:
+        root: the environment's folder; the log goes to its ``logs``.
+        url: the model's address at the front door.
+        artifact: whose inputs the requests have.
+        table, document: the engineered table.
+        start, until: the period that is replayed.
+        rate: requests a second.
+
+    Yields:
+        A function that gives the tally once the block has ended.
+
+    Raises:
+        ServingError: the replay ended by itself; with the end of its log.
+    """
+    folder = root / "replay"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in (("artifact.json", artifact), ("table.json", document)):
+        (folder / name).write_text(value.model_dump_json(), encoding="utf-8")
+    log = folder / "replay.log"
+    command = [
+        *(sys.executable, "-m", "local.replay", "--url", url, "--rate", str(rate)),
+        *("--artifact", str(folder / "artifact.json"), "--table", str(table)),
+        *("--document", str(folder / "table.json")),
+        *("--start", start.isoformat(), "--until", until.isoformat()),
+    ]
+    with log.open("w") as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+    answers: list[str] = []
+    try:
+        yield lambda: Tally.read(answers[0], log)
+    finally:
+        process.terminate()
+        try:
+            answers.append(process.communicate(timeout=30)[0])
+        except subprocess.TimeoutExpired:
+            process.kill()
+            answers.append(process.communicate()[0])
 
 
 async def replay_until_stopped(replay: Replay, seconds: float | None) -> Tally:

@@ -27,6 +27,7 @@ from local.engine.events import Listener
 from local.supervisor import HttpReady, Running, Spec, Supervisor
 
 if TYPE_CHECKING:
+    from contracts.artifact import Artifact
     from contracts.model import ModelSpec
     from contracts.rollout import RolloutStatus
     from local.rollout import LocalRollout
@@ -37,7 +38,10 @@ OUTPUTS_FILE = "outputs.json"
 PROJECT_FILE = "Pulumi.yaml"
 LOOPS = ("rollout", "replay")
 """How the names of processes begin that act on others."""
-EPHEMERAL = (OUTPUTS_FILE, "cloud", "mlflow.db", "rollouts", "runs", "serving")
+EPHEMERAL = (
+    OUTPUTS_FILE,
+    *("cloud", "examples", "mlflow.db", "replay", "rollouts", "runs", "serving"),
+)
 """What is worth nothing without the environment's resources."""
 
 
@@ -371,3 +375,10 @@ class Twin:
     def loop_runs(self, model: str) -> bool:
         """Whether that loop runs now."""
         return self.supervisor.find(f"rollout.{model}") is not None
+
+    def artifact(self, model: str, version: str) -> Artifact:
+        """A registered version's document."""
+        from data.model_registry import ModelRegistry
+
+        self.connect()
+        return ModelRegistry(self.tracking_uri).get(model, version)[0]

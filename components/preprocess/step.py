@@ -53,8 +53,9 @@ def preprocess(
     labelled: dict[PartName, pd.DataFrame] = {}
     for index, name in enumerate(PART_NAMES):
         rows = frame[where == index]
-        labelled[name] = rows[rows[parts.LABEL].notna()]
-        written[name] = describe(name, rows, labelled[name], spec)
+        known = rows[rows[parts.LABEL].notna()]
+        labelled[name] = known[accepted(known, labelled.get("train"), table, spec.preprocess)]
+        written[name] = describe(name, rows, known, labelled[name], spec)
         save(labelled[name], parts.part_path(destination, name))
     learned, dropped = learn(labelled["train"], table.features, spec.preprocess)
     if not learned:
@@ -101,7 +102,29 @@ def midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-def describe(name: PartName, rows: pd.DataFrame, labelled: pd.DataFrame, spec: ModelSpec) -> Part:
+def accepted(
+    rows: pd.DataFrame, train: pd.DataFrame | None, table: FeatureTable, spec: Preprocess
+) -> pd.Series:
+    """Which rows the model takes: all, unless unknown categories are errors.
+
+    Args:
+        rows: rows of one part.
+        train: the training rows that it takes; None when ``rows`` are those.
+        table: which columns are categories.
+        spec: what an unknown category is.
+    """
+    takes = pd.Series(True, index=rows.index)
+    if spec.categorical.unknown == "error":
+        for feature in table.features:
+            if feature.kind == "categorical":
+                values = rows[feature.name]
+                takes &= values.notna() if train is None else values.isin(train[feature.name])
+    return takes
+
+
+def describe(
+    name: PartName, rows: pd.DataFrame, known: pd.DataFrame, labelled: pd.DataFrame, spec: ModelSpec
+) -> Part:
     """Count a part's rows, and refuse one that nothing can be learned from or judged on."""
     key = {"train": "split.train", "validate": "split.validate", "test": "split.test"}[name]
     if labelled.empty:
@@ -113,7 +136,8 @@ def describe(name: PartName, rows: pd.DataFrame, labelled: pd.DataFrame, spec: M
     check_label(labelled[parts.LABEL], spec.task, key)
     return Part(
         rows=len(labelled),
-        unlabelled=len(rows) - len(labelled),
+        unlabelled=len(rows) - len(known),
+        refused=len(known) - len(labelled),
         start=labelled[parts.TIME].iloc[0].to_pydatetime(),
         end=labelled[parts.TIME].iloc[-1].to_pydatetime(),
         label_mean=float(labelled[parts.LABEL].mean()),
