@@ -15,9 +15,8 @@ from contracts.errors import DocumentError
 from contracts.features import FeatureTable
 from local.replay import recorded_rows
 
-BROKEN = {
-    "categorical": {"encode": "onehot", "rare_below": 0, "unknown": "error"},
-} """Somebody tidied up: incomplete rows left out, an encoder that insists on what it knows. Every
+BROKEN = {"categorical": {"encode": "onehot", "rare_below": 0, "unknown": "error"}}
+"""Somebody tidied up: incomplete rows left out, an encoder that insists on what it knows. Every
 gate passes, because the test rows were tidied up as well; in service each flight whose plane is
 unknown is a failed request."""
 
