@@ -91,6 +91,10 @@ class Monitor:
         self._directory = project.directory.resolve()
         self._home = project.home
 
+    def stop(self) -> None:
+        """Begin nothing more: the person has interrupted the run."""
+        self._run.interrupt()
+
     # The methods below carry the protocol's own names.
 
     def GetDeploymentInfo(self, request: empty_pb2.Empty) -> resource_pb2.DeploymentInfo:  # noqa: N802
@@ -186,10 +190,7 @@ class Monitor:
         return empty_pb2.Empty()
 
     def _refuse(self, what: str, where: str) -> InfrastructureError:
-        error = InfrastructureError(what, where=where, fix=CLI)
-        if self._run.failure is None:
-            self._run.failure = error
-        return error
+        return self._run.fail(InfrastructureError(what, where=where, fix=CLI))
 
     def _goal(self, request: Any) -> Goal:
         """What a registration asks for.

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import re
 import sys
 import threading
 import traceback
@@ -31,8 +32,11 @@ from pulumi.runtime.settings import ROOT
 
 from contracts.errors import InfrastructureError, MillwrightError
 from local.engine.config import Config, Project
-from local.engine.monitor import Engine, Monitor
+from local.engine.monitor import CLI, Engine, Monitor
 from local.engine.run import Identity
+
+LACKING = re.compile(r"The Pulumi CLI does not support (?:the )?(.+?)\. Please update")
+"""What the SDK says when a monitor does not offer a feature; here the CLI is not what lacks it."""
 
 _one_program = threading.Lock()
 
@@ -55,17 +59,21 @@ def run_program(program: Program, monitor: Monitor, engine: Engine) -> None:
         InfrastructureError: the program failed, or logged an error.
     """
     failures: list[BaseException] = []
+    ended = threading.Event()
 
     def body() -> None:
         try:
             execute(program, monitor, engine)
         except BaseException as error:  # noqa: BLE001 handed to the caller's thread below
             failures.append(error)
+        finally:
+            ended.set()
 
     with _one_program:
         context = contextvars.copy_context()
         thread = threading.Thread(target=context.run, args=(body,), name="pulumi-program")
         thread.start()
+        wait_for(ended, monitor)
         thread.join()
     if failures:
         raise as_error(failures[0], program.project) from failures[0]
@@ -73,6 +81,18 @@ def run_program(program: Program, monitor: Monitor, engine: Engine) -> None:
         raise InfrastructureError(
             engine.errors[0], where=str(program.project.main), fix="The program logged this error."
         )
+
+
+def wait_for(ended: threading.Event, monitor: Monitor) -> None:
+    """Wait for the program; on an interrupt let what has begun end, and begin nothing more.
+
+    Not by ``Thread.join``: interrupted, it takes a running thread for one that has ended.
+    """
+    try:
+        ended.wait()
+    except KeyboardInterrupt:
+        monitor.stop()
+        ended.wait()
 
 
 def execute(program: Program, monitor: Monitor, engine: Engine) -> None:
@@ -146,7 +166,6 @@ def borrowed(project: Project) -> Iterator[ModuleType]:
     before = set(sys.modules)
     sys.modules["__main__"] = main
     sys.path.insert(0, str(file.parent))
-    purge(file.parent, set(sys.modules))
     try:
         with chdir(project.home):
             yield main
@@ -157,10 +176,10 @@ def borrowed(project: Project) -> Iterator[ModuleType]:
 
 
 def purge(directory: Path, names: set[str]) -> None:
-    """Forget modules that live in a directory: the program's own."""
+    """Forget modules that live in a directory and are not installed there: the program's own."""
     for name in names:
         file = getattr(sys.modules.get(name), "__file__", None)
-        if file and name != "__main__" and Path(file).is_relative_to(directory):
+        if file and Path(file).is_relative_to(directory) and "site-packages" not in file:
             del sys.modules[name]
 
 
@@ -171,6 +190,10 @@ def as_error(error: BaseException, project: Project) -> InfrastructureError:
         return error
     if isinstance(error, MillwrightError):
         return InfrastructureError(error.what, where=error.where, fix=error.fix)
+    if lacking := LACKING.search(str(error)):
+        return InfrastructureError(
+            f"{lacking[1]} is not supported by this engine", where=str(project.main), fix=CLI
+        )
     if isinstance(error, pulumi.RunError):
         return InfrastructureError(str(error), where=str(project.main))
     frames = [

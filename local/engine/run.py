@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 
+import grpc  # type: ignore[import-untyped]
+
 from contracts.errors import InfrastructureError
 from local.engine import steps, urns
 from local.engine.config import Config
@@ -101,7 +103,7 @@ class Run:
         try:
             new = self._bring_about(goal, number)
         except (InfrastructureError, ProviderError) as failure:
-            raise self._fail(as_error(failure, Step(Op.SAME, goal.urn, goal.type))) from failure
+            raise self.fail(as_error(failure, Step(Op.SAME, goal.urn, goal.type))) from failure
         with self._lock:
             self._numbers[goal.urn] = new
             return self.snapshot.states[new]
@@ -111,7 +113,7 @@ class Run:
         with self._lock:
             self.check_running()
             if goal.urn in self._started:
-                raise self._fail(
+                raise self.fail(
                     InfrastructureError(
                         "two resources of the program have this URN",
                         where=goal.urn,
@@ -134,7 +136,18 @@ class Run:
         if self.failure is not None:
             raise StoppedError("the run has failed")
 
-    def _fail(self, error: InfrastructureError) -> InfrastructureError:
+    def interrupt(self) -> None:
+        """Begin nothing more; what has begun ends, and is saved."""
+        self.fail(
+            InfrastructureError(
+                "interrupted",
+                where=f"stack {self.identity.stack}",
+                fix="What was done is saved; run the same command again to go on.",
+            )
+        )
+
+    def fail(self, error: InfrastructureError) -> InfrastructureError:
+        """Keep the run's first failure; nothing is begun after it."""
         with self._lock:
             if self.failure is None:
                 self.failure = error
@@ -375,7 +388,7 @@ class Run:
         try:
             new = self._read(goal, number, identity)
         except (InfrastructureError, ProviderError) as failure:
-            raise self._fail(as_error(failure, Step(Op.READ, goal.urn, goal.type))) from failure
+            raise self.fail(as_error(failure, Step(Op.READ, goal.urn, goal.type))) from failure
         with self._lock:
             self._numbers[goal.urn] = new
             return self.snapshot.states[new]
@@ -471,6 +484,7 @@ class Run:
         self.check_running()
 
         def delete(index: int) -> None:
+            self.check_running()
             step = planned[index]
             wanted = steps.needs_provider(step, going) and not self.dry_run
             provider = self.old_provider_of(leaving[index]) if wanted else None
@@ -494,7 +508,7 @@ class Run:
                         running[pool.submit(act, index)] = index
                 if not running:
                     break
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                done = self._wait(running)
                 for future in done:
                     index = running.pop(future)
                     self._note(future)
@@ -505,12 +519,22 @@ class Run:
         if remaining:
             raise InfrastructureError("the state's dependencies form a circle")
 
+    def _wait(self, running: Iterable[Future[None]]) -> set[Future[None]]:
+        """The next that end; an interrupt stops the run, and what is under way still ends."""
+        try:
+            return wait(running, return_when=FIRST_COMPLETED).done
+        except KeyboardInterrupt:
+            self.interrupt()
+            return wait(running).done
+
     def _note(self, future: Future[None]) -> None:
         try:
             future.result()
+        except StoppedError:
+            return
         except (InfrastructureError, ProviderError) as failure:
             error = failure if isinstance(failure, InfrastructureError) else None
-            self._fail(error or InfrastructureError(str(failure)))
+            self.fail(error or InfrastructureError(str(failure)))
 
     # --- refresh and recovery ------------------------------------------------------------------
 
@@ -533,6 +557,7 @@ class Run:
 
     def _refresh(self, number: int) -> None:
         state = self.snapshot.states[number]
+        self.check_running()
         step = Step(Op.REFRESH, state.urn, state.type, state, state, provider=state.provider)
         with self.executor.step(step) as outcome:
             found = self.old_provider_of(state).read(
@@ -596,7 +621,7 @@ class Run:
                     self._look_again(number, state)
             except ProviderError as failure:
                 step = Step(Op.REFRESH, state.urn, state.type)
-                raise self._fail(as_error(failure, step)) from failure
+                raise self.fail(as_error(failure, step)) from failure
         self._forget_gone()
         self._olds = {
             state.urn: number for number, state in self.snapshot.states.items() if not state.delete
@@ -606,7 +631,7 @@ class Run:
         """Take a resource over that was created without anybody hearing of it, if it was."""
         twins = [at for at, one in self.snapshot.states.items() if one.urn == state.urn]
         known = {self.snapshot.states[at].id for at in twins}
-        found = self.old_provider_of(state).read(state.urn, "", state.inputs, {})
+        found = self._find(state)
         if found is None or found.id in known:
             self.snapshot.commit(operation)
             return
@@ -630,6 +655,17 @@ class Run:
             elif not twin.delete:
                 put[at] = replace(twin, delete=True)
         self.snapshot.commit(operation, add=new, put=put, drop=drop)
+
+    def _find(self, state: ResourceState) -> Found | None:
+        """Ask the provider for what an interrupted creation may have left."""
+        try:
+            return self.old_provider_of(state).read(state.urn, "", state.inputs, {})
+        except ProviderError as failure:
+            if failure.code is not grpc.StatusCode.UNIMPLEMENTED:
+                raise
+        told = "its creation was interrupted, and its provider cannot look for it"
+        self.listener(Diagnostic("warning", told, state.urn))
+        return None
 
     def _look_again(self, operation: int, state: ResourceState) -> None:
         """Read a resource that may have been changed, or half deleted."""

@@ -60,14 +60,14 @@ class Workspace:
     def project(self) -> Project:
         return load_project(self.program)
 
-    def store(self, project: Project | None = None) -> Store:
-        """The stack's files."""
+    def store(self, project: Project | None = None, *, writes: bool = False) -> Store:
+        """The stack's files; one that writes makes itself a passphrase if there is none."""
         salt = stack_salt(project or self.project(), self.stack)
-        return Store(self.root.resolve(), self.stack, self.passphrase(), salt)
+        return Store(self.root.resolve(), self.stack, self.passphrase(create=writes), salt)
 
-    def passphrase(self) -> str | None:
+    def passphrase(self, *, create: bool = False) -> str | None:
         file = self.passphrase_file or self.root.resolve() / ".millwright" / "passphrase"
-        return find_passphrase(file, create=True)
+        return find_passphrase(file, create=create)
 
     def settings(self, project: Project) -> Config:
         """The stack's configuration, with this workspace's own values over it."""
@@ -142,7 +142,7 @@ def operate(
 ) -> Result:
     """One operation from lock to summary; whatever happens in between, what was done is saved."""
     project = workspace.project()
-    store = workspace.store(project)
+    store = workspace.store(project, writes=kind != "preview")
     listener = serialized(on_event)
     if kind == "preview":
         return act(workspace, project, store, kind, listener, action)
@@ -268,7 +268,7 @@ def import_state(workspace: Workspace, document: Mapping[str, Any]) -> None:
         InfrastructureError: it is another stack's, not whole, or its secrets cannot be read.
     """
     project = workspace.project()
-    store = workspace.store(project)
+    store = workspace.store(project, writes=True)
     crypter = store.crypter(document)
     deployment = states.load(document, crypter, where="the state to import")
     for resource in deployment.resources:

@@ -2,6 +2,8 @@
 provider."""
 
 import json
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from local.engine import (
     Diagnostic,
     Event,
     Op,
+    ResourcePre,
     ResourceState,
     Result,
     Workspace,
@@ -74,7 +77,7 @@ def test_create_keep_change_destroy(stack: Stack) -> None:
     planned = preview(workspace)
     assert planned.counts == {Op.CREATE: 5}
     assert not stack.shelf.things()
-    assert not stack.workspace.store().state_path.exists()
+    assert not (stack.root / ".millwright").exists()
 
     made = up(workspace)
     assert made.counts == {Op.CREATE: 5}
@@ -560,6 +563,7 @@ def test_a_failed_deletion_is_tried_again(stack: Stack) -> None:
         ('Thing("a", Opts(import_="id-1"))', "import_"),
         ('pulumi.ComponentResource("demo:index:Far", "far", {}, None, True)', "remote components"),
         ("import no_such_module", "no_such_module"),
+        ('Thing("a", Opts(transforms=[lambda args: None]))', "ransforms"),
         ("x = =", "SyntaxError"),
     ],
 )
@@ -570,6 +574,23 @@ def test_a_broken_program_says_what_and_where(stack: Stack, program: str, messag
     assert sorted(stack.shelf.things()) == sorted(
         one.id for one in resources(stack.workspace) if one.type == "shelf:index:Thing"
     )
+
+
+def test_an_interrupt_lets_what_has_begun_end(stack: Stack) -> None:
+    workspace = stack.write(
+        'a = Thing("a"); b = Thing("b", size=a.serial); Thing("c", size=b.serial)'
+    )
+
+    def listen(event: Event) -> None:
+        if isinstance(event, ResourcePre) and event.step.name == "b":
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    with pytest.raises(InfrastructureError, match="interrupted"):
+        up(workspace, on_event=listen)
+    made = {one.id for one in resources(workspace) if one.type == "shelf:index:Thing"}
+    assert made == set(stack.shelf.things())
+    assert up(workspace).counts[Op.CREATE] >= 1
+    assert len(stack.shelf.things()) == 3
 
 
 def test_runs_do_not_leak_into_each_other(stack: Stack) -> None:
