@@ -5,7 +5,8 @@ asked at one instant (the prediction's) about events that each became known at a
 range join it compares everything with everything; written as a window with a range it costs twice
 as much and differs between engines. Here it is a running total: events and questions stand in one
 line by time, the total up to the window's beginning is taken from the total up to now, and both are
-whole numbers, so the result is exact and the same on every engine.
+whole numbers, so the result is exact and the same on every engine. They are held as floating-point
+numbers, which are exact to 2^53: DuckDB adds up integers in 128 bits, at a third of the speed.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def in_line(
         **{at: ibis.null(questions[at].type())},
         edge=ibis.literal(-1, "int64"),
         moment=known[happened].epoch_seconds().cast("int64"),
-        **{name: known[name].cast("int64") for name in measures},
+        **{name: known[name].cast("float64") for name in measures},
     )
     for edge, length in edges.items():
         rows = rows.union(
@@ -95,7 +96,7 @@ def in_line(
                 at,
                 edge=ibis.literal(edge, "int64"),
                 moment=questions[at].epoch_seconds().cast("int64") - length,
-                **{name: ibis.literal(0, "int64") for name in measures},
+                **{name: ibis.literal(0, "float64") for name in measures},
             )
         )
     return rows
@@ -103,4 +104,4 @@ def in_line(
 
 def share(part: ibis.Value, whole: ibis.Value) -> ibis.Value:
     """``part / whole``, null where there is no whole (engines differ on dividing by zero)."""
-    return part.cast("float64") / whole.nullif(0).cast("float64")
+    return part.cast("float64") / whole.cast("float64").nullif(0.0)

@@ -151,7 +151,7 @@ def with_rates(flights: ibis.Table, history: ibis.Table) -> ibis.Table:
             by=by,
             at="scheduled_departure",
             happened="landed",
-            measures=("flights", "late", "delay"),
+            measures=("flights", "late", *(["delay"] if HOURS.keys() & windows.keys() else [])),
             windows=windows,
         )
         rates = rates_of(totals, name, windows)
@@ -162,11 +162,14 @@ def with_rates(flights: ibis.Table, history: ibis.Table) -> ibis.Table:
 
 
 def rates_of(totals: ibis.Table, name: str, windows: dict[str, timedelta]) -> dict[str, ibis.Value]:
-    """The features of one group's totals that ``FEATURES`` lists."""
-    wanted = {feature.name for feature in FEATURES}
+    """One group's rates, and over hours its mean delays."""
     rates = {
-        f"{name}_{rate}_{window}": share(totals[f"{total}_{window}"], totals[f"flights_{window}"])
+        f"{name}_late_rate_{window}": share(totals[f"late_{window}"], totals[f"flights_{window}"])
         for window in windows
-        for rate, total in (("late_rate", "late"), ("mean_delay", "delay"))
     }
-    return {column: value for column, value in rates.items() if column in wanted}
+    delays = {
+        f"{name}_mean_delay_{window}": share(totals[f"delay_{window}"], totals[f"flights_{window}"])
+        for window in windows
+        if window in HOURS
+    }
+    return rates | delays
