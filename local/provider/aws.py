@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+import boto3  # type: ignore[import-untyped]
+from botocore.config import Config  # type: ignore[import-untyped]
+from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
 from contracts.errors import InfrastructureError
 
@@ -101,7 +101,7 @@ class Aws:
         with self._lock:
             if key not in self._clients:
                 self._clients[key] = self.session.client(
-                    service,  # type: ignore[call-overload]
+                    service,
                     region_name=key[1],
                     endpoint_url=self._endpoint(service),
                     config=self._config(service),
@@ -127,7 +127,7 @@ class Aws:
     def model(self, service: str) -> Any:
         """botocore's model of a service: operations and shapes, without a client or credentials."""
         with self._lock:
-            return self.session._session.get_service_model(service)  # type: ignore[attr-defined]
+            return self.session._session.get_service_model(service)
 
     @cached_property
     def _identity(self) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
 from contracts.errors import InfrastructureError
 from local.provider.aws import Aws, explain
@@ -245,7 +245,7 @@ def _eks_auth(aws: Aws, arguments: Properties) -> Properties:
     """A token for the cluster's API: a presigned GetCallerIdentity, as the AWS CLI makes it."""
     import base64
 
-    from botocore.signers import RequestSigner
+    from botocore.signers import RequestSigner  # type: ignore[import-untyped]
 
     session = aws.session
     signer = RequestSigner(
@@ -280,8 +280,8 @@ def _policy_document(aws: Aws, arguments: Properties) -> Properties:
     statements = _merged(
         statements, [_statement(s) for s in arguments.get("statements") or ()], False
     )
-    for document in overrides:
-        statements = _merged(statements, _as_list(document.get("Statement")), True)
+    for override in overrides:
+        statements = _merged(statements, _as_list(override.get("Statement")), True)
     document: dict[str, Any] = {"Version": arguments.get("version") or "2012-10-17"}
     if arguments.get("policyId"):
         document["Id"] = arguments["policyId"]

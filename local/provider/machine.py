@@ -7,11 +7,12 @@ update, deletion of what is gone is done, a read of what is gone says so. What a
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-import jmespath
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.model import OperationModel
+import jmespath  # type: ignore[import-untyped]
+from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+from botocore.model import OperationModel  # type: ignore[import-untyped]
 
 from contracts.errors import InfrastructureError
 from local.provider.aws import Aws, error_code, explain, is_gone
@@ -30,6 +31,8 @@ from local.provider.shapes import OMIT, Place, Walk, decode_object, encode, find
 from local.provider.values import Properties
 
 # The order in which things let go of each other is AWS's own: a network interface outlives its owner.
+T = TypeVar("T")
+
 RETRIED_AT_DELETION = ("DependencyViolation", "DeleteConflict", "InvalidGroup.InUse")
 PATIENCE = 20.0  # seconds for such a retry
 STEERING = frozenset({"tags", "tagsAll", "timeouts", "region", "__defaults"})
@@ -55,7 +58,7 @@ def operation_model(aws: Aws, call: Call | Read, row: ResourceType) -> Operation
     model = aws.model(call.service or row.service)
     wanted = call.operation.replace("_", "")
     name = next(n for n in model.operation_names if n.lower() == wanted)
-    return model.operation_model(name)  # type: ignore[no-any-return]
+    return model.operation_model(name)
 
 
 def encode_properties(
@@ -151,7 +154,7 @@ def find_description(subject: Subject, read: Read) -> Any:
     return description or None
 
 
-def _guarded(subject: Subject, doing: str, action: Callable[[], Any]) -> Any:
+def _guarded(subject: Subject, doing: str, action: Callable[[], T]) -> T:
     try:
         return action()
     except (ClientError, BotoCoreError) as error:
@@ -375,7 +378,7 @@ def create(subject: Subject, timeout: float = 1800.0) -> Properties:
         raise PartlyCreatedError(error, subject.id, {**subject.inputs, "id": subject.id}) from error
     if outputs is None:
         raise InfrastructureError("it was gone right after its creation", where=_where(subject))
-    return outputs  # type: ignore[no-any-return]
+    return outputs
 
 
 def _make(subject: Subject) -> None:
@@ -442,7 +445,7 @@ def find(subject: Subject) -> str:
 
 def read(subject: Subject) -> Properties | None:
     """The outputs as AWS has them now, or None when the resource is gone."""
-    return _guarded(subject, "read it", lambda: describe(subject))  # type: ignore[no-any-return]
+    return _guarded(subject, "read it", lambda: describe(subject))
 
 
 def update(subject: Subject, timeout: float = 1800.0) -> Properties:
@@ -452,7 +455,7 @@ def update(subject: Subject, timeout: float = 1800.0) -> Properties:
     changed = {n for n in names if not same(row, n, subject.olds.get(n), subject.inputs.get(n))}
     for facet in row.facets:
         if changed.intersection(facet.properties):
-            _guarded(subject, "change it", lambda facet=facet: _write(subject, facet))
+            _guarded(subject, "change it", partial(_write, subject, facet))
             _guarded(subject, "wait for it", lambda: await_ready(subject, timeout))
     if row.tags is not None and changed & {"tags", "tagsAll"}:
         api = row.tags
@@ -463,7 +466,7 @@ def update(subject: Subject, timeout: float = 1800.0) -> Properties:
         raise InfrastructureError(
             "it is gone", where=_where(subject), fix="Refresh, so that it is created again."
         )
-    return outputs  # type: ignore[no-any-return]
+    return outputs
 
 
 def _write(subject: Subject, facet: Facet) -> None:

@@ -12,11 +12,11 @@ A Read whose request has no id looks for what a lost Create left behind: by its 
 from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf import empty_pb2
+from google.protobuf import empty_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from contracts.errors import InfrastructureError
-from local.provider import functions, machine, schema
+from local.provider import functions, machine, schema, serving
 from local.provider.aws import Aws, Settings
 from local.provider.check import GENERATED, check
 from local.provider.compare import IGNORED, Difference, differences, project, same
@@ -35,18 +35,51 @@ from local.provider.values import (
 )
 
 CONFIG_KEYS = frozenset(
-    "accessKey allowedAccountIds assumeRole assumeRoles assumeRoleWithWebIdentity customCaBundle "
-    "defaultTags ec2MetadataServiceEndpoint ec2MetadataServiceEndpointMode endpoints "
-    "forbiddenAccountIds httpProxy httpsProxy ignoreTags insecure maxRetries noProxy profile region "
-    "retryMode s3UsEast1RegionalEndpoint s3UsePathStyle secretKey sharedConfigFiles "
-    "sharedCredentialsFiles skipCredentialsValidation skipMetadataApiCheck skipRegionValidation "
-    "skipRequestingAccountId stsRegion tagPolicyCompliance token tokenBucketRateLimiterCapacity "
-    "useDualstackEndpoint useFipsEndpoint userAgents version pluginDownloadURL".split()
+    [
+        "accessKey",
+        "allowedAccountIds",
+        "assumeRole",
+        "assumeRoles",
+        "assumeRoleWithWebIdentity",
+        "customCaBundle",
+        "defaultTags",
+        "ec2MetadataServiceEndpoint",
+        "ec2MetadataServiceEndpointMode",
+        "endpoints",
+        "forbiddenAccountIds",
+        "httpProxy",
+        "httpsProxy",
+        "ignoreTags",
+        "insecure",
+        "maxRetries",
+        "noProxy",
+        "profile",
+        "region",
+        "retryMode",
+        "s3UsEast1RegionalEndpoint",
+        "s3UsePathStyle",
+        "secretKey",
+        "sharedConfigFiles",
+        "sharedCredentialsFiles",
+        "skipCredentialsValidation",
+        "skipMetadataApiCheck",
+        "skipRegionValidation",
+        "skipRequestingAccountId",
+        "stsRegion",
+        "tagPolicyCompliance",
+        "token",
+        "tokenBucketRateLimiterCapacity",
+        "useDualstackEndpoint",
+        "useFipsEndpoint",
+        "userAgents",
+        "version",
+        "pluginDownloadURL",
+    ]
 )
 _KINDS = provider_pb2.PropertyDiff.Kind
 
 
-class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc]
+class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
     """The provider: one object an account and region, safe to call from many threads."""
 
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
@@ -141,6 +174,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[m
             outputs = machine.create(subject, request.timeout or 1800.0)
         except machine.PartlyCreatedError as error:
             error.properties = mark_secrets(error.properties, secret_names(marked))
+            serving.report_partial(error, request.properties, context)
             raise
         return provider_pb2.CreateResponse(id=subject.id, properties=_answer(row, outputs, marked))
 
@@ -283,7 +317,7 @@ def _inputs_from(row: ResourceType, inputs: Properties, outputs: Properties) -> 
     found = {}
     for name, wanted in inputs.items():
         actual = outputs.get(name) if name in row.schema.outputs else wanted
-        if name in row.hidden or name in row.local or name == "tagsAll" and actual is None:
+        if name in row.hidden or name in row.local or (name == "tagsAll" and actual is None):
             found[name] = wanted
             continue
         actual = (

@@ -75,9 +75,9 @@ def at_least_items(name: str, least: int, why: str) -> Rule:
 
     def rule(inputs: Properties) -> Iterator[Problem]:
         value = inputs.get(name)
-        if isinstance(value, list) and UNKNOWN not in value and len(set(map(str, value))) < least:
-            yield Problem(name, f"has {len(value)} members; at least {least} are needed: {why}")
-        elif isinstance(value, list) and len(value) < least:
+        if (
+            isinstance(value, list) and UNKNOWN not in value and len(set(map(str, value))) < least
+        ) or (isinstance(value, list) and len(value) < least):
             yield Problem(name, f"has {len(value)} members; at least {least} are needed: {why}")
 
     return rule
@@ -144,9 +144,17 @@ def policy(name: str, *, trust: bool = False, resource: bool = False) -> Rule:
 
 
 _POLICY_KEYS = ("Version", "Id", "Statement")
-_STATEMENT_KEYS = (
-    "Sid Effect Principal NotPrincipal Action NotAction Resource NotResource Condition".split()
-)
+_STATEMENT_KEYS = [
+    "Sid",
+    "Effect",
+    "Principal",
+    "NotPrincipal",
+    "Action",
+    "NotAction",
+    "Resource",
+    "NotResource",
+    "Condition",
+]
 
 
 def _policy_problems(document: dict[str, Any], *, trust: bool, principals: bool) -> Iterator[str]:

@@ -16,7 +16,7 @@ from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any
 
-from botocore.model import Shape
+from botocore.model import Shape  # type: ignore[import-untyped]
 
 from local.provider.schema import Kind
 from local.provider.values import UNKNOWN

@@ -9,7 +9,7 @@ so that no secret loses its mark on the way and no sentinel reaches AWS as text.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from google.protobuf.struct_pb2 import ListValue, Struct, Value
+from google.protobuf.struct_pb2 import ListValue, Struct, Value  # type: ignore[import-untyped]
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 SIGNATURE = "4dabf18193072939515e22adb298388d"
@@ -50,7 +50,7 @@ def to_struct(properties: Mapping[str, Any]) -> Struct:
 
 def _to_value(value: Any) -> Value:
     if value is None:
-        return Value(null_value=0)  # type: ignore[arg-type]
+        return Value(null_value=0)
     if isinstance(value, bool):
         return Value(bool_value=value)
     if isinstance(value, int | float):

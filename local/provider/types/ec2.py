@@ -267,7 +267,8 @@ NAT_GATEWAY = _simple(
 
 def _first_address(found: Mapping[str, Any], key: str) -> str | None:
     addresses = found.get("NatGatewayAddresses") or [{}]
-    return addresses[0].get(key)
+    address: str | None = addresses[0].get(key)
+    return address
 
 
 # --- routes ----------------------------------------------------------------------------------------
@@ -644,10 +645,9 @@ def _block_rules(inputs: Properties) -> Iterator[Problem]:
 
 
 def _port_problems(block: Mapping[str, Any], prefix: str, protocol: Any) -> Iterator[Problem]:
-    known = [block.get("fromPort"), block.get("toPort")]
-    if not all(isinstance(port, int) for port in known):
+    start, end = block.get("fromPort"), block.get("toPort")
+    if not isinstance(start, int) or not isinstance(end, int):
         return
-    start, end = known
     if str(protocol) in ("-1", "all"):
         if (start, end) != (0, 0) and (start, end) != (-1, -1):
             yield Problem(f"{prefix}fromPort", "with protocol -1 (all) the ports must both be 0")
@@ -761,7 +761,9 @@ def _rule(direction: str) -> ResourceType:
 
     def modify(subject: Subject) -> None:
         built = permission(subject)[0]
-        rule = {k: built[k] for k in ("IpProtocol", "FromPort", "ToPort") if k in built}
+        rule: dict[str, Any] = {
+            k: built[k] for k in ("IpProtocol", "FromPort", "ToPort") if k in built
+        }
         for name, member in _RULE_MEMBERS.items():
             if subject.inputs.get(name):
                 rule[member] = subject.inputs[name]

@@ -202,7 +202,8 @@ def _group_rules(inputs: Properties) -> Iterator[Problem]:
     scaling = inputs.get("scalingConfig")
     if isinstance(scaling, dict):
         sizes = [scaling.get(key) for key in ("minSize", "desiredSize", "maxSize")]
-        if all(isinstance(size, int) for size in sizes) and sizes != sorted(sizes):
+        known = [size for size in sizes if isinstance(size, int)]
+        if len(known) == 3 and known != sorted(known):
             yield Problem(
                 "scalingConfig", f"minSize <= desiredSize <= maxSize does not hold: {sizes}"
             )

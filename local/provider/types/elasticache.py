@@ -126,7 +126,16 @@ PARAMETER_GROUP = ResourceType(
         GROUP_NAME,
         rules.one_of(
             "family",
-            "valkey7 valkey8 redis7 redis6.x redis5.0 redis4.0 memcached1.6 memcached1.5".split(),
+            [
+                "valkey7",
+                "valkey8",
+                "redis7",
+                "redis6.x",
+                "redis5.0",
+                "redis4.0",
+                "memcached1.6",
+                "memcached1.5",
+            ],
         ),
     ),
 )
@@ -174,6 +183,7 @@ def _group_outputs(subject: Subject, found: Any) -> Properties:
         "primaryEndpointAddress": primary.get("Address"),
         "readerEndpointAddress": reader.get("Address"),
         "port": whole.get("Port") or primary.get("Port") or subject.get("port"),
+        "description": found.get("Description"),
         "memberClusters": members,
         "numCacheClusters": len(members) or subject.get("numCacheClusters"),
         "numNodeGroups": len(groups) or 1,

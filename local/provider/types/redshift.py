@@ -20,18 +20,101 @@ from local.provider.resource import (
 from local.provider.shapes import Problem
 from local.provider.values import UNKNOWN, Properties
 
-NODE_TYPES = (
-    "ra3.large ra3.xlplus ra3.4xlarge ra3.16xlarge dc2.large dc2.8xlarge ds2.xlarge ds2.8xlarge "
-    "rg.xlarge rg.4xlarge"
-).split()
+NODE_TYPES = [
+    "ra3.large",
+    "ra3.xlplus",
+    "ra3.4xlarge",
+    "ra3.16xlarge",
+    "dc2.large",
+    "dc2.8xlarge",
+    "ds2.xlarge",
+    "ds2.8xlarge",
+    "rg.xlarge",
+    "rg.4xlarge",
+]
 _SINGLE_REFUSED = ("ra3.4xlarge", "ra3.16xlarge", "dc2.8xlarge", "ds2.8xlarge", "rg.4xlarge")
 _RESERVED = frozenset(
-    "all analyse analyze and any array as asc authorization between binary both case cast check "
-    "column constraint create cross current_date default desc distinct do else end except false for "
-    "foreign freeze from full grant group having in inner into is join leading left like limit new "
-    "not null off offset old on only open or order outer primary references right select session_user "
-    "some sysdate system table tag then to top trailing true union unique user using when where "
-    "with".split()
+    [
+        "all",
+        "analyse",
+        "analyze",
+        "and",
+        "any",
+        "array",
+        "as",
+        "asc",
+        "authorization",
+        "between",
+        "binary",
+        "both",
+        "case",
+        "cast",
+        "check",
+        "column",
+        "constraint",
+        "create",
+        "cross",
+        "current_date",
+        "default",
+        "desc",
+        "distinct",
+        "do",
+        "else",
+        "end",
+        "except",
+        "false",
+        "for",
+        "foreign",
+        "freeze",
+        "from",
+        "full",
+        "grant",
+        "group",
+        "having",
+        "in",
+        "inner",
+        "into",
+        "is",
+        "join",
+        "leading",
+        "left",
+        "like",
+        "limit",
+        "new",
+        "not",
+        "null",
+        "off",
+        "offset",
+        "old",
+        "on",
+        "only",
+        "open",
+        "or",
+        "order",
+        "outer",
+        "primary",
+        "references",
+        "right",
+        "select",
+        "session_user",
+        "some",
+        "sysdate",
+        "system",
+        "table",
+        "tag",
+        "then",
+        "to",
+        "top",
+        "trailing",
+        "true",
+        "union",
+        "unique",
+        "user",
+        "using",
+        "when",
+        "where",
+        "with",
+    ]
 )
 _CLUSTER = {"ClusterIdentifier": the_id}
 

@@ -1,24 +1,18 @@
-"""One AWS API server for the provider's tests; each removes what it made."""
+"""The laptop's AWS server for the provider's tests; each test removes what it made."""
 
-import os
 from collections.abc import Iterator
 
-import pytest
-
-os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
-
 import boto3
+import pytest
+from local.cloud import endpoints
 from local.provider.provider import AwsProvider
-from moto.server import ThreadedMotoServer
 
 
 @pytest.fixture(scope="session")
-def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    root = tmp_path_factory.mktemp("cloud")
+    yield endpoints.start(root).endpoint_url
+    endpoints.stop(root)
 
 
 @pytest.fixture(scope="session")
