@@ -526,6 +526,9 @@ def _candidate_lost(step: _Step) -> bool:
         if step.seen.predictors is not None:
             step.set(unready_since=None)
         return False
+    if not step.ready(status.stable):
+        step.hold("neither version is ready")
+        return True
     since = status.clock if status.unready_since is None else status.unready_since
     step.set(unready_since=since, wanted=_weights(status, 0))
     if status.clock - since > step.spec.startup:

@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from contracts.rollout import WHOLE, Phase, RolloutSpec, RolloutStatus
+from contracts.rollout import TERMINAL, WHOLE, Phase, RolloutSpec, RolloutStatus
 from serving.rollout.controller import Apply, Observation, decide
 from tests.unit.rollout.world import World, serving_one, target
 
@@ -35,9 +35,10 @@ class Hostile(RuleBasedStateMachine):
         self.world = World(seed=seed, rate=rate)
         self.status = serving_one()
         self.spec = PLANS[0]
-        self.wanted = target(1)
+        self.verdicts: set[str] = set()
+        self.newest = 1
+        self.wish_for_new()
         self.last: Observation | None = None
-        self.doomed: str | None = None
 
     @rule(
         seconds=st.sampled_from([1.0, 5.0, 5.0, 10.0, 10.0, 60.0]),
@@ -52,6 +53,8 @@ class Hostile(RuleBasedStateMachine):
     )
     def go(self, seconds, commands, telemetry, deployment, done, saved, repeats):
         """Time passes and the loop steps; it may be killed before saving or between two actions."""
+        if self.status.phase in TERMINAL and self.wanted == self.status.stable:
+            self.wish_for_new()
         for _ in range(repeats):
             self.world.pass_time(seconds)
             seen = self.world.observe(
@@ -59,11 +62,12 @@ class Hostile(RuleBasedStateMachine):
             )
             self.step(seen, done=done, saved=saved)
 
-    @rule()
-    def calm(self):
+    @rule(steps=st.integers(1, 6), ready=st.booleans())
+    def calm(self, steps: int, ready: bool) -> None:
         """Nothing hostile for a while, so that rollouts get somewhere."""
-        self.world.ready = dict.fromkeys(self.world.ready, True)
-        for _ in range(12):
+        if ready:
+            self.world.ready = dict.fromkeys(self.world.ready, True)
+        for _ in range(steps):
             self.world.pass_time(10)
             self.step(self.world.observe(self.wanted, "resume"), done=9, saved=True)
 
@@ -73,17 +77,33 @@ class Hostile(RuleBasedStateMachine):
         if self.last is not None:
             self.step(self.last, done=9, saved=True)
 
-    @rule(version=st.sampled_from([1, 2, 3]))
-    def wish(self, version: int) -> None:
-        self.wanted = target(version)
+    @rule(kind=st.sampled_from(["new", "back", "rejected", "rejected"]))
+    def wish(self, kind: str) -> None:
+        """Another version midway, the stable one again, or one that was rolled back."""
+        assert self.status.stable is not None
+        if kind == "new":
+            self.wish_for_new()
+        elif kind == "back":
+            self.wanted = self.status.stable
+        elif self.status.rejected:
+            self.wanted = target(self.status.rejected[0])
 
-    @rule(name=st.sampled_from(["v1", "v2", "v3"]), rate=st.sampled_from([0.0, 0.005, 0.02, 0.5]))
-    def change_of_health(self, name: str, rate: float) -> None:
-        self.world.bad[name] = rate
+    def wish_for_new(self) -> None:
+        self.newest += 1
+        self.wanted = target(self.newest)
 
-    @rule(name=st.sampled_from(["v1", "v2", "v3"]), ready=st.booleans())
-    def change_of_readiness(self, name: str, ready: bool) -> None:
-        self.world.ready[name] = ready
+    @rule(rate=st.sampled_from([0.0, 0.005, 0.02, 0.5]), new=st.booleans())
+    def change_of_health(self, rate: float, new: bool) -> None:
+        self.world.bad[self.one_of_both(new)] = rate
+
+    @rule(new=st.sampled_from([True, True, False]), ready=st.booleans())
+    def change_of_readiness(self, new: bool, ready: bool) -> None:
+        self.world.ready[self.one_of_both(new)] = ready
+
+    def one_of_both(self, new: bool) -> str:
+        chosen = (self.status.candidate or self.wanted) if new else self.status.stable
+        assert chosen is not None
+        return chosen.predictor
 
     @rule(jump=st.sampled_from([-90_000.0, -3.0, 4_000.0]))
     def clock_jumps(self, jump: float) -> None:
@@ -127,6 +147,13 @@ class Hostile(RuleBasedStateMachine):
             if weight > before.wanted.get(name, 0) and after.phase is not Phase.ROLLING_BACK:
                 assert name in ready, "weight goes to a predictor that is not ready"
                 assert before.wanted.get(name) is not None
+        lost = after.candidate and after.candidate.predictor not in ready
+        if after.stable and after.stable.predictor in ready and lost:
+            waits = after.phase is Phase.HELD and after.resume in (Phase.RAMPING, Phase.SHADOW)
+            assert after.weight == 0 or not (waits or after.phase is Phase.RAMPING)
+        if after.paused:
+            assert after.weight <= before.weight
+            assert after.phase is not Phase.PROMOTING or before.phase is Phase.PROMOTING
         moved = after.wanted != before.wanted and after.weight > before.weight > 0
         if moved:
             assert before.wanted == {n: one.weight for n, one in (seen.predictors or {}).items()}
@@ -158,9 +185,12 @@ class Hostile(RuleBasedStateMachine):
             assert after.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK)
             assert before.candidate is not None
             assert after.wanted.get(before.candidate.predictor, 0) == 0
-        if before.phase in (Phase.ROLLED_BACK, Phase.REJECTED) and after.candidate:
-            version = after.candidate.version
-            assert version not in before.rejected or "retry" in seen.commands
+        if before.condemned and after.phase is Phase.ROLLED_BACK and before.candidate:
+            self.verdicts.add(before.candidate.version)
+        if "retry" in seen.commands and seen.wanted:
+            self.verdicts.discard(seen.wanted.version)
+        if before.candidate is None and after.candidate:
+            assert after.candidate.version not in self.verdicts
         if after.phase is Phase.ROLLING_BACK:
             assert after.weight == 0
 
