@@ -238,6 +238,7 @@ class Provider:
         self.package = package
         self.urn = urn
         self.servicer = servicer
+        self.identity = ""
         self.inputs: Properties = {}
         self.configured = False
         self._takes_secrets = False
@@ -287,7 +288,7 @@ class Provider:
 
     def configure(self, inputs: Properties, identity: str) -> None:
         """Make the provider ready; with unknown configuration (in a preview) it is left unready."""
-        self.inputs = inputs
+        self.inputs, self.identity = inputs, identity
         if has_unknowns(inputs):
             return
         asked = {key: value for key, value in inputs.items() if key not in INTERNAL_INPUTS}
@@ -517,7 +518,10 @@ def settle(state: ResourceState) -> ResourceState:
 
 
 class Registry:
-    """The providers of one run, by the URN of their resource."""
+    """The providers of one run, by reference: URN and id.
+
+    A provider that is replaced has two of them: the old one deletes what it made.
+    """
 
     def __init__(self, factories: Mapping[str, ProviderFactory]) -> None:
         self._factories = factories
@@ -543,22 +547,23 @@ class Registry:
 
     def put(self, provider: Provider) -> None:
         with self._lock:
-            self._known[provider.urn] = provider
+            self._known[f"{provider.urn}::{provider.identity}"] = provider
 
     def get(self, reference: str) -> Provider | None:
-        """The provider that a reference (or a provider's URN) names, if this run has it."""
+        """The provider that a reference names, if this run has it."""
         with self._lock:
-            return self._known.get(reference) or self._known.get(urns.split_reference(reference)[0])
+            return self._known.get(reference)
 
     def ensure(self, state: ResourceState) -> Provider:
         """The provider of a provider resource in the state, configured from it if this run has
         none yet."""
         with self._lock:
-            known = self._known.get(state.urn)
+            reference = f"{state.urn}::{state.id}"
+            known = self._known.get(reference)
             if known is None:
                 known = self.make(state.urn)
                 known.configure(state.inputs, state.id)
-                self._known[state.urn] = known
+                self._known[reference] = known
             return known
 
 

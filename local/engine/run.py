@@ -201,20 +201,18 @@ class Run:
         former = urns.split_reference(old.provider)[0]
         if self._renamed.get(provider.urn) == former:
             return False
-        with self._lock:
-            number = self._olds.get(former)
-        resource = self._resource(number, former)
+        resource = self._provider_state(old.provider)
         if resource is None:
             return False
         if former == provider.urn and former not in self._replaced:
             return False
         return provider.diff_config(resource, provider.inputs).replaces
 
-    def _resource(self, number: int | None, urn: str) -> ResourceState | None:
-        """An old state by its number, from the base where this run has already carried it over."""
-        if number is not None and number in self.snapshot.states:
-            return self.snapshot.states[number]
-        return next((one for one in self.snapshot.base.resources if one.urn == urn), None)
+    def _provider_state(self, reference: str) -> ResourceState | None:
+        """The provider resource that a reference of the old state names."""
+        known = tuple(urns.split_reference(reference))
+        states = (*self.snapshot.base.resources, *self.snapshot.states.copy().values())
+        return next((one for one in states if (one.urn, one.id) == known), None)
 
     def _carry_out(
         self,
@@ -366,11 +364,10 @@ class Run:
         known = self.registry.get(state.provider)
         if known is not None:
             return known
-        urn = urns.split_reference(state.provider)[0]
-        resource = self._resource(self._olds.get(urn), urn)
+        resource = self._provider_state(state.provider)
         if resource is None:
             raise InfrastructureError(
-                f"its provider {urn} is not in the state",
+                f"its provider {state.provider} is not in the state",
                 where=state.urn,
                 fix="Restore a state from the history, which has it.",
             )

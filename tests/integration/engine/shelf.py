@@ -182,6 +182,9 @@ class ShelfProvider(ResourceProviderServicer):
     def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
         plain = reveal(from_struct(request.old_inputs))
         self._obey(plain, context, "refuse-delete")
+        thing = self.shelf.get(request.id)
+        if thing and thing["config"].get("region") != self.config.get("region"):
+            context.abort(grpc.StatusCode.NOT_FOUND, f"{request.id} is in another region")
         self.shelf.log(f"delete {plain['name']}")
         self.shelf.remove(request.id)
         return empty_pb2.Empty()
