@@ -1,0 +1,97 @@
+"""One month of flights through all nine steps, for real: processes, S3, MLflow, ONNX."""
+
+import hashlib
+from datetime import date
+
+import boto3
+import pytest
+
+from contracts.errors import PipelineError, RejectedError
+from data.model_registry import ModelRegistry
+from pipelines import runs, training
+
+
+def follow(events):
+    return lambda step, state, seconds: events.append((step, state))
+
+
+def test_a_month_of_flights_becomes_a_registered_version(place):
+    events = []
+    made = training.run(
+        place.model("good"),
+        place.outputs,
+        place.folder / "work",
+        follow(events),
+        tracking_uri=place.tracking_uri,
+        environment=place.environment,
+    )
+    assert [step for step, state in events if state == "finished"] == list(training.STEPS)
+    assert (made.version, made.uri) == ("1", "s3://pipelines-test-artifacts/models/flight-delay/1")
+    assert all(gate.passed for gate in made.gates)
+    assert made.evaluation.onnx_parity <= 1e-5
+    assert all(timing.seconds > 0 for timing in made.steps)
+    for step in training.STEPS:
+        assert runs.output(made.run, step, "*") is not None
+
+    registry = ModelRegistry(place.tracking_uri)
+    artifact, uri = registry.get("flight-delay", "1")
+    assert uri == made.uri
+    assert registry.alias("flight-delay", "candidate") == "1"
+    assert place.artifacts() == [
+        "models/flight-delay/1/artifact.json",
+        "models/flight-delay/1/model.onnx",
+    ]
+    bucket = boto3.resource("s3").Bucket("pipelines-test-artifacts")
+    onnx = bucket.Object("models/flight-delay/1/model.onnx").get()["Body"].read()
+    assert hashlib.sha256(onnx).hexdigest() == artifact.digest == made.training.digest
+    assert artifact.trained_on.end.date() < date(2013, 1, 20)
+    assert artifact.trained_on.rows == made.preprocessing.parts["train"].rows
+    assert set(artifact.features) == {tensor.name for tensor in artifact.inputs}
+    run = registry.client.get_run(artifact.run_id)
+    assert run.data.metrics["roc_auc"] == pytest.approx(artifact.metrics["roc_auc"].value)
+    assert run.data.params["learning_rate"] == str(artifact.parameters["learning_rate"])
+    assert run.data.tags["fingerprint"] == artifact.trained_on.fingerprint
+
+
+def test_a_killed_run_goes_on_and_a_failed_gate_registers_nothing(place):
+    model = place.model("rejected", gates={"roc_auc": ">= 0.999"})
+    registry = ModelRegistry(place.tracking_uri)
+    before = (place.artifacts(), registry.versions("flight-delay"))
+
+    def killed_in_tune(step, state, seconds):
+        if (step, state) == ("tune", "started"):
+            raise KeyboardInterrupt
+
+    given = (model, place.outputs, place.folder / "work")
+    settings = {"tracking_uri": place.tracking_uri, "environment": place.environment}
+    with pytest.raises(KeyboardInterrupt):
+        training.run(*given, killed_in_tune, **settings)
+    events = []
+    with pytest.raises(RejectedError) as caught:
+        training.run(*given, follow(events), **settings)
+    kept = [step for step, state in events if state == "kept"]
+    assert kept == ["ingest", "validate", "engineer", "preprocess", "select"]
+    assert events[-1] == ("register", "failed")
+    assert caught.value.exit_code == 3
+    assert "a gate failed: roc_auc is 0." in caught.value.what
+    assert "must be >= 0.999: failed by 0." in caught.value.what
+    assert not caught.value.evaluation.accepted
+    assert caught.value.evaluation.gates[0].margin < 0
+    assert (place.artifacts(), registry.versions("flight-delay")) == before
+
+
+def test_a_step_that_fails_is_named_with_what_it_said_and_its_log(place):
+    model = place.model("broken")
+    with (model / "features.py").open("a", encoding="utf-8") as file:
+        file.write("\nraise RuntimeError('the moon is full')\n")
+    with pytest.raises(PipelineError) as caught:
+        training.run(
+            model,
+            place.outputs,
+            place.folder / "work",
+            tracking_uri=place.tracking_uri,
+            environment=place.environment,
+        )
+    assert caught.value.where == "step engineer"
+    assert "the moon is full" in caught.value.what
+    assert "logs/engineer.log" in caught.value.fix
