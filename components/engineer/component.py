@@ -16,15 +16,14 @@ def engineer(
     from components.entry import step
 
     with step("engineer"):
-        from tempfile import TemporaryDirectory
-
         from components.documents import write
         from components.engineer.step import engineer as run
         from contracts.model import ModelSpec
 
         spec = ModelSpec.model_validate_json(model)
-        with TemporaryDirectory() as folder:
-            file = Path(folder) / Path(spec.features).name
-            file.write_text(definitions, encoding="utf-8")
-            done = run(Path(source.path), spec, file, Path(features.path))
+        # Kept beside what it made, so that an error's file and line can be looked at.
+        file = Path(features.path).with_name(Path(spec.features).name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(definitions, encoding="utf-8")
+        done = run(Path(source.path), spec, file, Path(features.path))
         write(done, Path(table.path))
