@@ -63,7 +63,9 @@ def open_run(work: Path, name: str, arguments: Mapping[str, str], now: datetime)
         arguments: the pipeline's, without the run's own key.
         now: names a new run.
     """
-    text = json.dumps([dict(sorted(arguments.items())), code_digest()])
+    # The steps' own code counts, not the commit: a README that changes is no reason to start over.
+    asked = {key: value for key, value in sorted(arguments.items()) if key != "code_version"}
+    text = json.dumps([asked, code_digest()])
     identity = hashlib.sha256(text.encode()).hexdigest()[:12]
     for folder in sorted(work.glob(f"{name}-*-{identity}"), reverse=True):
         if state(folder) == "unfinished" and not busy(folder):

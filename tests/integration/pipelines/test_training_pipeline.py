@@ -53,7 +53,9 @@ def test_a_month_of_flights_becomes_a_registered_version(place):
     assert run.data.tags["fingerprint"] == artifact.trained_on.fingerprint
 
 
-def test_a_killed_run_goes_on_and_a_failed_gate_registers_nothing(place):
+def test_a_killed_run_goes_on_and_a_failed_gate_registers_nothing(place, monkeypatch):
+    # Whoever edits the code while the tests run has started another run, rightly.
+    monkeypatch.setattr(runs, "code_digest", lambda: "the same")
     model = place.model("rejected", gates={"roc_auc": ">= 0.999"})
     registry = ModelRegistry(place.tracking_uri)
     before = (place.artifacts(), registry.versions("flight-delay"))
