@@ -157,6 +157,13 @@ CACHE_NODES: Final = tuple(
 RESERVED_DATABASES: Final = ("template0", "template1", "padb_harvest", "sys", "information_schema")
 
 
+ENDPOINT_SERVICES: Final = (
+    *("ecr.api", "ecr.dkr", "sts", "secretsmanager", "logs", "kms", "eks", "eks-auth"),
+    *("redshift-data", "monitoring", "kinesis-streams", "elasticfilesystem"),
+)
+"""Services that private subnets may be given an interface endpoint to."""
+
+
 class Retention(Document):
     """What may be deleted, and how long what is deleted can be brought back."""
 
@@ -185,6 +192,12 @@ class Network(Document):
     """The letters of the availability zones, two or three of them."""
     nat: Literal["none", "single", "per_zone"] = "single"
     """How private subnets reach the internet: one NAT gateway, one in each zone, or not at all."""
+    endpoints: tuple[
+        Annotated[str, AfterValidator(one_of(ENDPOINT_SERVICES, "service with an endpoint"))], ...
+    ] = ()
+    """AWS services reached without leaving the VPC, each at a price by the hour and zone."""
+    flow_logs: bool = True
+    """Whether CloudWatch keeps who talked to whom."""
 
     @field_validator("cidr")
     @classmethod
@@ -249,20 +262,71 @@ class Lifecycle(Document):
         return self
 
 
+class Column(Document):
+    """A column of a table of the lake."""
+
+    name: Identifier
+    type: Literal[
+        "string", "boolean", "int", "bigint", "float", "double", "timestamp", "date", "binary"
+    ]
+
+
+class LakeTable(Document):
+    """A dataset of the lake as queries see it: Parquet files under one prefix."""
+
+    bucket: Literal["raw", "curated"]
+    """The bucket that holds it."""
+    columns: tuple[Column, ...] = Field(min_length=1)
+    """What each file holds."""
+    partitions: tuple[Column, ...] = ()
+    """What the folders' names hold, from the outermost inwards."""
+
+    @model_validator(mode="after")
+    def named_once(self) -> Self:
+        """Glue takes a column that is also a partition, and every query of it then fails."""
+        names = [column.name for column in (*self.columns, *self.partitions)]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"named twice: {', '.join(twice)}")
+        return self
+
+
+class Catalog(Document):
+    """Glue and Athena: the lake's files as tables that SQL reads."""
+
+    enabled: bool = True
+    tables: dict[Identifier, LakeTable] = Field(default_factory=dict)
+    """Tables by name; a table's files lie under the prefix of its name."""
+    scan_limit: int = Field(default=100, ge=1, le=100_000)
+    """The most that one query may read, in GiB."""
+
+
 class Lake(Document):
-    """Object storage: raw, curated and artifacts buckets."""
+    """Object storage: raw, curated and artifacts buckets, and the logs of who read them."""
 
     lifecycle: Lifecycle = Lifecycle()
+    access_logs: bool = True
+    """Whether a fourth bucket keeps who read and wrote what."""
+    intelligent_tiering: bool = False
+    """Whether curated data and artifacts move to the storage that their use deserves."""
+    catalog: Catalog = Catalog()
 
 
 class Warehouse(Document):
     """Redshift, reached through its Data API; its administrator's password is managed by AWS."""
 
+    kind: Literal["provisioned", "serverless"] = "provisioned"
+    """Nodes that always run, or capacity billed by the second of use."""
     node_type: Annotated[str, AfterValidator(one_of(REDSHIFT_NODES, "Redshift node type"))] = (
         "ra3.large"
     )
     nodes: int = Field(default=2, ge=1, le=128)
     """How many nodes."""
+    capacity: int = Field(default=8, ge=4, le=512)
+    """Serverless: the Redshift processing units to start from."""
+    max_capacity: int = Field(default=64, ge=4, le=1024)
+    """Serverless: the most of them."""
+    audit_logs: bool = True
+    """Whether connections, users and statements are logged to CloudWatch."""
     database: Identifier = "millwright"
     """The first database's name."""
     user: Identifier = "millwright"
@@ -278,17 +342,37 @@ class Warehouse(Document):
 
     @model_validator(mode="after")
     def may_stand_alone(self) -> Self:
-        """Only the small node types run as a single node."""
+        """Only the small node types run as a single node; capacity comes in steps."""
         if self.nodes == 1 and self.node_type not in SINGLE_NODE:
             raise ValueError(
                 f"one {self.node_type} node cannot stand alone; "
                 f"take two, or one of {', '.join(SINGLE_NODE)}"
             )
+        if self.capacity != 4 and self.capacity % 8:
+            raise ValueError(f"capacity comes as 4 or in steps of 8, not {self.capacity}")
+        if self.capacity > self.max_capacity:
+            raise ValueError(f"capacity {self.capacity} is more than max_capacity")
+        return self
+
+
+class Capacity(Document):
+    """Provisioned throughput that follows the load, in units a second."""
+
+    min: int = Field(default=5, ge=1, le=40_000)
+    max: int = Field(default=100, ge=1, le=40_000)
+    target: int = Field(default=70, ge=20, le=90)
+    """The share of the capacity to be in use, in percent."""
+
+    @model_validator(mode="after")
+    def in_order(self) -> Self:
+        """A range has two ends."""
+        if self.min > self.max:
+            raise ValueError(f"min {self.min} is more than max {self.max}")
         return self
 
 
 class Table(Document):
-    """A DynamoDB table, billed by request."""
+    """A DynamoDB table, billed by request unless it has capacity."""
 
     key: Identifier
     """The partition key, a string."""
@@ -296,6 +380,8 @@ class Table(Document):
     """The sort key, a string, where rows of one partition are ordered."""
     ttl: Identifier | None = None
     """The attribute holding the second in which a row may go."""
+    capacity: Capacity | None = None
+    """Provisioned throughput, cheaper than requests where the load is steady."""
 
     @model_validator(mode="after")
     def keys_differ(self) -> Self:
@@ -333,6 +419,8 @@ class Cache(Document):
     """Read replicas beside the primary; with one or more, a lost zone is survived."""
     tls: bool = True
     """Whether clients speak TLS; off only where the server is on the same machine."""
+    users: tuple[Annotated[str, AfterValidator(NAME)], ...] = ()
+    """Users who sign in with their IAM role; none: whoever reaches the port is let in."""
 
     @model_validator(mode="after")
     def version_of_engine(self) -> Self:
@@ -342,6 +430,8 @@ class Cache(Document):
             raise ValueError(
                 f"{self.engine} {self.version} is not offered; one of {', '.join(known)} is"
             )
+        if self.users and not self.tls:
+            raise ValueError("users sign in over TLS only; set tls, or name no users")
         return self
 
 
@@ -409,6 +499,16 @@ class Cluster(Document):
     """Networks from which the Kubernetes API is reached; none: from inside the VPC only."""
     node_groups: dict[Name, NodeGroup] = Field(default_factory=system_nodes, min_length=1)
     """Machines by group."""
+    admins: tuple[Arn, ...] = ()
+    """IAM roles and users that administer the cluster."""
+    viewers: tuple[Arn, ...] = ()
+    """IAM roles and users that may look."""
+    addons: bool = True
+    """Whether EKS keeps the cluster's network, DNS, storage and identity agents current."""
+    pod_identity: bool = True
+    """Whether workloads' service accounts are given their roles."""
+    hardened_nodes: bool = True
+    """Whether nodes refuse pods the instance's metadata, on disks encrypted with our key."""
 
     @field_validator("public_access")
     @classmethod
@@ -453,6 +553,108 @@ class Identity(Document):
     """A policy that no role of this environment can exceed, where the organisation has one."""
 
 
+class FileSystem(Document):
+    """EFS: files that several pods share."""
+
+    enabled: bool = True
+    backups: bool = True
+    """Whether AWS Backup copies it every day."""
+    infrequent_after: Literal["7d", "14d", "30d", "60d", "90d"] = "30d"
+    """When files that nobody reads move to cheaper storage."""
+    access_points: dict[Name, int] = Field(
+        default_factory=lambda: {"pipelines": 1000, "training": 1001, "notebooks": 1002}
+    )
+    """A folder for each workload, and the user id that all in it belongs to."""
+
+    @field_validator("access_points")
+    @classmethod
+    def distinct(cls, value: dict[str, int]) -> dict[str, int]:
+        """Two workloads with one user id could read each other's files."""
+        if len(set(value.values())) != len(value):
+            raise ValueError("two access points have the same user id")
+        if any(not 1000 <= user <= 60_000 for user in value.values()):
+            raise ValueError("user ids lie between 1000 and 60000")
+        return value
+
+
+class Stream(Document):
+    """Kinesis: events as they happen, also delivered to the lake."""
+
+    enabled: bool = True
+    retention: Annotated[Duration, AfterValidator(days_between(1, 365, "Kinesis keeps events"))] = (
+        DAY
+    )
+    """How long events can be read again."""
+    buffer: int = Field(default=64, ge=64, le=128)
+    """How much is gathered before it is written to the lake, in MiB."""
+
+
+RDS_CLASSES: Final = tuple(
+    f"db.{family}.{size}"
+    for family, sizes in {
+        "t4g": ("micro", "small", "medium", "large"),
+        "m7g": ("large", "xlarge", "2xlarge", "4xlarge"),
+        "r7g": ("large", "xlarge", "2xlarge", "4xlarge"),
+    }.items()
+    for size in sizes
+)
+
+
+class Database(Document):
+    """RDS Postgres, for the metadata of MLflow and Kubeflow Pipelines."""
+
+    enabled: bool = True
+    instance: Annotated[str, AfterValidator(one_of(RDS_CLASSES, "database instance class"))] = (
+        "db.t4g.medium"
+    )
+    version: Annotated[str, AfterValidator(matching(r"1[4-8]", "a Postgres version, 14 to 18"))] = (
+        "17"
+    )
+    storage: int = Field(default=50, ge=20, le=16_384)
+    """Disk to start with, in GiB."""
+    max_storage: int = Field(default=500, ge=22, le=65_536)
+    """What the disk may grow to, in GiB."""
+    multi_az: bool = True
+    """Whether a standby in another zone takes over."""
+
+    @model_validator(mode="after")
+    def may_grow(self) -> Self:
+        """RDS wants room for at least a tenth."""
+        if self.max_storage < self.storage * 1.1:
+            raise ValueError(
+                f"max_storage {self.max_storage} leaves {self.storage} GiB no tenth to grow"
+            )
+        return self
+
+
+class Observability(Document):
+    """Alarms, a dashboard and whom they wake."""
+
+    enabled: bool = True
+    emails: tuple[Email, ...] = ()
+    """Who is told of alarms."""
+
+
+class Budget(Document):
+    """What the environment may cost."""
+
+    enabled: bool = True
+    monthly_usd: int = Field(default=1000, ge=1)
+    """US dollars a month."""
+    alerts: tuple[int, ...] = (50, 80, 100)
+    """At which shares of it to tell someone, in percent."""
+    emails: tuple[Email, ...] = ()
+    """Who is told; nobody: the alarms' topic alone."""
+
+    @field_validator("alerts")
+    @classmethod
+    def few(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        """AWS takes ten notifications a budget; ours are two a threshold."""
+        if not 1 <= len(set(value)) == len(value) <= 5 or min(value) < 1:
+            raise ValueError("one to five different percentages")
+        return value
+
+
 class Environment(Document):
     """One AWS environment: everything ``millwright up`` and ``pulumi up`` make."""
 
@@ -476,6 +678,11 @@ class Environment(Document):
     cluster: Cluster = Cluster()
     registry: Registry = Registry()
     identity: Identity = Identity()
+    file_system: FileSystem = FileSystem()
+    stream: Stream = Stream()
+    database: Database = Database()
+    observability: Observability = Observability()
+    budget: Budget = Budget()
 
     @field_validator("tags")
     @classmethod
@@ -532,9 +739,16 @@ TIERS: Final[dict[str, dict[str, dict[str, object]]]] = {
             "keys": "7d",
             "logs": "1d",
         },
-        "network": {"zones": ("a", "b"), "nat": "single"},
+        "network": {"zones": ("a", "b"), "nat": "single", "flow_logs": False},
+        "lake": {"access_logs": False, "catalog": {"enabled": False}},
         "cache": {"replicas": 0, "tls": False, "node_type": "cache.t4g.micro"},
-        "warehouse": {"nodes": 1},
+        "warehouse": {"nodes": 1, "audit_logs": False},
+        "cluster": {"addons": False, "pod_identity": False, "hardened_nodes": False},
+        "file_system": {"enabled": False},
+        "stream": {"enabled": False},
+        "database": {"enabled": False},
+        "observability": {"enabled": False},
+        "budget": {"enabled": False},
     },
     "dev": {
         "retention": {
@@ -548,6 +762,8 @@ TIERS: Final[dict[str, dict[str, dict[str, object]]]] = {
         "network": {"zones": ("a", "b"), "nat": "single"},
         "cache": {"replicas": 0},
         "warehouse": {"nodes": 1},
+        "database": {"multi_az": False, "instance": "db.t4g.small"},
+        "file_system": {"backups": False},
     },
     "staging": {
         "retention": {
@@ -572,6 +788,8 @@ TIERS: Final[dict[str, dict[str, dict[str, object]]]] = {
         "network": {"nat": "per_zone"},
         "cache": {"replicas": 2, "node_type": "cache.r7g.large"},
         "warehouse": {"node_type": "ra3.xlplus"},
+        "database": {"instance": "db.m7g.large"},
+        "budget": {"monthly_usd": 10_000},
     },
 }
 """What each tier settles, by section; a section that is written holds key by key."""

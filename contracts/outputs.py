@@ -27,7 +27,10 @@ class LakeOutputs(Document):
 class WarehouseOutputs(Document):
     """Redshift, reached through its Data API."""
 
-    cluster_identifier: str
+    cluster_identifier: str = ""
+    """The provisioned cluster; empty where the warehouse is serverless."""
+    workgroup: str = ""
+    """The serverless workgroup; empty where the warehouse is provisioned."""
     database: str
     user: str
     secret_arn: str
@@ -61,6 +64,38 @@ class ClusterOutputs(Document):
     oidc_issuer: str = ""
 
 
+class CatalogOutputs(Document):
+    """Glue and Athena: SQL over the lake."""
+
+    databases: dict[str, str]
+    """Glue databases by bucket."""
+    workgroup: str
+
+
+class FileSystemOutputs(Document):
+    """EFS."""
+
+    id: str
+    access_points: dict[str, str]
+    """Access points' ids by workload."""
+
+
+class StreamOutputs(Document):
+    """Kinesis."""
+
+    name: str
+    arn: str
+
+
+class DatabaseOutputs(Document):
+    """Postgres; its administrator's password is in the secret."""
+
+    host: str
+    port: int
+    user: str
+    secret_arn: str
+
+
 class NetworkOutputs(Document):
     """The VPC."""
 
@@ -82,6 +117,12 @@ class PlatformOutputs(Document):
     online_store: OnlineStoreOutputs
     cache: CacheOutputs
     cluster: ClusterOutputs
+    catalog: CatalogOutputs | None = None
+    file_system: FileSystemOutputs | None = None
+    stream: StreamOutputs | None = None
+    database: DatabaseOutputs | None = None
+    alarms_topic_arn: str = ""
+    """Where alarms are published; empty where there are none."""
     registries: dict[str, str]
     """Container repositories' URLs by image name."""
     roles: dict[str, str]

@@ -2,7 +2,7 @@
 
 import pulumi
 
-from infra.stack import build, read_environment
+from infra.stack import build, outputs, read_environment
 
-for name, value in build(read_environment()).items():
+for name, value in outputs(build(read_environment())).items():
     pulumi.export(name, value)

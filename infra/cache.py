@@ -62,9 +62,48 @@ class Cache(Concern):
             security_group_ids=[group.id],
             snapshot_retention_limit=days(retention.backups),
             final_snapshot_identifier=f"{name}-final" if retention.final_snapshots else None,
+            user_group_ids=[self._users()] if settings.users else None,
             auto_minor_version_upgrade=True,
             apply_immediately=not retention.protect,
             tags=self.tags(name),
             opts=self.child(holds_data=True),
         )
         self.register_outputs({})
+
+    def _users(self) -> pulumi.Output[str]:
+        """Users signing in with their IAM role; the default user, who needs no password, is off."""
+        settings = self.environment.cache
+        off = elasticache.User(
+            "default",
+            user_id=self.names.name("default-off"),
+            user_name="default",
+            engine=settings.engine,
+            access_string="off -@all",
+            authentication_mode={"type": "no-password-required"},
+            tags=self.tags(self.names.name("default-off")),
+            opts=self.child(),
+        )
+        users = [
+            elasticache.User(
+                user,
+                # ElastiCache wants the same id and name where IAM signs in.
+                user_id=self.names.name(user),
+                user_name=self.names.name(user),
+                engine=settings.engine,
+                access_string="on ~* +@all -@dangerous",
+                authentication_mode={"type": "iam"},
+                tags=self.tags(self.names.name(user)),
+                opts=self.child(),
+            )
+            for user in settings.users
+        ]
+        name = self.names.name("cache")
+        group = elasticache.UserGroup(
+            "users",
+            user_group_id=name,
+            engine=settings.engine,
+            user_ids=[user.user_id for user in (off, *users)],
+            tags=self.tags(name),
+            opts=self.child(),
+        )
+        return group.user_group_id

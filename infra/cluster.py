@@ -1,17 +1,19 @@
-"""EKS: the Kubernetes API, its logs, its roles, and nodes by the environment's table."""
+"""EKS: the Kubernetes API, its logs, who may use it, and nodes by the environment's table."""
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 import pulumi
-from pulumi_aws import eks, iam
+from pulumi_aws import ec2, eks, iam
 
 from contracts.environment import Environment, NodeGroup
 from infra.concern import Concern
 from infra.log_groups import log_group
 from infra.network import Network
-from infra.policies import allow, document, trust
+from infra.policies import allow
+from infra.roles import Role, own_account, role
 
 LOGS: Final = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 CLUSTER_POLICIES: Final = ("AmazonEKSClusterPolicy", "AmazonEKSVPCResourceController")
@@ -22,10 +24,31 @@ NODE_POLICIES: Final = (
 )
 IMAGES: Final = {False: "AL2023_x86_64_STANDARD", True: "AL2023_x86_64_NVIDIA"}
 """Node images, without and with NVIDIA's drivers."""
+POD_IDENTITY: Final = "pods.eks.amazonaws.com"
+POD_ACTIONS: Final = ("sts:AssumeRole", "sts:TagSession")
+
+ADDONS: Final[dict[str, dict[str, object]]] = {
+    "vpc-cni": {"enableNetworkPolicy": "true"},
+    "kube-proxy": {},
+    "eks-pod-identity-agent": {},
+    "coredns": {},
+    "aws-ebs-csi-driver": {},
+    "aws-efs-csi-driver": {},
+}
+"""What EKS installs in the cluster and keeps current, with its configuration."""
+NEED_NODES: Final = ("coredns", "aws-ebs-csi-driver", "aws-efs-csi-driver")
+"""Add-ons that are ready only once there are nodes to run on."""
+DRIVERS: Final = {
+    "aws-ebs-csi-driver": ("ebs-csi-controller-sa", "service-role/AmazonEBSCSIDriverPolicy"),
+    "aws-efs-csi-driver": ("efs-csi-controller-sa", "service-role/AmazonEFSCSIDriverPolicy"),
+}
+"""Add-ons that call AWS: their service account, and the policy that AWS keeps for them."""
+ACCESS: Final = {"admins": "AmazonEKSClusterAdminPolicy", "viewers": "AmazonEKSViewPolicy"}
+"""Access policies by the environment's lists of people."""
 
 
 class Cluster(Concern):
-    """The cluster, its node groups and its identity provider."""
+    """The cluster, its node groups, its add-ons and its identity provider."""
 
     def __init__(
         self,
@@ -38,8 +61,9 @@ class Cluster(Concern):
         super().__init__("cluster", environment, opts)
         self.settings = environment.cluster
         self.name = self.names.name("cluster")
+        self.key_arns = key_arns
         self.private_subnets = network.subnet_ids("private")
-        self.cluster = self._cluster(network, key_arns)
+        self.cluster = self._cluster()
         self.issuer = self.cluster.identities[0].oidcs[0].issuer
         iam.OpenIdConnectProvider(
             "issuer",
@@ -48,35 +72,50 @@ class Cluster(Concern):
             tags=self.tags(self.name),
             opts=self.child(),
         )
-        self.nodes = self._role("nodes", "ec2.amazonaws.com", NODE_POLICIES)
+        self._let_in()
+        early = [self._addon(name) for name in self._addons() if name not in NEED_NODES]
+        self.nodes = role(
+            self,
+            "nodes",
+            service="ec2.amazonaws.com",
+            description="Nodes: join the cluster, pull images",
+            full_name=self.names.name("cluster", "nodes"),
+            managed=NODE_POLICIES,
+        )
         self.node_groups = {
-            group: self._node_group(group, facts)
-            for group, facts in self.settings.node_groups.items()
+            name: self._node_group(name, group, early)
+            for name, group in self.settings.node_groups.items()
         }
+        for name in self._addons():
+            if name in NEED_NODES:
+                self._addon(name, after=list(self.node_groups.values()))
         self.register_outputs({})
 
-    def _cluster(self, network: Network, key_arns: dict[str, pulumi.Output[str]]) -> eks.Cluster:
-        logs = log_group(self, "control-plane", f"/aws/eks/{self.name}/cluster", key_arns["logs"])
-        role, attached = self._role("control-plane", "eks.amazonaws.com", CLUSTER_POLICIES)
-        key = iam.RolePolicy(
-            "secrets-key",
-            name="secrets-key",
-            role=role.name,
-            policy=document(
+    def _cluster(self) -> eks.Cluster:
+        key_arn = self.key_arns["cluster"]
+        path = f"/aws/eks/{self.name}/cluster"
+        logs = log_group(self, "control-plane", path, self.key_arns["logs"])
+        control_plane = role(
+            self,
+            "control-plane",
+            service="eks.amazonaws.com",
+            description="EKS: run the control plane",
+            full_name=self.names.name("cluster", "control-plane"),
+            statements=[
                 allow(
                     "SecretsKey",
                     ["kms:Encrypt", "kms:Decrypt", "kms:ListGrants", "kms:DescribeKey"],
-                    [key_arns["cluster"]],
+                    [key_arn],
                 )
-            ),
-            opts=self.child(),
+            ],
+            managed=CLUSTER_POLICIES,
         )
         public = self.settings.public_access
         return eks.Cluster(
             "cluster",
             name=self.name,
             version=self.settings.version,
-            role_arn=role.arn,
+            role_arn=control_plane.arn,
             vpc_config={
                 "subnet_ids": self.private_subnets,
                 "endpoint_private_access": True,
@@ -87,53 +126,86 @@ class Cluster(Concern):
                 "authentication_mode": "API",
                 "bootstrap_cluster_creator_admin_permissions": True,
             },
-            encryption_config={
-                "resources": ["secrets"],
-                "provider": {"key_arn": key_arns["cluster"]},
-            },
+            encryption_config={"resources": ["secrets"], "provider": {"key_arn": key_arn}},
             enabled_cluster_log_types=list(LOGS),
             deletion_protection=self.environment.retention.protect,
             tags=self.tags(self.name),
-            opts=self.child(holds_data=True, after=[logs, key, *attached]),
+            opts=self.child(holds_data=True, after=[logs, *control_plane.ready]),
         )
 
-    def _role(
-        self, name: str, service: str, policies: tuple[str, ...]
-    ) -> tuple[iam.Role, list[iam.RolePolicyAttachment]]:
-        """A role with policies that AWS keeps; whoever needs the role waits for the attachments."""
-        full = self.names.name("cluster", name)
-        role = iam.Role(
+    def _let_in(self) -> None:
+        """Who may use the Kubernetes API, by IAM alone: there is no ConfigMap to edit by hand."""
+        for access, policy in ACCESS.items():
+            for principal in getattr(self.settings, access):
+                name = principal.rsplit("/", 1)[1]
+                entry = eks.AccessEntry(
+                    f"{access}-{name}",
+                    cluster_name=self.cluster.name,
+                    principal_arn=principal,
+                    tags=self.tags(self.names.name(name)),
+                    opts=self.child(),
+                )
+                eks.AccessPolicyAssociation(
+                    f"{access}-{name}",
+                    cluster_name=self.cluster.name,
+                    principal_arn=entry.principal_arn,
+                    policy_arn=f"arn:{self.names.partition}:eks::aws:cluster-access-policy/{policy}",
+                    access_scope={"type": "cluster"},
+                    opts=self.child(),
+                )
+
+    def _addons(self) -> tuple[str, ...]:
+        return tuple(ADDONS) if self.settings.addons else ()
+
+    def _addon(self, name: str, after: list[pulumi.Resource] | None = None) -> eks.Addon:
+        associations: list[eks.AddonPodIdentityAssociationArgsDict] = []
+        if name in DRIVERS:
+            account, policy = DRIVERS[name]
+            driver = self._driver_role(name, policy)
+            associations = [{"service_account": account, "role_arn": driver.arn}]
+        configuration = ADDONS[name]
+        return eks.Addon(
             name,
-            name=full,
-            assume_role_policy=trust(service, actions=["sts:AssumeRole"]),
-            permissions_boundary=self.environment.identity.boundary,
-            tags=self.tags(full),
-            opts=self.child(),
+            cluster_name=self.cluster.name,
+            addon_name=name,
+            resolve_conflicts_on_create="OVERWRITE",
+            resolve_conflicts_on_update="OVERWRITE",
+            configuration_values=json.dumps(configuration) if configuration else None,
+            pod_identity_associations=associations or None,
+            tags=self.tags(self.names.name(name)),
+            opts=self.child(after=after or ()),
         )
-        attached = [
-            iam.RolePolicyAttachment(
-                f"{name}-{policy}",
-                role=role.name,
-                policy_arn=self.names.managed_policy(policy),
-                opts=self.child(),
-            )
-            for policy in policies
-        ]
-        return role, attached
 
-    def _node_group(self, name: str, group: NodeGroup) -> eks.NodeGroup:
-        role, attached = self.nodes
-        full = self.names.name(name)
+    def _driver_role(self, name: str, policy: str) -> Role:
+        return role(
+            self,
+            name,
+            service=POD_IDENTITY,
+            description=f"The cluster's {name}",
+            full_name=self.names.name("cluster", name),
+            actions=POD_ACTIONS,
+            when=own_account(self),
+            managed=[policy],
+        )
+
+    def _node_group(self, name: str, group: NodeGroup, early: list[eks.Addon]) -> eks.NodeGroup:
+        hardened = self._launch_template(name, group) if self.settings.hardened_nodes else None
         return eks.NodeGroup(
             name,
             cluster_name=self.cluster.name,
-            node_group_name=full,
-            node_role_arn=role.arn,
+            node_group_name=self.names.name(name),
+            node_role_arn=self.nodes.arn,
             subnet_ids=self.private_subnets,
             ami_type=IMAGES[group.gpu],
             capacity_type="SPOT" if group.spot else "ON_DEMAND",
             instance_types=list(group.instance_types),
-            disk_size=group.disk,
+            disk_size=None if hardened else group.disk,
+            launch_template={
+                "id": hardened.id,
+                "version": hardened.latest_version.apply(str),
+            }
+            if hardened
+            else None,
             scaling_config={
                 "min_size": group.min,
                 "max_size": group.max,
@@ -145,10 +217,43 @@ class Cluster(Concern):
                 {"key": taint.key, "value": taint.value, "effect": taint.effect}
                 for taint in group.taints
             ],
-            tags=self.tags(full),
+            tags=self.tags(self.names.name(name)),
             # The autoscaler moves the size between min and max; a deployment must not move it back.
             opts=pulumi.ResourceOptions.merge(
-                self.child(after=attached),
+                self.child(after=[*self.nodes.ready, *early]),
                 pulumi.ResourceOptions(ignore_changes=["scalingConfig.desiredSize"]),
             ),
+        )
+
+    def _launch_template(self, name: str, group: NodeGroup) -> ec2.LaunchTemplate:
+        """Disks under our key; the instance's metadata, and so its role, out of the pods' reach."""
+        full = self.names.name(name)
+        tags = self.tags(full)
+        return ec2.LaunchTemplate(
+            name,
+            name=full,
+            description=f"Nodes of the group {name}",
+            update_default_version=True,
+            metadata_options={
+                "http_endpoint": "enabled",
+                "http_tokens": "required",
+                "http_put_response_hop_limit": 1,
+            },
+            block_device_mappings=[
+                {
+                    "device_name": "/dev/xvda",
+                    "ebs": {
+                        "volume_size": group.disk,
+                        "volume_type": "gp3",
+                        "encrypted": "true",
+                        "kms_key_id": self.key_arns["disks"],
+                        "delete_on_termination": "true",
+                    },
+                }
+            ],
+            tag_specifications=[
+                {"resource_type": kind, "tags": tags} for kind in ("instance", "volume")
+            ],
+            tags=tags,
+            opts=self.child(),
         )

@@ -11,19 +11,20 @@ from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-from pulumi_aws import iam
+from pulumi_aws import eks
 
 from contracts.environment import Environment
 from infra.cache import Cache
-from infra.cluster import Cluster
+from infra.catalog import Catalog
+from infra.cluster import POD_ACTIONS, POD_IDENTITY, Cluster
 from infra.concern import Concern
 from infra.lake import Lake
 from infra.online_store import OnlineStore
-from infra.policies import Statement, allow, document, trust
+from infra.policies import Statement, allow
 from infra.registry import Registry
+from infra.roles import Role, role
+from infra.stream import Stream
 from infra.warehouse import Warehouse
-
-POD_IDENTITY: Final = "pods.eks.amazonaws.com"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,8 @@ class Stores:
     cache: Cache
     registry: Registry
     cluster: Cluster
+    catalog: Catalog | None
+    stream: Stream | None
     key_arns: Mapping[str, pulumi.Output[str]]
 
 
@@ -80,7 +83,7 @@ def query_warehouse(stores: Stores) -> list[Statement]:
         allow(
             "RunStatements",
             ["redshift-data:ExecuteStatement", "redshift-data:BatchExecuteStatement"],
-            [stores.warehouse.cluster.arn],
+            [stores.warehouse.arn],
         ),
         allow(
             "ReadResults",
@@ -93,7 +96,11 @@ def query_warehouse(stores: Stores) -> list[Statement]:
             ["*"],
             when={"StringEquals": {"redshift-data:statement-owner-iam-userid": "${aws:userid}"}},
         ),
-        allow("ReadSecret", ["secretsmanager:GetSecretValue"], [stores.warehouse.secret_arn]),
+        allow(
+            "ReadSecret",
+            ["secretsmanager:GetSecretValue"],
+            [stores.warehouse.outputs["secret_arn"]],
+        ),
         allow("DecryptSecret", ["kms:Decrypt"], [stores.key_arns["secrets"]]),
     ]
 
@@ -132,23 +139,126 @@ def read_images(stores: Stores) -> list[Statement]:
     ]
 
 
-WORKLOADS: Final[dict[str, tuple[Grant, ...]]] = {
-    "pipelines": (
-        read_lake("raw", "curated", "artifacts"),
-        write_lake("curated", "artifacts"),
-        query_warehouse,
+def query_catalog(stores: Stores) -> list[Statement]:
+    """Run queries in the workgroup and read the tables they name."""
+    if stores.catalog is None:
+        return []
+    database = [one.arn for one in stores.catalog.databases.values()]
+    tables = [
+        arn.apply(lambda text: f"{text}/*".replace(":database/", ":table/")) for arn in database
+    ]
+    catalogue = stores.catalog.names.arn("glue", "catalog")
+    queries = ["StartQueryExecution", "GetQueryExecution", "GetQueryResults", "StopQueryExecution"]
+    reads = ["GetDatabase", "GetDatabases", "GetTable", "GetTables", "GetPartitions"]
+    return [
+        allow("Query", [f"athena:{one}" for one in queries], [stores.catalog.workgroup.arn]),
+        allow("ReadTables", [f"glue:{one}" for one in reads], [catalogue, *database, *tables]),
+    ]
+
+
+def write_stream(stores: Stores) -> list[Statement]:
+    """Publish events."""
+    if stores.stream is None:
+        return []
+    return [
+        allow("Publish", ["kinesis:PutRecord", "kinesis:PutRecords"], [stores.stream.stream.arn]),
+        allow("EncryptEvents", ["kms:GenerateDataKey"], [stores.key_arns["stream"]]),
+    ]
+
+
+def scale_nodes(stores: Stores) -> list[Statement]:
+    """See which nodes there could be, and size this cluster's groups."""
+    cluster = stores.cluster
+    sizes = ["SetDesiredCapacity", "TerminateInstanceInAutoScalingGroup"]
+    owned = f"aws:ResourceTag/k8s.io/cluster-autoscaler/{cluster.name}"
+    return [
+        allow(
+            "SeeNodes",
+            [
+                "autoscaling:DescribeAutoScalingGroups",
+                "autoscaling:DescribeAutoScalingInstances",
+                "autoscaling:DescribeScalingActivities",
+                "ec2:DescribeImages",
+                "ec2:DescribeInstanceTypes",
+                "ec2:DescribeLaunchTemplateVersions",
+            ],
+            # These actions know no resource.
+            ["*"],
+            when={"StringEquals": {"aws:RequestedRegion": cluster.names.region}},
+        ),
+        allow(
+            "SeeGroups",
+            ["eks:DescribeNodegroup"],
+            [group.arn for group in cluster.node_groups.values()],
+        ),
+        allow(
+            "SizeGroups",
+            [f"autoscaling:{action}" for action in sizes],
+            [cluster.names.arn("autoscaling", "autoScalingGroup:*:autoScalingGroupName/*")],
+            when={"StringEquals": {owned: "owned"}},
+        ),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """A workload: its rights, and the service account whose pods have them."""
+
+    grants: tuple[Grant, ...]
+    namespace: str
+    service_account: str
+
+
+WORKLOADS: Final[dict[str, Workload]] = {
+    "pipelines": Workload(
+        grants=(
+            read_lake("raw", "curated", "artifacts"),
+            write_lake("curated", "artifacts"),
+            query_warehouse,
+            query_catalog,
+        ),
+        namespace="kubeflow",
+        service_account="pipeline-runner",
     ),
-    "training": (read_lake("curated", "artifacts"), write_lake("artifacts"), query_warehouse),
-    "serving": (read_lake("artifacts"),),
-    "feature_server": (read_online_store, write_online_store),
-    "operator": (read_lake("artifacts"), read_images),
-    "mlflow": (read_lake("artifacts"), write_lake("artifacts")),
+    "training": Workload(
+        grants=(read_lake("curated", "artifacts"), write_lake("artifacts"), query_warehouse),
+        namespace="training",
+        service_account="training",
+    ),
+    "serving": Workload(
+        grants=(read_lake("artifacts"), write_stream),
+        namespace="serving",
+        service_account="serving",
+    ),
+    "feature_server": Workload(
+        grants=(read_online_store, write_online_store),
+        namespace="features",
+        service_account="feature-server",
+    ),
+    "operator": Workload(
+        grants=(read_lake("artifacts"), read_images),
+        namespace="millwright",
+        service_account="operator",
+    ),
+    "mlflow": Workload(
+        grants=(read_lake("artifacts"), write_lake("artifacts")),
+        namespace="mlflow",
+        service_account="mlflow",
+    ),
+    "spark": Workload(
+        grants=(read_lake("raw", "curated"), write_lake("curated"), query_catalog),
+        namespace="spark",
+        service_account="spark",
+    ),
+    "autoscaler": Workload(
+        grants=(scale_nodes,), namespace="kube-system", service_account="cluster-autoscaler"
+    ),
 }
-"""Which workload has which rights."""
+"""Every workload of the platform."""
 
 
 class Identity(Concern):
-    """The roles by workload."""
+    """The roles by workload, and the service accounts that have them."""
 
     def __init__(
         self,
@@ -158,35 +268,35 @@ class Identity(Concern):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("identity", environment, opts)
-        self.roles = {
-            workload: self._role(workload, grants, stores) for workload, grants in WORKLOADS.items()
-        }
+        self.stores = stores
+        self.roles = {name: self._role(name, facts) for name, facts in WORKLOADS.items()}
+        if environment.cluster.pod_identity:
+            for name, facts in WORKLOADS.items():
+                self._associate(name, facts)
         self.register_outputs({})
 
-    def _role(self, workload: str, grants: tuple[Grant, ...], stores: Stores) -> iam.Role:
-        name = self.names.name(workload)
-        role = iam.Role(
-            workload,
-            name=name,
-            description=f"What the {workload.replace('_', ' ')} may do",
-            assume_role_policy=trust(
-                POD_IDENTITY,
-                actions=["sts:AssumeRole", "sts:TagSession"],
-                when={
-                    "StringEquals": {"aws:SourceAccount": self.environment.account},
-                    "ArnEquals": {"aws:SourceArn": stores.cluster.cluster.arn},
-                },
-            ),
-            permissions_boundary=self.environment.identity.boundary,
-            tags=self.tags(name),
-            opts=self.child(),
+    def _role(self, name: str, workload: Workload) -> Role:
+        return role(
+            self,
+            name,
+            service=POD_IDENTITY,
+            description=f"What the {name.replace('_', ' ')} may do",
+            full_name=self.names.name(name),
+            actions=POD_ACTIONS,
+            when={
+                "StringEquals": {"aws:SourceAccount": self.environment.account},
+                "ArnEquals": {"aws:SourceArn": self.stores.cluster.cluster.arn},
+            },
+            statements=[made for grant in workload.grants for made in grant(self.stores)],
         )
-        statements = [statement for grant in grants for statement in grant(stores)]
-        iam.RolePolicy(
-            workload,
-            name=name,
-            role=role.name,
-            policy=document(*statements),
-            opts=pulumi.ResourceOptions(parent=role),
+
+    def _associate(self, name: str, workload: Workload) -> None:
+        eks.PodIdentityAssociation(
+            name,
+            cluster_name=self.stores.cluster.cluster.name,
+            namespace=workload.namespace,
+            service_account=workload.service_account,
+            role_arn=self.roles[name].arn,
+            tags=self.tags(self.names.name(name)),
+            opts=self.child(after=self.roles[name].ready),
         )
-        return role

@@ -6,6 +6,7 @@ people); data is encrypted and decrypted only through the AWS service that keeps
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import pulumi
@@ -24,8 +25,22 @@ CLASSES: Final[dict[str, tuple[str, ...]]] = {
     "images": ("ecr",),
     "cluster": (),
     "logs": (),
+    "files": ("elasticfilesystem",),
+    "stream": ("kinesis",),
+    "database": ("rds",),
+    "alarms": ("sns",),
+    "disks": ("ec2",),
 }
 """Classes of data, and the services through which each may be used (none: any)."""
+
+WANTED: Final[dict[str, Callable[[Environment], bool]]] = {
+    "files": lambda environment: environment.file_system.enabled,
+    "stream": lambda environment: environment.stream.enabled,
+    "database": lambda environment: environment.database.enabled,
+    "alarms": lambda environment: environment.observability.enabled,
+    "disks": lambda environment: environment.cluster.hardened_nodes,
+}
+"""Classes that only some environments have."""
 
 ADMINISTER: Final = tuple(
     f"kms:{action}"
@@ -53,6 +68,11 @@ USE: Final = tuple(
 GRANT: Final = ("kms:CreateGrant",)
 
 
+def always(environment: Environment) -> bool:
+    """Every environment has it."""
+    return True
+
+
 class Keys(Concern):
     """The keys and their aliases (``alias/millwright/dev/lake``)."""
 
@@ -63,7 +83,8 @@ class Keys(Concern):
         self.arns: dict[str, pulumi.Output[str]] = {}
         """ARNs by class of data."""
         for data in CLASSES:
-            self.arns[data] = self._key(data)
+            if WANTED.get(data, always)(environment):
+                self.arns[data] = self._key(data)
         self.register_outputs({})
 
     def _key(self, data: str) -> pulumi.Output[str]:
@@ -91,6 +112,8 @@ class Keys(Concern):
         administer = allow("Administer", ADMINISTER, ["*"], to=account)
         if data == "logs":
             return [administer, *self._by_logs()]
+        if data == "alarms":
+            return [administer, *self._by_publishers()]
         via: Condition = {}
         if services := [
             f"{service}.{self.names.region}.amazonaws.com" for service in CLASSES[data]
@@ -98,6 +121,7 @@ class Keys(Concern):
             via = {"StringEquals": {"kms:ViaService": services}}
         return [
             administer,
+            *(self._by_autoscaling() if data == "disks" else []),
             allow("Use", USE, ["*"], to=account, when=via),
             allow(
                 "GrantToServices",
@@ -122,4 +146,27 @@ class Keys(Concern):
                     }
                 },
             )
+        ]
+
+    def _by_publishers(self) -> list[Statement]:
+        """CloudWatch and Budgets publish alarms to the encrypted topic."""
+        return [
+            allow(
+                "UseByPublishers",
+                ["kms:Decrypt", "kms:GenerateDataKey"],
+                ["*"],
+                to={"Service": ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"]},
+                when={"StringEquals": {"aws:SourceAccount": self.environment.account}},
+            )
+        ]
+
+    def _by_autoscaling(self) -> list[Statement]:
+        """Autoscaling starts the nodes, with a role that AWS made once for the account."""
+        service = "autoscaling.amazonaws.com"
+        role = f"role/aws-service-role/{service}/AWSServiceRoleForAutoScaling"
+        principal = {"AWS": self.names.arn("iam", role, regional=False)}
+        grant: Condition = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+        return [
+            allow("UseByAutoscaling", USE, ["*"], to=principal),
+            allow("GrantByAutoscaling", GRANT, ["*"], to=principal, when=grant),
         ]

@@ -15,7 +15,7 @@ from pulumi_aws import s3
 
 from contracts.environment import Environment, Lifecycle
 from infra.concern import Concern, days
-from infra.policies import deny, document
+from infra.policies import allow, deny, document
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,15 +23,23 @@ class Purpose:
     """What sets one bucket apart."""
 
     ages: bool = False
-    """Whether its objects move to cheaper storage."""
+    """Whether its objects move to cheaper storage with time."""
+    tiers: bool = False
+    """Whether they may move to the storage that their use deserves."""
+    is_log: bool = False
+    """Whether it holds the others' access logs, which S3 encrypts with a key of its own only."""
+    expires: str = ""
+    """A prefix under which nothing outlives the replaced versions."""
 
 
 BUCKETS: Final[dict[str, Purpose]] = {
     "raw": Purpose(ages=True),
-    "curated": Purpose(),
-    "artifacts": Purpose(),
+    "curated": Purpose(tiers=True, expires="athena/"),
+    "artifacts": Purpose(tiers=True),
+    "logs": Purpose(is_log=True),
 }
 MINIMUM_TLS: Final = "1.2"
+ARCHIVE_DAYS: Final = 180
 
 
 class Lake(Concern):
@@ -46,7 +54,16 @@ class Lake(Concern):
     ) -> None:
         super().__init__("lake", environment, opts)
         self.key_arn = key_arn
-        self.buckets = {purpose: self._bucket(purpose, BUCKETS[purpose]) for purpose in BUCKETS}
+        settings = environment.lake
+        self.buckets = {
+            purpose: self._bucket(purpose, facts)
+            for purpose, facts in BUCKETS.items()
+            if settings.access_logs or not facts.is_log
+        }
+        if settings.access_logs:
+            self._log_access()
+        if settings.intelligent_tiering:
+            self._tier()
         self.register_outputs({})
 
     def _bucket(self, purpose: str, facts: Purpose) -> s3.Bucket:
@@ -80,44 +97,77 @@ class Lake(Concern):
             versioning_configuration={"status": "Enabled"},
             opts=part,
         )
-        self._encrypt(purpose, bucket, part)
+        self._encrypt(purpose, bucket, facts, part)
         s3.BucketPolicy(
             purpose,
             bucket=bucket.id,
-            policy=self._policy(bucket),
+            policy=self._policy(bucket, facts),
             # S3 refuses two changes of one bucket's access at the same time.
             opts=pulumi.ResourceOptions(parent=bucket, depends_on=[closed]),
         )
         s3.BucketLifecycleConfiguration(
             purpose,
             bucket=bucket.id,
-            rules=lifecycle_rules(self.environment.lake.lifecycle, facts),
+            rules=self._rules(facts),
             # Without versions there are none to expire.
             opts=pulumi.ResourceOptions(parent=bucket, depends_on=[versioning]),
         )
         return bucket
 
-    def _encrypt(self, purpose: str, bucket: s3.Bucket, part: pulumi.ResourceOptions) -> None:
+    def _rules(self, facts: Purpose) -> list[s3.BucketLifecycleConfigurationRuleArgsDict]:
+        logs = days(self.environment.retention.logs) if facts.is_log else None
+        return lifecycle_rules(self.environment.lake.lifecycle, facts, logs)
+
+    def _log_access(self) -> None:
+        """Every other bucket's access log, in the logs bucket, by the bucket's purpose."""
+        for purpose, facts in BUCKETS.items():
+            if not facts.is_log:
+                bucket = self.buckets[purpose]
+                s3.BucketLogging(
+                    purpose,
+                    bucket=bucket.id,
+                    target_bucket=self.buckets["logs"].id,
+                    target_prefix=f"access/{purpose}/",
+                    opts=pulumi.ResourceOptions(parent=bucket),
+                )
+
+    def _tier(self) -> None:
+        for purpose, facts in BUCKETS.items():
+            if facts.tiers:
+                bucket = self.buckets[purpose]
+                s3.BucketIntelligentTieringConfiguration(
+                    purpose,
+                    bucket=bucket.id,
+                    name="by-use",
+                    status="Enabled",
+                    tierings=[{"access_tier": "ARCHIVE_ACCESS", "days": ARCHIVE_DAYS}],
+                    opts=pulumi.ResourceOptions(parent=bucket),
+                )
+
+    def _encrypt(
+        self, purpose: str, bucket: s3.Bucket, facts: Purpose, part: pulumi.ResourceOptions
+    ) -> None:
         s3.BucketServerSideEncryptionConfiguration(
             purpose,
             bucket=bucket.id,
             rules=[
                 {
+                    # S3 delivers access logs to no bucket whose default is a customer's key.
                     "apply_server_side_encryption_by_default": {
-                        "sse_algorithm": "aws:kms",
-                        "kms_master_key_id": self.key_arn,
+                        "sse_algorithm": "AES256" if facts.is_log else "aws:kms",
+                        "kms_master_key_id": None if facts.is_log else self.key_arn,
                     },
-                    "bucket_key_enabled": True,
+                    "bucket_key_enabled": not facts.is_log,
                 }
             ],
             opts=part,
         )
 
-    def _policy(self, bucket: s3.Bucket) -> pulumi.Output[str]:
-        """TLS only, and no key but the lake's."""
+    def _policy(self, bucket: s3.Bucket, facts: Purpose) -> pulumi.Output[str]:
+        """TLS only, and no key but the lake's; into the logs, S3's own deliveries."""
         objects = pulumi.Output.concat(bucket.arn, "/*")
         both = [bucket.arn, objects]
-        return document(
+        tls = [
             deny("TlsOnly", ["s3:*"], both, when={"Bool": {"aws:SecureTransport": "false"}}),
             deny(
                 "ModernTlsOnly",
@@ -125,6 +175,20 @@ class Lake(Concern):
                 both,
                 when={"NumericLessThan": {"s3:TlsVersion": MINIMUM_TLS}},
             ),
+        ]
+        if facts.is_log:
+            return document(
+                *tls,
+                allow(
+                    "Deliver",
+                    ["s3:PutObject"],
+                    [pulumi.Output.concat(bucket.arn, "/access/*")],
+                    to={"Service": "logging.s3.amazonaws.com"},
+                    when={"StringEquals": {"aws:SourceAccount": self.environment.account}},
+                ),
+            )
+        return document(
+            *tls,
             deny(
                 "OwnKeyOnly",
                 ["s3:PutObject"],
@@ -140,9 +204,9 @@ class Lake(Concern):
 
 
 def lifecycle_rules(
-    lifecycle: Lifecycle, facts: Purpose
+    lifecycle: Lifecycle, facts: Purpose, log_days: int | None = None
 ) -> list[s3.BucketLifecycleConfigurationRuleArgsDict]:
-    """How a bucket's objects age."""
+    """How a bucket's objects age; logs go after ``log_days``."""
     rules: list[s3.BucketLifecycleConfigurationRuleArgsDict] = [
         {
             "id": "tidy",
@@ -164,4 +228,15 @@ def lifecycle_rules(
                 ],
             }
         )
+    gone = {"": log_days, facts.expires: days(lifecycle.versions) if facts.expires else None}
+    for prefix, after in gone.items():
+        if after:
+            rules.append(
+                {
+                    "id": f"expire-{prefix.strip('/') or 'all'}",
+                    "status": "Enabled",
+                    "filter": {"prefix": prefix},
+                    "expiration": {"days": after},
+                }
+            )
     return rules

@@ -15,9 +15,13 @@ from pulumi_aws import ec2
 
 from contracts.environment import Environment
 from infra.concern import Concern
+from infra.log_groups import log_group
+from infra.policies import allow
+from infra.roles import own_account, role
 from infra.subnets import Kind, plan
 
 EVERYWHERE: Final = "0.0.0.0/0"
+HTTPS: Final = 443
 GATEWAY_SERVICES: Final = ("s3", "dynamodb")
 LOAD_BALANCERS: Final[dict[Kind, dict[str, str]]] = {
     "public": {"kubernetes.io/role/elb": "1"},
@@ -30,7 +34,11 @@ class Network(Concern):
     """VPC, subnets, routes, endpoints."""
 
     def __init__(
-        self, environment: Environment, opts: pulumi.ResourceOptions | None = None
+        self,
+        environment: Environment,
+        *,
+        logs_key_arn: pulumi.Input[str],
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("network", environment, opts)
         self.settings = environment.network
@@ -43,6 +51,9 @@ class Network(Concern):
         }
         self.route_tables = self._routes()
         self._endpoints()
+        self._interfaces()
+        if self.settings.flow_logs:
+            self._flow_logs(logs_key_arn)
         self.register_outputs({})
 
     def subnet_ids(self, kind: Kind) -> list[pulumi.Output[str]]:
@@ -193,3 +204,52 @@ class Network(Concern):
                 tags=self.tags(self.names.name(service)),
                 opts=self.child(),
             )
+
+    def _interfaces(self) -> None:
+        """Endpoints inside the VPC, which answer under the services' own names."""
+        if not self.settings.endpoints:
+            return
+        group = self.security_group(self, "endpoints", "Interface endpoints", HTTPS)
+        for service in self.settings.endpoints:
+            ec2.VpcEndpoint(
+                service,
+                vpc_id=self.vpc_id,
+                vpc_endpoint_type="Interface",
+                service_name=f"com.amazonaws.{self.names.region}.{service}",
+                private_dns_enabled=True,
+                subnet_ids=self.subnet_ids("private"),
+                security_group_ids=[group.id],
+                tags=self.tags(self.names.name(service.replace(".", "-"))),
+                opts=self.child(),
+            )
+
+    def _flow_logs(self, key_arn: pulumi.Input[str]) -> None:
+        """Who talked to whom, delivered by the VPC with a role that can do nothing else."""
+        name = self.names.name("flow-logs")
+        group = log_group(self, "flow-logs", f"/aws/vpc/{name}", key_arn)
+        delivery = role(
+            self,
+            "flow-logs",
+            service="vpc-flow-logs.amazonaws.com",
+            description="Flow logs to CloudWatch",
+            full_name=name,
+            when=own_account(self),
+            statements=[
+                allow(
+                    "Deliver",
+                    ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
+                    [pulumi.Output.concat(group.arn, ":*")],
+                )
+            ],
+        )
+        ec2.FlowLog(
+            "flow-logs",
+            vpc_id=self.vpc_id,
+            traffic_type="ALL",
+            log_destination_type="cloud-watch-logs",
+            log_destination=group.arn,
+            iam_role_arn=delivery.arn,
+            max_aggregation_interval=600,
+            tags=self.tags(name),
+            opts=self.child(after=delivery.ready),
+        )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pulumi
-from pulumi_aws import dynamodb
+from pulumi_aws import appautoscaling, dynamodb
 
-from contracts.environment import Environment, Table
+from contracts.environment import Capacity, Environment, Table
 from infra.concern import Concern
 
 
@@ -29,10 +29,13 @@ class OnlineStore(Concern):
 
     def _table(self, purpose: str, table: Table) -> dynamodb.Table:
         name = self.names.name(purpose)
-        return dynamodb.Table(
+        capacity = table.capacity
+        made = dynamodb.Table(
             purpose,
             name=name,
-            billing_mode="PAY_PER_REQUEST",
+            billing_mode="PROVISIONED" if capacity else "PAY_PER_REQUEST",
+            read_capacity=capacity.min if capacity else None,
+            write_capacity=capacity.min if capacity else None,
             hash_key=table.key,
             range_key=table.sort,
             attributes=[
@@ -45,5 +48,46 @@ class OnlineStore(Concern):
             point_in_time_recovery={"enabled": self.environment.online_store.recovery},
             deletion_protection_enabled=self.environment.retention.protect,
             tags=self.tags(name),
-            opts=self.child(holds_data=True),
+            # What scales itself must not be set back by the next deployment.
+            opts=pulumi.ResourceOptions.merge(
+                self.child(holds_data=True),
+                pulumi.ResourceOptions(
+                    ignore_changes=["readCapacity", "writeCapacity"] if capacity else None
+                ),
+            ),
+        )
+        if capacity:
+            for dimension in ("Read", "Write"):
+                self._scale(purpose, made, capacity, dimension)
+        return made
+
+    def _scale(
+        self, purpose: str, table: dynamodb.Table, capacity: Capacity, dimension: str
+    ) -> None:
+        """Hold the use of the capacity to the target."""
+        name = f"{purpose}-{dimension.lower()}"
+        part = pulumi.ResourceOptions(parent=table)
+        target = appautoscaling.Target(
+            name,
+            service_namespace="dynamodb",
+            resource_id=pulumi.Output.concat("table/", table.name),
+            scalable_dimension=f"dynamodb:table:{dimension}CapacityUnits",
+            min_capacity=capacity.min,
+            max_capacity=capacity.max,
+            opts=part,
+        )
+        appautoscaling.Policy(
+            name,
+            name=self.names.name(name),
+            policy_type="TargetTrackingScaling",
+            service_namespace=target.service_namespace,
+            resource_id=target.resource_id,
+            scalable_dimension=target.scalable_dimension,
+            target_tracking_scaling_policy_configuration={
+                "predefined_metric_specification": {
+                    "predefined_metric_type": f"DynamoDB{dimension}CapacityUtilization"
+                },
+                "target_value": capacity.target,
+            },
+            opts=part,
         )

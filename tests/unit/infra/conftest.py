@@ -20,7 +20,7 @@ from pulumi.runtime import mocks
 from pulumi.runtime.stack import run_pulumi_func
 
 from contracts.environment import Environment
-from infra.stack import build
+from infra.stack import build, outputs
 
 PROJECT = Path(__file__).resolve().parents[3]
 STACK = "pulumi:pulumi:Stack"
@@ -55,23 +55,35 @@ class Plan:
         return [resource for resource in self.resources if resource.type.endswith(type_)]
 
 
+ANSWERS: dict[str, dict[str, Any]] = {
+    "aws:eks/cluster:Cluster": {
+        "endpoint": "https://cluster",
+        "identities": [{"oidcs": [{"issuer": "https://issuer"}]}],
+    },
+    "aws:redshift/cluster:Cluster": {
+        "masterPasswordSecretArn": "arn:aws:secret",
+        "endpoint": "warehouse:5439",
+    },
+    "aws:redshiftserverless/namespace:Namespace": {"adminPasswordSecretArn": "arn:aws:secret"},
+    "aws:redshiftserverless/workgroup:Workgroup": {"endpoints": [{"address": "warehouse"}]},
+    "aws:elasticache/replicationGroup:ReplicationGroup": {"primaryEndpointAddress": "cache"},
+    "aws:rds/instance:Instance": {
+        "address": "database",
+        "masterUserSecrets": [{"secretArn": "arn:aws:secret"}],
+    },
+    "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 1},
+}
+"""What AWS adds to the inputs of a type."""
+
+
 class Answers(mocks.Mocks):
     """What AWS would answer, as far as the program reads it."""
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         made = {"arn": f"arn:aws:made:::{args.typ.split(':')[-1]}/{args.name}", **args.inputs}
-        if args.typ == "aws:eks/cluster:Cluster":
-            made |= {
-                "endpoint": "https://cluster",
-                "identities": [{"oidcs": [{"issuer": "https://issuer"}]}],
-            }
-        if args.typ == "aws:redshift/cluster:Cluster":
-            made |= {"masterPasswordSecretArn": "arn:aws:secret", "endpoint": "warehouse:5439"}
-        if args.typ == "aws:elasticache/replicationGroup:ReplicationGroup":
-            made |= {"primaryEndpointAddress": "cache"}
         if args.typ == "aws:ecr/repository:Repository":
             made |= {"repositoryUrl": f"registry/{args.inputs['name']}"}
-        return f"{args.name}-id", made
+        return f"{args.name}-id", {**made, **ANSWERS.get(args.typ, {})}
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
         raise AssertionError(f"{args.token}: a preview without credentials cannot ask AWS")
@@ -117,7 +129,7 @@ def run_program(environment: Environment) -> Plan:
         mocks.set_mocks(monitor.mocks, "millwright", environment.name, monitor=monitor)
 
         def program() -> None:
-            exported = pulumi.Output.from_input(dict(build(environment)))
+            exported = pulumi.Output.from_input(outputs(build(environment)))
             exported.apply(lambda values: plan.outputs.update(values))
 
         loop.run_until_complete(run_pulumi_func(program))
