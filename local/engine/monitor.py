@@ -58,6 +58,9 @@ SEVERITIES: dict[int, Any] = {
 }
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
+FOREIGN = ("/site-packages/", Path(__file__).parent.as_uri())
+"""Where frames of a stack trace lie that are not the program's."""
+
 REMOTE = "remote components (multi-language component providers) are not run by this engine"
 IMPORT = "the `import_` option is not supported by this engine"
 CLI = "Use the Pulumi CLI for this program (`millwright up --engine pulumi`)."
@@ -261,7 +264,12 @@ class Monitor:
         return f"project:///{path.relative_to(self._directory)}#{position.line}{column}"
 
     def _trace(self, trace: source_pb2.StackTrace) -> tuple[dict[str, str], ...]:
-        places = [self._position(frame.pc) for frame in trace.frames]
+        """The frames of the program itself: not those of installed packages, nor the engine's."""
+        places = [
+            self._position(frame.pc)
+            for frame in trace.frames
+            if not any(foreign in frame.pc.uri for foreign in FOREIGN)
+        ]
         return tuple({"sourcePosition": place} for place in places if place)
 
 

@@ -248,16 +248,14 @@ class Provider:
     def check_config(self, olds: Properties | None, news: Properties) -> Properties:
         """The provider's configuration with its defaults, or as it is where the provider has no
         say."""
-        asked = {key: value for key, value in news.items() if key not in INTERNAL_INPUTS}
         request = provider_pb2.CheckRequest(
             urn=self.urn,
-            news=to_struct(asked),
+            news=to_struct(without_internals(news)),
             name=urns.name_of(self.urn),
             type=urns.type_of(self.urn),
         )
         if olds is not None:
-            kept = {key: value for key, value in olds.items() if key not in INTERNAL_INPUTS}
-            request.olds.CopyFrom(to_struct(kept))
+            request.olds.CopyFrom(to_struct(without_internals(olds)))
         try:
             response = call(self.servicer.CheckConfig, request)
         except ProviderError as failure:
@@ -273,9 +271,9 @@ class Provider:
         request = provider_pb2.DiffRequest(
             id=old.id,
             urn=self.urn,
-            olds=to_struct(old.outputs),
-            news=to_struct(news),
-            old_inputs=to_struct(old.inputs),
+            olds=to_struct(without_internals(old.outputs)),
+            news=to_struct(without_internals(news)),
+            old_inputs=to_struct(without_internals(old.inputs)),
             name=urns.name_of(self.urn),
             type=urns.type_of(self.urn),
         )
@@ -291,7 +289,7 @@ class Provider:
         self.inputs, self.identity = inputs, identity
         if has_unknowns(inputs):
             return
-        asked = {key: value for key, value in inputs.items() if key not in INTERNAL_INPUTS}
+        asked = without_internals(inputs)
         request = provider_pb2.ConfigureRequest(
             args=to_struct(asked),
             acceptSecrets=True,
@@ -460,6 +458,11 @@ class Provider:
         not sent."""
         found = from_struct(message)
         return found if self._takes_secrets else remark(found, sent)
+
+
+def without_internals(inputs: Properties) -> Properties:
+    """A provider resource's properties as the provider itself knows them."""
+    return {key: value for key, value in inputs.items() if key not in INTERNAL_INPUTS}
 
 
 def remark(answer: Value, sent: Value) -> Any:

@@ -72,6 +72,11 @@ class ShelfProvider(ResourceProviderServicer):
     def DiffConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
         old = reveal(from_struct(request.old_inputs)).get("region")
         new = reveal(from_struct(request.news)).get("region")
+        foreign = {"__internal", "version"} & (
+            from_struct(request.news).keys() | request.olds.keys()
+        )
+        if foreign:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"not the provider's: {foreign}")
         if old == new:
             return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
         return provider_pb2.DiffResponse(
