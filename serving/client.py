@@ -73,7 +73,9 @@ class Client:
         prefix = f"/seldon/{namespace}/{model}" if namespace else ""
         self.url = f"{base_url.rstrip('/')}{prefix}/v2/models/{model}"
         self.model = model
-        self._http = httpx.Client(timeout=timeout)
+        # Proxies in the environment are for the world, not for this machine.
+        here = httpx.URL(base_url).host in ("127.0.0.1", "localhost", "::1")
+        self._http = httpx.Client(timeout=timeout, trust_env=not here)
         self._inputs: list[tuple[str, str]] | None = None
 
     def __enter__(self) -> Self:
@@ -163,7 +165,7 @@ class Client:
                 "name": name,
                 "shape": [len(rows), 1],
                 "datatype": datatype,
-                "data": [_plain(row.get(name)) for row in rows],
+                "data": [_plain(row.get(name), datatype) for row in rows],
             }
             for name, datatype in kinds
             if name in names
@@ -183,9 +185,16 @@ class Client:
         return answer
 
 
-def _plain(value: Value) -> Value:
-    """A value as JSON takes it: what is not a number is missing."""
-    return None if isinstance(value, float) and value != value else value
+def _plain(value: Any, datatype: str) -> Value:
+    """A value as JSON and the protocol take it: what is not a number is missing."""
+    if hasattr(value, "item"):  # numpy's own numbers
+        value = value.item()
+    if isinstance(value, float) and value != value:
+        return None
+    if isinstance(value, bool) and datatype.startswith("FP"):
+        return float(value)
+    found: Value = value
+    return found
 
 
 def _rows(output: Mapping[str, Any]) -> list[Any]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import functools
 import json
 import os
 import sys
@@ -140,9 +139,9 @@ class LocalServing:
             LocalError: Envoy does not start.
         """
         deployment = read_deployment(document)
-        for predictor in deployment.predictors:
-            _version(predictor.artifact)
         with self._lock():
+            for predictor in deployment.predictors:
+                self._version(predictor.artifact)
             path = self._documents / f"{deployment.name}.json"
             _write(path, json.dumps(document, indent=1, sort_keys=True))
             self._reconcile()
@@ -331,7 +330,8 @@ class LocalServing:
         backends = []
         for deployment in deployments.values():
             for predictor in deployment.predictors:
-                backends.append(_backend(deployment.name, predictor, servers, view))
+                version = self._version(predictor.artifact)
+                backends.append(_backend(deployment.name, predictor, version, servers, view))
         asked = {backend.cluster for backend in backends}
         leaving: dict[str, list[_Server]] = {}
         for server in servers:
@@ -401,7 +401,7 @@ class LocalServing:
         died = [server for server in own if not server.alive]
         return PredictorState(
             name=predictor.name,
-            version=_version(predictor.artifact),
+            version=self._version(predictor.artifact),
             artifact=predictor.artifact,
             desired=predictor.replicas,
             ready=sum(server.alive and server.port in ready for server in own),
@@ -426,7 +426,7 @@ class LocalServing:
         reached = tuple(replica for replica in replicas if replica)
         return PredictorCounters(
             name=predictor.name,
-            version=_version(predictor.artifact),
+            version=self._version(predictor.artifact),
             source=view.identity,
             requests=requests,
             errors=view.stats.get(f"{prefix}5xx", 0),
@@ -441,6 +441,15 @@ class LocalServing:
             fix=suggest(name, self.names()),
         )
 
+    def _version(self, uri: str) -> str:
+        """The version of an artifact; kept, because it is immutable and its store may be away."""
+        path = self._folder / "versions.json"
+        known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        if uri not in known:
+            known[uri] = fetch_document(uri).version
+            _write(path, json.dumps(known, indent=1))
+        return known[uri]
+
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
         """One at a time: the rollout's loop and a person's command may both apply."""
@@ -448,12 +457,6 @@ class LocalServing:
         with (self._folder / "lock").open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
-
-
-@functools.cache
-def _version(uri: str) -> str:
-    """The version of an artifact, which is immutable."""
-    return fetch_document(uri).version
 
 
 def _view(running: Running | None) -> envoy.View | None:
@@ -478,7 +481,11 @@ def _current(deployment: str, predictor: Predictor, servers: list[_Server]) -> l
 
 
 def _backend(
-    deployment: str, predictor: Predictor, servers: list[_Server], view: envoy.View
+    deployment: str,
+    predictor: Predictor,
+    version: str,
+    servers: list[_Server],
+    view: envoy.View,
 ) -> envoy.Backend:
     """The predictor's servers; those of its earlier form stay until the new ones are ready."""
     current = {own.port for own in _current(deployment, predictor, servers) if own.alive}
@@ -494,7 +501,7 @@ def _backend(
     return envoy.Backend(
         deployment=deployment,
         name=predictor.name,
-        version=_version(predictor.artifact),
+        version=version,
         ports=tuple(sorted(current)),
     )
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from contracts.document import parse_duration
+from contracts.errors import LocalError
+from local.serving.loopback import get
 
 _PREFIX = "millwright_"
 Key = tuple[str, str]
@@ -91,11 +92,9 @@ class PredictorCounters:
 def read_replica(port: int, *, process: str, slow_over: str) -> ReplicaCounters | None:
     """What the server on 127.0.0.1:port counted; None when it does not answer."""
     try:
-        with httpx.Client(timeout=2, trust_env=False) as client:
-            answer = client.get(f"http://127.0.0.1:{port}/metrics")
-            answer.raise_for_status()
-            return parse_metrics(answer.text, process=process, slow_over=slow_over)
-    except (httpx.HTTPError, ValueError, KeyError):
+        text = get(port, "/metrics", timeout=2).decode()
+        return parse_metrics(text, process=process, slow_over=slow_over)
+    except (LocalError, ValueError, KeyError):
         return None
 
 

@@ -9,8 +9,8 @@ with 503 and Retry-After: a queue without a bound turns an overload into an outa
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ import structlog
 from serving.runtime.counters import Counters
 from serving.runtime.feedback import Record, read_feedback
 from serving.runtime.model import Answer, Model
-from serving.runtime.refusal import Refusal
+from serving.runtime.refusal import Refusal, shown
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -115,7 +115,7 @@ class App:
         self.active += 1
         try:
             body = await self._body(scope, receive)
-            header_id = request_id.decode("latin-1") if request_id else str(uuid.uuid4())
+            header_id = request_id.decode("latin-1") if request_id else os.urandom(16).hex()
             identity, answer = await self._answer(body, header_id[:_MAX_ID])
         except Refusal as refusal:
             self.counters.request(refusal.status, time.perf_counter() - began)
@@ -156,7 +156,9 @@ class App:
             raise Refusal(400, "the binary data extension is not supported; send JSON tensors")
         coding = _header(scope, b"content-encoding")
         if coding not in (None, b"identity"):
-            raise Refusal(400, f"content-encoding {coding!r} is not supported; send plain JSON")
+            raise Refusal(
+                400, f"content-encoding {shown(coding)} is not supported; send plain JSON"
+            )
         return await self._receive(receive)
 
     async def _receive(self, receive: Receive) -> bytes:
@@ -223,12 +225,15 @@ class App:
     def _unknown(self, path: str) -> Refusal:
         match path.split("/"):
             case ["", "v2", "models", name, *_] if name != self.model.name:
-                return Refusal(404, f"there is no model {name!r} here; it is {self.model.name!r}")
+                return Refusal(
+                    404, f"there is no model {shown(name)} here; it is {self.model.name!r}"
+                )
             case ["", "v2", "models", _, "versions", version, *_] if version != self.model.version:
                 return Refusal(
-                    404, f"version {version!r} is not served here; it is {self.model.version!r}"
+                    404,
+                    f"version {shown(version)} is not served here; it is {self.model.version!r}",
                 )
-        return Refusal(404, f"there is nothing at {path!r}; see /v2/models/{self.model.name}")
+        return Refusal(404, f"there is nothing at {shown(path)}; see /v2/models/{self.model.name}")
 
     def _metadata(self) -> dict[str, object]:
         artifact = self.model.artifact

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from serving.runtime.refusal import Refusal
+from serving.runtime.refusal import Refusal, shown
 
 _JUDGED = object()
 
@@ -99,7 +99,7 @@ class Record:
         if predicted is None:
             raise Refusal(
                 404,
-                f"version {self._version} on this server knows no request {feedback.id[:100]!r}",
+                f"version {self._version} on this server knows no request {shown(feedback.id)}",
                 fix="send feedback with the x-millwright-predictor and x-request-id headers of the "
                 "answer, soon enough that it is still remembered",
             )

@@ -15,7 +15,7 @@ import onnxruntime as ort  # type: ignore[import-untyped,unused-ignore]
 
 from contracts.artifact import Artifact, Tensor
 from contracts.errors import ServingError
-from serving.runtime.refusal import Refusal
+from serving.runtime.refusal import Refusal, shown
 from serving.runtime.tensors import (
     Array,
     InferResponse,
@@ -147,13 +147,13 @@ class Model:
                     "it to say which predictions were wrong",
                 )
             if isinstance(outcome, bool) or not isinstance(outcome, (int, float)):
-                raise Refusal(400, f"outcome {outcome!r} is not a number")
+                raise Refusal(400, f"outcome {shown(outcome)} is not a number")
             return abs(float(predicted) - outcome) > self.tolerance  # type: ignore[arg-type]
         if isinstance(outcome, str) != isinstance(predicted, str) or not isinstance(
             outcome, (bool, int, float, str)
         ):
             kind = "a label's text" if isinstance(predicted, str) else "true, false or a class"
-            raise Refusal(400, f"outcome {outcome!r} is not a class; expected {kind}")
+            raise Refusal(400, f"outcome {shown(outcome)} is not a class; expected {kind}")
         return predicted != outcome
 
     def _run(self, feeds: dict[str, Array], rows: int) -> dict[str, Array]:

@@ -24,3 +24,9 @@ class Refusal(ServingError):  # noqa: N818  what it is to the client
     def sentence(self) -> str:
         """What the client reads in ``error``."""
         return f"{self.what}; {self.fix}" if self.fix else self.what
+
+
+def shown(value: object) -> str:
+    """What the client sent, short enough to be repeated in a sentence."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}…"

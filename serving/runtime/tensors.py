@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from contracts.artifact import Datatype, Tensor
 from contracts.document import suggest
 from contracts.errors import ServingError
-from serving.runtime.refusal import Refusal
+from serving.runtime.refusal import Refusal, shown
 
 Array = NDArray[Any]
 
@@ -160,13 +160,14 @@ class InputSignature:
         if given.datatype != self.datatype:
             raise Refusal(
                 400,
-                f"input {self.name!r} has datatype {given.datatype!r}; expected {self.datatype}",
+                f"input {self.name!r} has datatype {shown(given.datatype)}; "
+                f"expected {self.datatype}",
             )
         shape = given.shape
         if not self._fits(shape):
             raise Refusal(
                 400,
-                f"input {self.name!r} has shape {shape}; expected {list(self.shape)}"
+                f"input {self.name!r} has shape {shown(shape)}; expected {list(self.shape)}"
                 + (", where -1 is the number of rows, at least 1" if -1 in self.shape else ""),
             )
         try:
@@ -243,7 +244,8 @@ class Signature:
             if own is None:
                 raise Refusal(
                     400,
-                    f"there is no input {given.name!r}; {suggest(given.name, list(self.inputs))}",
+                    f"there is no input {shown(given.name)}; "
+                    f"{suggest(given.name[:100], list(self.inputs))}",
                 )
             if given.name in feeds:
                 raise Refusal(400, f"input {given.name!r} is given twice; expected once")
@@ -284,8 +286,8 @@ class Signature:
             if output.name not in self.outputs:
                 raise Refusal(
                     400,
-                    f"there is no output {output.name!r}; "
-                    f"{suggest(output.name, list(self.outputs))}",
+                    f"there is no output {shown(output.name)}; "
+                    f"{suggest(output.name[:100], list(self.outputs))}",
                 )
         return list(dict.fromkeys(output.name for output in request.outputs))
 

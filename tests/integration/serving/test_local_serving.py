@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -190,6 +194,58 @@ def test_a_killed_envoy_comes_back_with_the_same_weights(
     assert front(serving) == url
     assert [own.confirmed for own in serving.observe(NAME).predictors] == [7500, 2500]
     assert serving.counters(NAME)["v1"].source != source
+
+
+def test_a_shadow_gets_a_copy_and_answers_nobody(
+    serving: LocalServing, artifacts: Artifacts
+) -> None:
+    mirrored = document(artifacts, v1=10_000, v2=0)
+    mirrored["metadata"]["annotations"] = {}
+    shadow = mirrored["spec"]["predictors"][1]
+    shadow["shadow"] = True
+    del shadow["traffic"]
+    serving.apply(mirrored)
+    serving.settle(NAME)
+    serving.tick()
+    before = serving.counters(NAME)["v2"]
+    with Client(front(serving), NAME) as client:
+        assert {client.infer([ROW]).version for _ in range(20)} == {"1"}
+    copied = before.requests + 20
+    eventually(lambda: serving.counters(NAME)["v2"].requests == copied)
+    assert serving.counters(NAME)["v2"].replicas[0].requests == before.replicas[0].requests + 20
+
+
+def test_killed_anywhere_the_next_apply_picks_up(
+    serving: LocalServing, artifacts: Artifacts, tmp_path: Path
+) -> None:
+    url = settled(serving, artifacts, v1=10_000)
+    code = (
+        "import json, sys; from pathlib import Path; from local.serving import LocalServing; "
+        "from local.supervisor import Supervisor; root = Path(sys.argv[1]); "
+        "own = LocalServing(root, Supervisor(root)); "
+        "own.apply(json.load(open(sys.argv[2]))); print(flush=True); own.settle('flight-delay')"
+    )
+    wish = tmp_path / "wish.json"
+    with Load(url, clients=2) as load:
+        for step, wait in enumerate((0.3, 1.0), start=1):
+            weights = {"v1": 5000, "v2": 5000} if step % 2 else {"v1": 10_000}
+            wish.write_text(json.dumps(document(artifacts, **weights)))
+            root = serving._supervisor.root
+            process = subprocess.Popen(
+                [sys.executable, "-c", code, str(root), str(wish)], stdout=subprocess.PIPE
+            )
+            assert process.stdout
+            with process.stdout:
+                process.stdout.readline()
+            # The moment of the kill is what varies; nothing waits for a result here.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(wait)
+            process.kill()
+            process.wait()
+        serving.settle(NAME)
+    assert load.failures == []
+    assert [own.confirmed for own in serving.observe(NAME).predictors] == [10_000]
+    assert len(_pids(serving)) == 1
 
 
 def test_what_cannot_be_served_is_refused_and_changes_nothing(
