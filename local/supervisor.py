@@ -44,6 +44,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _POLL = 0.05
 _TICK = 0.011
 _CLOCK_SHIFT = 60.0
+_PORT_WITHIN = 5.0
 _LOG_LIMIT = 16 * 2**20
 _ATTEMPTS = 3
 _IN_USE = "address already in use"
@@ -185,6 +186,16 @@ def port_is_free(port: int) -> bool:
         return True
 
 
+def _becomes_free(port: int) -> bool:
+    """Whether the port is free within moments: a killed process's sockets outlive it a little."""
+    deadline = time.monotonic() + _PORT_WITHIN
+    while not port_is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL)
+    return True
+
+
 def tail(log: Path, *, lines: int = 20, since: int = 0) -> str:
     """The last lines of a log written after the byte offset `since`; empty when there are none."""
     if not log.exists():
@@ -314,7 +325,7 @@ class Supervisor:
         for attempt in range(1, _ATTEMPTS + 1):
             ports = {
                 name: remembered[name]
-                if attempt == 1 and name in remembered and port_is_free(remembered[name])
+                if attempt == 1 and name in remembered and _becomes_free(remembered[name])
                 else free_port()
                 for name in spec.ports
             }

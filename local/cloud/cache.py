@@ -13,7 +13,12 @@ from moto.elasticache.exceptions import (
     InvalidParameterCombinationException,
     InvalidParameterValueException,
 )
-from moto.elasticache.models import CacheCluster, ElastiCacheBackend, ReplicationGroup
+from moto.elasticache.models import (
+    CacheCluster,
+    ElastiCacheBackend,
+    ReplicationGroup,
+    elasticache_backends,
+)
 
 from local.cloud.context import Context
 from local.cloud.patching import replace
@@ -26,6 +31,14 @@ def install(context: Context) -> None:
     """Put a Redis behind every replication group and cache cluster."""
     _replication_groups(context)
     _cache_clusters(context)
+
+
+def resume() -> None:
+    """Start again the Redis servers of groups and clusters that were there before a restart."""
+    for _, _, backend in elasticache_backends.iter_backends():
+        assert isinstance(backend, ElastiCacheBackend)
+        backend.describe_replication_groups()
+        backend.describe_cache_clusters()
 
 
 def _replication_groups(context: Context) -> None:

@@ -19,14 +19,14 @@ class Context:
 
     Args:
         delay: seconds that a resource stays in a passing state (creating, modifying, deleting).
-        clock: seconds, ever rising; for the passing states.
+        clock: seconds since the epoch, for the passing states: they outlive a restart.
     """
 
     port: int
     data: Path
     redis: RedisServers
     delay: float = 0.0
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = time.time
 
     _exits: list[Callable[[], None]] = field(default_factory=list)
     _clients: dict[str, Any] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterable
@@ -30,9 +31,20 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from local.cloud import cache, cache_groups, eks, errors, redshift, redshift_data, tags
+from local.cloud import (
+    bucket_policies,
+    cache,
+    cache_groups,
+    eks,
+    errors,
+    redshift,
+    redshift_data,
+    tags,
+)
 from local.cloud.context import Context
 from local.cloud.inventory import inventory
+from local.cloud.persistence import Gate, Persistence
+from local.cloud.persistence import install as install_persistence
 from local.cloud.redis import RedisServers
 
 if TYPE_CHECKING:
@@ -40,13 +52,17 @@ if TYPE_CHECKING:
     from moto.backends import SERVICE_NAMES
 
 PREFIX = "/_millwright/"
+_PASSING_ON = frozenset({"redshift-data"})
+_READING = re.compile(r"(Describe|Get|List|Head|Batch[Gg]et|Scan|Query|Lookup|Select)")
 
 
 class Application:
     """moto's WSGI application behind our own addresses."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, gate: Gate, persistence: Persistence) -> None:
         self._context = context
+        self._gate = gate
+        self._persistence = persistence
         self._moto = DomainDispatcherApplication(_backend)
         self._own: dict[str, Callable[[Request], Response]] = {
             "health": self._health,
@@ -58,6 +74,16 @@ class Application:
         if path.startswith(PREFIX):
             handler = self._own.get(path.removeprefix(PREFIX), _unknown)
             return handler(Request(environ))(environ, start_response)
+        # These only pass on to other services, over HTTP, through this same door.
+        if errors.service(environ) in _PASSING_ON:
+            return self._answer(environ, start_response)
+        with self._gate.request():
+            answer = self._answer(environ, start_response)
+        if _may_change(environ):
+            self._persistence.changed()
+        return answer
+
+    def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
             answer: Iterable[bytes] = self._moto(environ, start_response)
         except Exception as failure:  # noqa: BLE001 - whatever moto raises is the caller's answer
@@ -95,16 +121,35 @@ def serve(*, port: int, data: Path) -> None:
     redis = RedisServers(data / "redis")
     delay = float(os.environ.get("MILLWRIGHT_CLOUD_DELAY", "0"))
     context = Context(port=port, data=data, redis=redis, delay=delay)
-    for extension in (cache, cache_groups, redshift, redshift_data, eks, tags):
+    install_persistence()
+    for extension in (bucket_policies, cache, cache_groups, redshift, redshift_data, eks, tags):
         extension.install(context)
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
-    server = make_server(
-        "127.0.0.1", port, Application(context), threaded=True, request_handler=_Handler
-    )
     context.at_exit(redis.close)
+    gate = Gate()
+    persistence = Persistence(data / "state", gate)
+    if persistence.restore():
+        cache.resume()
+    persistence.start()
+    context.at_exit(persistence.close)
+    server = make_server(
+        "127.0.0.1",
+        port,
+        Application(context, gate, persistence),
+        threaded=True,
+        request_handler=_Handler,
+    )
     with contextlib.closing(context):
         server.serve_forever()
+
+
+def _may_change(environ: WSGIEnvironment) -> bool:
+    """False for what only reads: told by the method, or by the name of the operation."""
+    if environ["REQUEST_METHOD"] in ("GET", "HEAD", "OPTIONS"):
+        return False
+    target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+    return not _READING.match(target)
 
 
 def _backend(service: SERVICE_NAMES) -> Flask:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import time
 import urllib.request
 import uuid
 from collections.abc import Callable
@@ -61,24 +62,46 @@ def test_our_own_address_in_the_environment_is_not_the_users(
     assert local.cloud.find(tmp_path) is None
 
 
-def test_the_server_and_its_redis_end_together(tmp_path: Path) -> None:
+def test_a_killed_server_comes_back_with_its_resources_and_caches(tmp_path: Path) -> None:
     endpoints = local.cloud.start(tmp_path, region="us-east-1")
     assert local.cloud.find(tmp_path, region="us-east-1") == endpoints
-    cache = boto3.client(
-        "elasticache",
-        endpoint_url=endpoints.endpoint_url,
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
+    own = boto3.Session(
+        region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
     )
-    cache.create_replication_group(ReplicationGroupId="short", ReplicationGroupDescription="-")
+    s3, cache, kms = (
+        own.client(service, endpoint_url=endpoints.endpoint_url)
+        for service in ("s3", "elasticache", "kms")
+    )
+    body = os.urandom(6 * 2**20)
+    s3.create_bucket(Bucket="kept")
+    s3.put_object(Bucket="kept", Key="model", Body=body)
+    key = kms.create_key(Description="kept")["KeyMetadata"]["KeyId"]
+    secret = kms.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"]
+    cache.create_replication_group(ReplicationGroupId="kept", ReplicationGroupDescription="-")
     running = Supervisor(tmp_path).find("cloud")
     assert running
     (server,) = psutil.Process(running.pid).children()
-    os.kill(running.pid, 9)  # not in order: the child must notice by itself
-    server.wait(timeout=10)
-    assert local.cloud.start(tmp_path, region="us-east-1").endpoint_url == endpoints.endpoint_url
+    await_snapshot(tmp_path, b"replicationgroup:kept")
+
+    os.kill(running.pid, 9)  # not in order: the Redis must notice by itself
+    server.wait(timeout=20)
+    assert local.cloud.start(tmp_path, region="us-east-1") == endpoints
+    assert s3.get_object(Bucket="kept", Key="model")["Body"].read() == body
+    assert kms.decrypt(CiphertextBlob=secret)["Plaintext"] == b"x"
+    (group,) = cache.describe_replication_groups(ReplicationGroupId="kept")["ReplicationGroups"]
+    assert redis.Redis(port=group["NodeGroups"][0]["PrimaryEndpoint"]["Port"]).ping()
+    s3.delete_object(Bucket="kept", Key="model")
     assert local.cloud.stop(tmp_path)
+    assert list((tmp_path / "cloud" / "state" / "objects").iterdir()) == []
+
+
+def await_snapshot(root: Path, text: bytes) -> None:
+    """Wait until the server has written what it knows; a kill before that may lose it."""
+    snapshot = root / "cloud" / "state" / "state.pickle"
+    deadline = time.monotonic() + 60
+    while not (snapshot.exists() and text in snapshot.read_bytes()):
+        assert time.monotonic() < deadline, "no snapshot within a minute"
+        time.sleep(0.1)
 
 
 # -- caches -------------------------------------------------------------------------------------
