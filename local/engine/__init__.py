@@ -29,6 +29,7 @@ from local.engine.workspace import (
     outputs,
     preview,
     refresh,
+    refuse,
     resources,
     up,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "outputs",
     "preview",
     "refresh",
+    "refuse",
     "resources",
     "up",
 ]

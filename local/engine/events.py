@@ -67,7 +67,8 @@ class Result:
     @property
     def counts(self) -> dict[Op, int]:
         """How many resources each kind of step touched; a replacement counts once."""
-        return dict(Counter(step.op for step in self.steps if step.op not in UNCOUNTED))
+        done = (step.op for step in self.steps if not step.error)
+        return dict(Counter(op for op in done if op not in UNCOUNTED))
 
     @property
     def changes(self) -> tuple[Step, ...]:

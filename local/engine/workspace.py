@@ -15,7 +15,7 @@ from local.engine import urns
 from local.engine.config import Config, Project, load_config, load_project, stack_salt
 from local.engine.events import Diagnostic, Event, Kind, Listener, Plan, Result, Summary
 from local.engine.journal import Snapshot
-from local.engine.monitor import Engine, Monitor
+from local.engine.monitor import CLI, Engine, Monitor
 from local.engine.program import Program, run_program
 from local.engine.providers import ProviderFactory, Registry
 from local.engine.run import Identity, Run
@@ -25,6 +25,34 @@ from local.engine.values import Properties, Value, has_secrets, is_unknown, reve
 
 UNKNOWN_TEXT = "[unknown]"
 """How an output that a preview cannot know shows in a result."""
+
+
+REFUSED = {
+    "target": "`--target` (working on some of the resources)",
+    "exclude": "`--exclude` (working on all but some of the resources)",
+    "policy_pack": "policy packs",
+    "backend": "a cloud backend",
+}
+"""Options of the Pulumi CLI that this engine does not have."""
+
+
+def refuse(**options: object) -> None:
+    """Refuse options of the Pulumi CLI that this engine does not have, by name.
+
+    Args:
+        options: ``target``, ``exclude``, ``policy_pack`` and ``backend`` as a person gave them; empty
+            ones are not given.
+
+    Raises:
+        InfrastructureError: one is given.
+    """
+    for name, value in options.items():
+        if value:
+            raise InfrastructureError(
+                f"{REFUSED[name]} is not supported by the embedded engine",
+                where=str(value),
+                fix=CLI,
+            )
 
 
 def silent(event: Event) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import InfrastructureError
-from local.engine import secrets, state
+from local.engine import refuse, secrets, state
 from local.engine.config import load_config, load_project
 from local.engine.journal import JournalFile, Snapshot, in_order, read_journal
 from local.engine.secrets import Crypter
@@ -268,6 +268,13 @@ def test_a_project_that_cannot_be_run_is_refused(
 ) -> None:
     with pytest.raises(InfrastructureError, match=message):
         load_project(write(tmp_path, project, "{}"))
+
+
+@pytest.mark.parametrize("option", ["target", "exclude", "policy_pack", "backend"])
+def test_options_of_the_cli_are_refused_by_name(option: str) -> None:
+    refuse(**{option: ()})
+    with pytest.raises(InfrastructureError, match="not supported by the embedded engine"):
+        refuse(**{option: ["it"]})
 
 
 def test_a_program_without_a_project_is_refused(tmp_path: Path) -> None:
