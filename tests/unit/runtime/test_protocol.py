@@ -240,7 +240,7 @@ RUBBISH = (
 
 @given(value=RUBBISH)
 @settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_rubbish_is_never_the_servers_failure(value: object, infer: Infer) -> None:
     reply = infer(value)
