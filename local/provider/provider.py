@@ -326,13 +326,20 @@ def _inputs_from(row: ResourceType, inputs: Properties, outputs: Properties) -> 
             else actual
         )
         found[name] = wanted if same(row, name, actual, wanted) else actual
-    if row.tags is not None and outputs.get("tags") and "tags" not in inputs:
-        found["tags"], found["tagsAll"] = outputs["tags"], outputs["tagsAll"]
+    for name in _watched(row) - set(inputs):
+        if outputs.get(name):  # somebody set what the program leaves alone
+            found[name] = outputs[name]
     return {name: value for name, value in found.items() if value is not None}
 
 
+def _watched(row: ResourceType) -> set[str]:
+    """The inputs of which a value that the program did not give is drift: an update can take it back."""
+    own = {*row.filled, *row.hidden, *row.local, "timeouts", "tagsAll"}
+    return (row.changeable & set(row.schema.inputs)) - own
+
+
 def _imported(row: ResourceType, outputs: Properties) -> Properties:
-    unasked = {"region"} | IGNORED
+    unasked = {"region", *row.local} | IGNORED
     found = {
         name: outputs[name]
         for name in row.schema.inputs

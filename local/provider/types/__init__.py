@@ -3,30 +3,42 @@
 
 from local.provider.resource import ResourceType
 from local.provider.types import (
+    cloudwatch,
     dynamodb,
     ec2,
     ecr,
+    efs,
     eks,
     elasticache,
+    glue,
     iam,
     kms,
     logs,
+    rds,
     redshift,
     s3,
     secretsmanager,
+    spending,
+    streams,
 )
 
 MODULES = (
+    cloudwatch,
     dynamodb,
     ec2,
     ecr,
+    efs,
     eks,
     elasticache,
+    glue,
     iam,
     kms,
     logs,
+    rds,
     redshift,
     s3,
     secretsmanager,
+    spending,
+    streams,
 )
 TABLE: dict[str, ResourceType] = {row.token: row for module in MODULES for row in module.TYPES}

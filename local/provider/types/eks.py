@@ -1,9 +1,10 @@
 """EKS: clusters, managed node groups, and who may do what in them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from local.provider import rules
+from local.provider import machine, rules
 from local.provider.resource import (
     Call,
     Facet,
@@ -274,4 +275,146 @@ NODE_GROUP = ResourceType(
     ),
 )
 
-TYPES = (CLUSTER, NODE_GROUP)
+_ADDON = {"clusterName": id_part(0, ":"), "addonName": id_part(1, ":")}
+
+ADDON = ResourceType(
+    token="aws:eks/addon:Addon",
+    service="eks",
+    create=Call(
+        operation="create_addon", params={"resolveConflicts": prop("resolveConflictsOnCreate")}
+    ),
+    identity=joined(":", "clusterName", "addonName"),
+    read=Read(operation="describe_addon", params=_ADDON, path="addon"),
+    delete=Call(
+        operation="delete_addon", params={**_ADDON, "preserve": lambda s: bool(s.get("preserve"))}
+    ),
+    wait=Wait(path="status", ready=("ACTIVE", "DEGRADED"), failed=("CREATE_FAILED",)),
+    names={"arn": "addonArn"},
+    facets=(
+        Facet(
+            properties=("addonVersion", "configurationValues", "serviceAccountRoleArn"),
+            put=Call(
+                operation="update_addon",
+                params={**_ADDON, "resolveConflicts": prop("resolveConflictsOnUpdate")},
+            ),
+            at_creation=False,
+        ),
+    ),
+    local=("preserve", "resolveConflictsOnCreate", "resolveConflictsOnUpdate"),
+    filled=("addonVersion", "namespaceConfig"),
+    hidden=("podIdentityAssociations", "namespaceConfig"),
+    tags=_TAGS,
+    rules=(
+        rules.one_of("resolveConflictsOnCreate", ("NONE", "OVERWRITE")),
+        rules.one_of("resolveConflictsOnUpdate", ("NONE", "OVERWRITE", "PRESERVE")),
+        rules.text("addonVersion", r"v\d+\.\d+\.\d+.*", "a version is like v1.11.4-eksbuild.2"),
+    ),
+)
+
+
+def _principal(subject: Subject) -> str:
+    return subject.id.split(":", 1)[1]
+
+
+_ENTRY = {"clusterName": id_part(0, ":"), "principalArn": _principal}
+
+ACCESS_ENTRY = ResourceType(
+    token="aws:eks/accessEntry:AccessEntry",
+    service="eks",
+    create=Call(operation="create_access_entry"),
+    identity=joined(":", "clusterName", "principalArn"),
+    read=Read(operation="describe_access_entry", params=_ENTRY, path="accessEntry"),
+    delete=Call(operation="delete_access_entry", params=_ENTRY),
+    names={"userName": "username"},
+    facets=(
+        Facet(
+            properties=("kubernetesGroups", "userName"),
+            put=Call(operation="update_access_entry", params=_ENTRY),
+            at_creation=False,
+        ),
+    ),
+    defaults={"type": "STANDARD"},
+    filled=("userName",),
+    tags=_TAGS,
+    rules=(
+        rules.one_of(
+            "type",
+            ("STANDARD", "EC2", "EC2_LINUX", "EC2_WINDOWS", "FARGATE_LINUX", "HYBRID_LINUX"),
+        ),
+    ),
+)
+
+_POLICY = {
+    "clusterName": id_part(0, "#"),
+    "principalArn": id_part(1, "#"),
+    "policyArn": id_part(2, "#"),
+}
+
+
+def _read_policy(subject: Subject) -> Properties | None:
+    cluster, principal, policy = subject.id.split("#")
+    client = subject.client()
+    try:
+        found = client.list_associated_access_policies(clusterName=cluster, principalArn=principal)
+    except client.exceptions.ResourceNotFoundException:
+        return None
+    match = [each for each in found["associatedAccessPolicies"] if each["policyArn"] == policy]
+    return {"clusterName": cluster, "principalArn": principal, **match[0]} if match else None
+
+
+ACCESS_POLICY = ResourceType(
+    token="aws:eks/accessPolicyAssociation:AccessPolicyAssociation",
+    service="eks",
+    create=Call(operation="associate_access_policy"),
+    identity=joined("#", "clusterName", "principalArn", "policyArn"),
+    read=_read_policy,
+    delete=Call(operation="disassociate_access_policy", params=_POLICY),
+    rules=(
+        rules.text(
+            "policyArn",
+            r"arn:aws[a-z-]*:eks::aws:cluster-access-policy/\w+",
+            "an access policy's ARN is like arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy",
+        ),
+    ),
+)
+
+_ASSOCIATION = {"clusterName": id_part(0, ","), "associationId": id_part(1, ",")}
+
+
+def _find_pod_identity(subject: Subject) -> str | None:
+    client, inputs = subject.client(), subject.inputs
+    where = {key: inputs[key] for key in ("clusterName", "namespace", "serviceAccount")}
+    try:
+        found = client.list_pod_identity_associations(**where)["associations"]
+    except client.exceptions.ResourceNotFoundException:
+        return None
+    return f"{inputs['clusterName']},{found[0]['associationId']}" if found else None
+
+
+def _create_pod_identity(subject: Subject) -> str:
+    call = Call(operation="create_pod_identity_association", params={"tags": machine.wanted_tags})
+    response = machine.perform(subject, call, tuple(subject.inputs))
+    return f"{subject.inputs['clusterName']},{response['association']['associationId']}"
+
+
+POD_IDENTITY = ResourceType(
+    token="aws:eks/podIdentityAssociation:PodIdentityAssociation",
+    service="eks",
+    create=_create_pod_identity,
+    find=_find_pod_identity,
+    read=Read(
+        operation="describe_pod_identity_association", params=_ASSOCIATION, path="association"
+    ),
+    delete=Call(operation="delete_pod_identity_association", params=_ASSOCIATION),
+    facets=(
+        Facet(
+            properties=("roleArn", "targetRoleArn", "disableSessionTags"),
+            put=Call(operation="update_pod_identity_association", params=_ASSOCIATION),
+            at_creation=False,
+        ),
+    ),
+    filled=("disableSessionTags", "policy"),
+    tags=replace(_TAGS, identity=prop("associationArn")),
+)
+
+TYPES = (CLUSTER, NODE_GROUP, ADDON, ACCESS_ENTRY, ACCESS_POLICY, POD_IDENTITY)

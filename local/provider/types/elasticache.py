@@ -164,6 +164,19 @@ def _put_user_groups(subject: Subject) -> None:
     subject.client().modify_replication_group(ReplicationGroupId=subject.id, **parameters)
 
 
+def _put_users(subject: Subject) -> None:
+    wanted, before = (
+        set(subject.inputs.get("userIds") or ()),
+        set(subject.olds.get("userIds") or ()),
+    )
+    more = {
+        key: sorted(users)
+        for key, users in (("UserIdsToAdd", wanted - before), ("UserIdsToRemove", before - wanted))
+        if users
+    }
+    subject.client().modify_user_group(UserGroupId=subject.id, **more)
+
+
 def _delete_group(subject: Subject) -> None:
     snapshot = subject.get("finalSnapshotIdentifier")
     more = {"FinalSnapshotIdentifier": snapshot} if snapshot else {}
@@ -341,4 +354,48 @@ REPLICATION_GROUP = ResourceType(
     ),
 )
 
-TYPES = (SUBNET_GROUP, PARAMETER_GROUP, REPLICATION_GROUP)
+USER = ResourceType(
+    token="aws:elasticache/user:User",
+    service="elasticache",
+    create=Call(operation="create_user"),
+    identity=prop("userId"),
+    read=Read(operation="describe_users", params={"UserId": the_id}, path="Users[0]"),
+    delete=Call(operation="delete_user", params={"UserId": the_id}),
+    wait=Wait(path="Status", ready=("active",)),
+    names={"authenticationMode.passwordCount": "-", "arn": "ARN"},
+    facets=(
+        Facet(
+            properties=("accessString", "authenticationMode", "passwords", "noPasswordRequired"),
+            put=Call(operation="modify_user", params={"UserId": the_id}, only_changed=True),
+            at_creation=False,
+        ),
+    ),
+    hidden=("authenticationMode", "passwords", "noPasswordRequired", "passwordsWo"),
+    secrets=("passwords", "passwordsWo"),
+    filled=("authenticationMode", "noPasswordRequired"),
+    tags=_tagged("user"),
+    rules=(
+        rules.one_of("engine", ("redis", "valkey", "REDIS", "VALKEY")),
+        rules.text("accessString", r"(on|off)\b.*", "an access string begins with on or off"),
+    ),
+    normal={"engine": str.lower},
+)
+
+USER_GROUP = ResourceType(
+    token="aws:elasticache/userGroup:UserGroup",
+    service="elasticache",
+    create=Call(operation="create_user_group"),
+    identity=prop("userGroupId"),
+    read=Read(
+        operation="describe_user_groups", params={"UserGroupId": the_id}, path="UserGroups[0]"
+    ),
+    delete=Call(operation="delete_user_group", params={"UserGroupId": the_id}),
+    wait=Wait(path="Status", ready=("active",)),
+    names={"arn": "ARN"},
+    facets=(Facet(properties=("userIds",), put=_put_users, at_creation=False),),
+    tags=_tagged("usergroup"),
+    rules=(rules.one_of("engine", ("redis", "valkey", "REDIS", "VALKEY")),),
+    normal={"engine": str.lower},
+)
+
+TYPES = (SUBNET_GROUP, PARAMETER_GROUP, REPLICATION_GROUP, USER, USER_GROUP)

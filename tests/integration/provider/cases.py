@@ -20,7 +20,7 @@ class Case:
     replace: Inputs | None = None
     unimported: tuple[str, ...] = ()  # what an import cannot know
     stays: bool = False  # deletion lets it go without removing it
-    singleton: bool = True  # adoption finds it
+    lacking: str = ""  # what the laptop's AWS server cannot do yet, so that the case cannot run
 
 
 def const(**inputs: Any) -> Callable[[World], Inputs]:
@@ -643,6 +643,360 @@ LOG_CASES = {
     ),
 }
 
+
+def database(world: World) -> Any:
+    return world.create(
+        "aws:glue/catalogDatabase:CatalogDatabase", {"name": "flights"}, name="database"
+    )
+
+
+def columns(*names: str) -> Inputs:
+    return {
+        "location": "s3://raw/flights/",
+        "inputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
+        "columns": [{"name": name, "type": "bigint"} for name in names],
+        "serDeInfo": {
+            "serializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
+        },
+    }
+
+
+GLUE_CASES = {
+    "aws:glue/catalogDatabase:CatalogDatabase": Case(
+        inputs=const(name="lake", description="one", **TAGS),
+        change={"description": "two", "tags": {"Name": "two"}},
+        replace={"name": "another"},
+    ),
+    "aws:glue/catalogTable:CatalogTable": Case(
+        inputs=lambda world: {
+            "name": "flights",
+            "databaseName": database(world)["name"],
+            "tableType": "EXTERNAL_TABLE",
+            "parameters": {"classification": "parquet"},
+            "partitionKeys": [{"name": "month", "type": "int"}],
+            "storageDescriptor": columns("delay", "distance"),
+        },
+        change={"storageDescriptor": columns("delay", "distance", "hour")},
+        replace={"name": "another"},
+    ),
+    "aws:athena/workgroup:Workgroup": Case(
+        lacking="UpdateWorkGroup",
+        inputs=const(
+            description="analysts",
+            forceDestroy=True,
+            configuration={
+                "enforceWorkgroupConfiguration": True,
+                "publishCloudwatchMetricsEnabled": True,
+                "bytesScannedCutoffPerQuery": 10 * 1024**3,
+                "resultConfiguration": {
+                    "outputLocation": "s3://results/",
+                    "encryptionConfiguration": {"encryptionOption": "SSE_S3"},
+                },
+            },
+            **TAGS,
+        ),
+        change={"description": "everybody", "tags": {"Name": "two"}},
+        replace={"name": "another"},
+        unimported=("forceDestroy",),
+    ),
+}
+
+
+def file_system(world: World) -> Any:
+    return world.create("aws:efs/fileSystem:FileSystem", {"encrypted": True}, name="files")
+
+
+EFS_CASES = {
+    "aws:efs/fileSystem:FileSystem": Case(
+        inputs=const(
+            encrypted=True,
+            lifecyclePolicies=[{"transitionToIa": "AFTER_30_DAYS"}],
+            **TAGS,
+        ),
+        change={
+            "lifecyclePolicies": [{"transitionToIa": "AFTER_60_DAYS"}],
+            "tags": {"Name": "two"},
+        },
+        replace={"performanceMode": "maxIO"},
+    ),
+    "aws:efs/mountTarget:MountTarget": Case(
+        inputs=lambda world: {
+            "fileSystemId": file_system(world).id,
+            "subnetId": subnet(world).id,
+            "securityGroups": [group(world, next(r for r in world.made if "vpc:" in r.token)).id],
+        },
+        replace={"subnetId": "subnet-else"},
+    ),
+    "aws:efs/accessPoint:AccessPoint": Case(
+        inputs=lambda world: {
+            "fileSystemId": file_system(world).id,
+            "posixUser": {"uid": 1000, "gid": 1000},
+            "rootDirectory": {
+                "path": "/training",
+                "creationInfo": {"ownerUid": 1000, "ownerGid": 1000, "permissions": "0755"},
+            },
+            **TAGS,
+        },
+        change={"tags": {"Name": "two"}},
+        replace={"posixUser": {"uid": 1001, "gid": 1000}},
+    ),
+    "aws:efs/backupPolicy:BackupPolicy": Case(
+        lacking="PutBackupPolicy",
+        inputs=lambda world: {
+            "fileSystemId": file_system(world).id,
+            "backupPolicy": {"status": "ENABLED"},
+        },
+        replace={"fileSystemId": "fs-else"},
+    ),
+}
+
+STREAM_CASES = {
+    "aws:kinesis/stream:Stream": Case(
+        inputs=const(
+            streamModeDetails={"streamMode": "ON_DEMAND"},
+            retentionPeriod=48,
+            encryptionType="KMS",
+            kmsKeyId="alias/aws/kinesis",
+            **TAGS,
+        ),
+        change={"retentionPeriod": 24, "tags": {"Name": "two"}},
+        replace={"name": "another"},
+    ),
+    "aws:sns/topic:Topic": Case(
+        inputs=const(displayName="alarms", kmsMasterKeyId="alias/aws/sns", **TAGS),
+        change={"displayName": "bells", "tags": {"Name": "two"}},
+        replace={"name": "another"},
+    ),
+}
+
+WATCH_CASES = {
+    "aws:cloudwatch/metricAlarm:MetricAlarm": Case(
+        inputs=const(
+            comparisonOperator="GreaterThanThreshold",
+            evaluationPeriods=3,
+            metricName="CPUUtilization",
+            namespace="AWS/Redshift",
+            period=300,
+            statistic="Average",
+            threshold=90,
+            dimensions={"ClusterIdentifier": "warehouse"},
+            alarmDescription="busy",
+            **TAGS,
+        ),
+        change={"threshold": 80, "evaluationPeriods": 2},
+        replace={"name": "another"},
+    ),
+    "aws:cloudwatch/dashboard:Dashboard": Case(
+        inputs=const(dashboardName="platform", dashboardBody=json.dumps({"widgets": []})),
+        change={"dashboardBody": json.dumps({"widgets": [{"type": "text"}]})},
+        replace={"dashboardName": "another"},
+    ),
+}
+
+
+def in_cluster(**inputs: Any) -> Callable[[World], Inputs]:
+    return lambda world: {"clusterName": cluster(world).id, **inputs}
+
+
+def entry(world: World) -> Any:
+    return world.create(
+        "aws:eks/accessEntry:AccessEntry",
+        {"clusterName": cluster(world).id, "principalArn": PRINCIPAL},
+        name="entry",
+    )
+
+
+PRINCIPAL = "arn:aws:iam::123456789012:role/people"
+
+ACCESS_CASES = {
+    "aws:eks/addon:Addon": Case(
+        inputs=in_cluster(addonName="coredns", **TAGS),
+        change={"configurationValues": json.dumps({"replicaCount": 3})},
+        replace={"addonName": "vpc-cni"},
+    ),
+    "aws:eks/accessEntry:AccessEntry": Case(
+        inputs=in_cluster(principalArn=PRINCIPAL, **TAGS),
+        change={"kubernetesGroups": ["viewers"]},
+        replace={"type": "EC2_LINUX"},
+    ),
+    "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": Case(
+        inputs=lambda world: {
+            "clusterName": entry(world)["clusterName"],
+            "principalArn": PRINCIPAL,
+            "policyArn": "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy",
+            "accessScope": {"type": "cluster"},
+        },
+        replace={"policyArn": "arn:aws:eks::aws:cluster-access-policy/AmazonEKSAdminPolicy"},
+    ),
+    "aws:eks/podIdentityAssociation:PodIdentityAssociation": Case(
+        inputs=lambda world: {
+            "clusterName": cluster(world).id,
+            "namespace": "pipelines",
+            "serviceAccount": "runner",
+            "roleArn": role(world, "pods.eks.amazonaws.com", "pods")["arn"],
+            **TAGS,
+        },
+        change=lambda world: {"roleArn": role(world, "pods.eks.amazonaws.com", "pods2")["arn"]},
+        replace={"serviceAccount": "other"},
+    ),
+}
+
+
+def cache_user(world: World) -> Any:
+    return world.create(
+        "aws:elasticache/user:User",
+        {
+            "userId": "default-off",
+            "userName": "default",
+            "engine": "valkey",
+            "accessString": "off -@all",
+            "noPasswordRequired": True,
+        },
+        name="user",
+    )
+
+
+CACHE_USER_CASES = {
+    "aws:elasticache/user:User": Case(
+        inputs=const(
+            userId="reader",
+            userName="reader",
+            engine="valkey",
+            accessString="on ~* +@read",
+            passwords=["a-long-enough-password"],
+        ),
+        change={"accessString": "on ~feast:* +@read"},
+        replace={"userName": "writer"},
+        unimported=("passwords",),
+    ),
+    "aws:elasticache/userGroup:UserGroup": Case(
+        inputs=lambda world: {
+            "userGroupId": "everyone",
+            "engine": "valkey",
+            "userIds": [cache_user(world).id],
+        },
+        replace={"userGroupId": "another"},
+    ),
+}
+
+RDS_CASES = {
+    "aws:rds/subnetGroup:SubnetGroup": Case(
+        inputs=lambda world: {"subnetIds": [each.id for each in subnets(world)], **TAGS},
+        change={"tags": {"Name": "two"}},
+        replace={"name": "another"},
+    ),
+    "aws:rds/parameterGroup:ParameterGroup": Case(
+        inputs=const(
+            family="postgres16",
+            parameters=[{"name": "rds.force_ssl", "value": "1", "applyMethod": "immediate"}],
+            **TAGS,
+        ),
+        change={"tags": {"Name": "two"}},
+        replace={"family": "postgres17"},
+    ),
+    "aws:rds/instance:Instance": Case(
+        inputs=const(
+            instanceClass="db.t4g.micro",
+            engine="postgres",
+            engineVersion="16",
+            allocatedStorage=20,
+            dbName="mlflow",
+            username="keeper",
+            password="Secret-123",
+            storageEncrypted=True,
+            skipFinalSnapshot=True,
+            **TAGS,
+        ),
+        change={"backupRetentionPeriod": 7, "instanceClass": "db.t4g.small"},
+        replace={"username": "other"},
+        unimported=("password", "skipFinalSnapshot"),
+    ),
+}
+
+
+def scaled_table(world: World) -> str:
+    table = world.create(
+        "aws:dynamodb/table:Table",
+        {
+            "attributes": [{"name": "id", "type": "S"}],
+            "hashKey": "id",
+            "readCapacity": 1,
+            "writeCapacity": 1,
+        },
+        name="scaled",
+    )
+    return f"table/{table.id}"
+
+
+DIMENSION = {
+    "serviceNamespace": "dynamodb",
+    "scalableDimension": "dynamodb:table:ReadCapacityUnits",
+}
+
+
+def scaling_target(world: World) -> Any:
+    return world.create(
+        "aws:appautoscaling/target:Target",
+        {**DIMENSION, "resourceId": scaled_table(world), "minCapacity": 1, "maxCapacity": 9},
+        name="target",
+    )
+
+
+def tracking(target: int) -> Inputs:
+    return {
+        "targetTrackingScalingPolicyConfiguration": {
+            "targetValue": target,
+            "predefinedMetricSpecification": {
+                "predefinedMetricType": "DynamoDBReadCapacityUtilization"
+            },
+        }
+    }
+
+
+SPENDING_CASES = {
+    "aws:budgets/budget:Budget": Case(
+        lacking="DescribeSubscribersForNotification",
+        inputs=const(
+            budgetType="COST",
+            timeUnit="MONTHLY",
+            limitAmount="100.0",
+            limitUnit="USD",
+            notifications=[
+                {
+                    "comparisonOperator": "GREATER_THAN",
+                    "notificationType": "FORECASTED",
+                    "threshold": 80,
+                    "thresholdType": "PERCENTAGE",
+                    "subscriberEmailAddresses": ["team@example.com"],
+                }
+            ],
+        ),
+        replace={"budgetType": "USAGE"},
+    ),
+    "aws:appautoscaling/target:Target": Case(
+        lacking="ListTagsForResource of application-autoscaling",
+        inputs=lambda world: {
+            **DIMENSION,
+            "resourceId": scaled_table(world),
+            "minCapacity": 1,
+            "maxCapacity": 10,
+        },
+        change={"maxCapacity": 20},
+        replace={"resourceId": "table/other"},
+    ),
+    "aws:appautoscaling/policy:Policy": Case(
+        lacking="ListTagsForResource of application-autoscaling",
+        inputs=lambda world: {
+            **DIMENSION,
+            "resourceId": scaling_target(world)["resourceId"],
+            "policyType": "TargetTrackingScaling",
+            **tracking(70),
+        },
+        change=tracking(60),
+        replace={"name": "another"},
+    ),
+}
+
 CASES: Mapping[str, Case] = {
     **S3_CASES,
     **EC2_CASES,
@@ -655,4 +1009,12 @@ CASES: Mapping[str, Case] = {
     **EKS_CASES,
     **REGISTRY_CASES,
     **LOG_CASES,
+    **GLUE_CASES,
+    **EFS_CASES,
+    **STREAM_CASES,
+    **WATCH_CASES,
+    **ACCESS_CASES,
+    **CACHE_USER_CASES,
+    **RDS_CASES,
+    **SPENDING_CASES,
 }
