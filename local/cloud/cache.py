@@ -31,9 +31,10 @@ def install(context: Context) -> None:
     """Put a Redis behind every replication group and cache cluster."""
     _replication_groups(context)
     _cache_clusters(context)
+    _resume()
 
 
-def resume() -> None:
+def _resume() -> None:
     """Start again the Redis servers of groups and clusters that were there before a restart."""
     for _, _, backend in elasticache_backends.iter_backends():
         assert isinstance(backend, ElastiCacheBackend)

