@@ -46,15 +46,21 @@ class JournalFile:
         self._base = base
         self._stream: IO[str] | None = None
 
-    def write(self, record: Mapping[str, Any], *, sync: bool) -> None:
-        """Append one record; with ``sync`` it, and all before it, is on the disk when this
-        returns."""
+    def write(self, record: Mapping[str, Any], *, sync: bool = False, flush: bool = True) -> None:
+        """Append one record.
+
+        Args:
+            record: what to append.
+            sync: it, and all before it, is on the disk when this returns.
+            flush: it outlives this process; without, it may be lost with it.
+        """
         if self._stream is None:
             self._stream = self._path.open("w", encoding="utf-8")
             self._path.chmod(0o600)
             self._stream.write(json.dumps({"base": self._base}) + "\n")
         self._stream.write(json.dumps(record, separators=(",", ":")) + "\n")
-        self._stream.flush()
+        if flush or sync:
+            self._stream.flush()
         if sync:
             os.fsync(self._stream.fileno())
 
@@ -127,27 +133,29 @@ class Snapshot:
         put: Mapping[int, ResourceState] | None = None,
         drop: Iterable[int] = (),
     ) -> int:
-        """Record a result in one step: the operation is over, states are added, replaced and
-        dropped.
+        """Record a result in one step: the operation is over, states are added, replaced, dropped.
+
+        A result of no operation has no effect outside and need not outlive a killed process.
 
         Returns:
             the number of the added state, or -1.
         """
-        with self._lock:
-            changed = dict(put or {})
-            number = -1
-            if add is not None:
+        changed = dict(put or {})
+        number = -1
+        if add is not None:
+            with self._lock:
                 number = next(self._numbers)
-                changed[number] = add
-            gone = list(drop)
-            record = {
-                "end": operation,
-                "put": [[at, self._dump(state)] for at, state in changed.items()],
-                "drop": gone,
-            }
+            changed[number] = add
+        gone = list(drop)
+        record = {
+            "end": operation,
+            "put": [[at, self._dump(state)] for at, state in changed.items()],
+            "drop": gone,
+        }
+        with self._lock:
             self._apply(operation, changed, gone)
-            self._write(record, sync=False)
-            return number
+            self._write(record, sync=False, flush=operation is not None)
+        return number
 
     def replay(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Bring in what a journal has recorded."""
@@ -186,14 +194,14 @@ class Snapshot:
     def _dump(self, state: ResourceState) -> dict[str, Any]:
         return dump_resource(state, self.crypter) if self.journal else {}
 
-    def _write(self, record: Mapping[str, Any], *, sync: bool) -> None:
+    def _write(self, record: Mapping[str, Any], *, sync: bool, flush: bool = True) -> None:
         if self.journal is None:
             return
         if self.crypter.salt != self._salt:
             # Made by the first secret of this run: without it the record could not be read again.
             self._salt = self.crypter.salt
-            self.journal.write({"salt": self._salt}, sync=False)
-        self.journal.write(record, sync=sync)
+            self.journal.write({"salt": self._salt}, flush=False)
+        self.journal.write(record, sync=sync, flush=flush)
 
 
 def in_order(resources: tuple[ResourceState, ...]) -> list[ResourceState]:

@@ -40,8 +40,8 @@ def refuse(**options: object) -> None:
     """Refuse options of the Pulumi CLI that this engine does not have, by name.
 
     Args:
-        options: ``target``, ``exclude``, ``policy_pack`` and ``backend`` as a person gave them; empty
-            ones are not given.
+        options: ``target``, ``exclude``, ``policy_pack`` and ``backend`` as a person gave them;
+            empty ones are not given.
 
     Raises:
         InfrastructureError: one is given.

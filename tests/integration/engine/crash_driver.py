@@ -64,10 +64,10 @@ def kill_at(point: str, number: int) -> None:
         return
     write = JournalFile.write
 
-    def wrapped(self: JournalFile, record: Any, *, sync: bool) -> None:
+    def wrapped(self: JournalFile, record: Any, **how: bool) -> None:
         if point == "before":
             hit(count, number)
-        write(self, record, sync=sync)
+        write(self, record, **how)
         if point == "after":
             hit(count, number)
 
