@@ -381,10 +381,22 @@ def _move(step: _Step) -> None:
         return _start_again(step)
     requests = None if rate is None else rate * step.spec.interval
     excess = ramp.excess_bound(step.guards.values())
-    weight = ramp.next_weight(step.spec, status.weight, requests, excess, status.harm.charged)
+    charged = status.harm.charged + _unknown_harm(step)
+    weight = ramp.next_weight(step.spec, status.weight, requests, excess, charged)
     step.set(wanted=_weights(status, weight))
     step.go_on("no verdict yet")
     return None
+
+
+def _unknown_harm(step: _Step) -> float:
+    """What predictions whose outcomes are still to come may have cost, at the upper bound."""
+    status, wrong = step.status, step.guards.get("wrong")
+    if wrong is None or status.candidate is None or status.stable is None:
+        return 0.0
+    seen = [
+        status.counters.get(one.predictor, Counters()) for one in (status.candidate, status.stable)
+    ]
+    return ramp.awaited(*seen) * ramp.excess_bound([wrong])
 
 
 def _start_again(step: _Step) -> None:
