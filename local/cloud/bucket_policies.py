@@ -125,7 +125,7 @@ def request_values() -> dict[str, str]:
     """The condition keys of the request that is being answered."""
     from flask import has_request_context, request
 
-    headers = request.headers if has_request_context() else {}
+    headers = dict(request.headers) if has_request_context() else {}
     own = {f"s3:{name.lower()}": value for name, value in headers.items()}
     return {**own, **LOOPBACK}
 
