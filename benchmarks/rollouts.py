@@ -5,9 +5,9 @@ as the laptop's loop and the operator call it, with the default plan (deadline s
 all have). The peers are their published rules with the values that their documentation shows:
 
 - **Flagger**: every minute the canary's success rate over that minute must be at least 99 %; a
-  window without requests is a failed check; the weight then grows by 10 % to 50 % and the next good
-  check promotes; 5 failed checks, in a row or not, roll back. (fluxcd.io/flagger: "How it works",
-  "Metrics Analysis"; `interval: 1m`, `threshold: 5`, `stepWeight: 10`, `maxWeight: 50`,
+  window without requests is a failed check; the weight then grows by 5 % to 50 % and the next good
+  check promotes; 10 failed checks, in a row or not, roll back. (fluxcd.io/flagger: "How it works",
+  "Metrics Analysis"; `interval: 1m`, `threshold: 10`, `stepWeight: 5`, `maxWeight: 50`,
   `request-success-rate` min 99.)
 - **Argo Rollouts**: steps of 20, 40, 60, 80 %, 10 minutes each, beside them a measurement every 5
   minutes with `failureLimit: 3`, which aborts on the fourth failure. (argo-rollouts.readthedocs.io,
@@ -157,7 +157,7 @@ def flagger(stream: Stream, rng: np.random.Generator) -> Result:
     """A threshold on the success rate, each minute."""
     weight, failed, harmed, at = 0, 0, 0.0, 0.0
     while at < HOUR:
-        weight = min(50, weight + 10) if weight < 50 else weight
+        weight = min(50, weight + 5)
         passed = False
         while not passed and at < HOUR:
             own, bad, _, _ = stream.sample(rng, at, 60.0, weight / 100)
@@ -165,7 +165,7 @@ def flagger(stream: Stream, rng: np.random.Generator) -> Result:
             at += 60.0
             passed = own > 0 and 1 - bad / own >= 0.99
             failed += not passed
-            if failed >= 5:
+            if failed >= 10:
                 return Result(verdict="rolled back", seconds=at, harmed=harmed)
         if weight >= 50 and passed:
             return Result(verdict="promoted", seconds=at, harmed=harmed)

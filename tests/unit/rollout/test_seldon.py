@@ -1,0 +1,83 @@
+"""The SeldonDeployment is complete, repeatable, and never loses or invents traffic."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.errors import RolloutError
+from contracts.model import ModelSpec
+from contracts.rollout import WHOLE
+from local.serving.document import read_deployment
+from serving.rollout.controller import Predictor
+from serving.rollout.seldon import percentages, seldon_deployment
+from tests.unit.rollout.world import target
+
+MODEL = ModelSpec.find(Path(__file__).parents[3] / "models", "flight-delay")
+
+
+def predictors(*weights: int) -> list[Predictor]:
+    return [Predictor(target=target(n), weight=one) for n, one in enumerate(weights, 1)]
+
+
+def test_the_document_says_what_runs_and_how():
+    document = seldon_deployment(MODEL, predictors(9975, 25), env={"AWS_REGION": "eu-central-1"})
+    assert document == seldon_deployment(
+        MODEL, predictors(9975, 25), env={"AWS_REGION": "eu-central-1"}
+    )
+    spec = document["spec"]
+    assert spec["protocol"] == "v2"
+    assert [one["traffic"] for one in spec["predictors"]] == [100, 0]
+    candidate = spec["predictors"][1]
+    assert (candidate["name"], candidate["replicas"]) == ("v2", MODEL.serving.replicas)
+    container = candidate["componentSpecs"][0]["spec"]["containers"][0]
+    assert container["resources"]["limits"] == {"memory": MODEL.serving.memory}
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert "s3://artifacts/m/2" in container["args"]
+    assert json.loads(json.dumps(document)) == document
+
+
+def test_the_laptop_takes_the_same_document():
+    read = read_deployment(seldon_deployment(MODEL, predictors(9975, 25)))
+    assert [(one.name, one.weight, one.slow_over) for one in read.predictors] == [
+        ("v1", 9975, "50ms"),
+        ("v2", 25, "50ms"),
+    ]
+    shadow = [predictors(WHOLE)[0], Predictor(target=target(2), weight=0, shadow=True)]
+    assert [one.shadow for one in read_deployment(seldon_deployment(MODEL, shadow)).predictors] == [
+        False,
+        True,
+    ]
+
+
+@given(st.lists(st.integers(0, WHOLE), min_size=1, max_size=4))
+def test_percents_add_up_and_are_near(cuts):
+    edges = [0, *sorted(cuts), WHOLE]
+    weights = {f"v{n}": b - a for n, (a, b) in enumerate(itertools.pairwise(edges))}
+    found = percentages(weights)
+    assert sum(found.values()) == 100
+    assert all(abs(found[name] - weight / 100) < 1 for name, weight in weights.items())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (predictors(15_000, -5000), "must add up to 100% and none be below 0%"),
+        (predictors(9000, 500), "found v1 90.00%, v2 5.00%"),
+        (predictors(), "must add up to 100%"),
+        ([*predictors(5000), *predictors(5000)], "named twice in v1, v1"),
+        (
+            [*predictors(9000), Predictor(target=target(2), weight=1000, shadow=True)],
+            "the shadow v2 cannot have a weight",
+        ),
+    ],
+)
+def test_impossible_weights_are_refused(wrong, sentence):
+    with pytest.raises(RolloutError) as refused:
+        seldon_deployment(MODEL, wrong)
+    assert sentence in str(refused.value)
