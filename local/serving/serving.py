@@ -25,6 +25,7 @@ from contracts.document import suggest
 from contracts.errors import LocalError, MillwrightError, ServingError
 from local.serving import envoy
 from local.serving.document import Deployment, Predictor, read_deployment
+from local.serving.loopback import get
 from local.serving.telemetry import PredictorCounters, read_replica
 from local.supervisor import Running, Spec, Status, Supervisor, tail
 from serving.runtime.store import fetch_document
@@ -46,7 +47,7 @@ class PredictorState:
         version: the model's version; empty for one that is only being removed.
         artifact: its URI; empty likewise.
         desired: how many servers it should have; 0 while it is being removed.
-        ready: how many Envoy sends requests to.
+        ready: how many Envoy sends requests to and that say themselves that they are ready.
         weight: what its document says, in 1/10000.
         configured: the weight written for Envoy.
         confirmed: the weight that Envoy reports; None when Envoy does not answer.
@@ -404,7 +405,7 @@ class LocalServing:
             version=self._version(predictor.artifact),
             artifact=predictor.artifact,
             desired=predictor.replicas,
-            ready=sum(server.alive and server.port in ready for server in own),
+            ready=sum(one.alive and one.port in ready and _answers(one) for one in own),
             weight=predictor.weight,
             configured=configured.get(predictor.name, 0),
             confirmed=_confirmed(deployment.name, predictor.name, view),
@@ -467,6 +468,16 @@ def _view(running: Running | None) -> envoy.View | None:
         return envoy.look(running)
     except LocalError:
         return None
+
+
+def _answers(server: _Server) -> bool:
+    """Whether the server itself is ready: started anew on its port, it is not for a moment, while
+    Envoy still believes what it last saw there.
+    """
+    with contextlib.suppress(LocalError):
+        get(server.port, "/v2/health/ready", timeout=2)
+        return True
+    return False
 
 
 def _current(deployment: str, predictor: Predictor, servers: list[_Server]) -> list[_Server]:

@@ -125,6 +125,7 @@ def test_a_killed_server_is_replaced_and_the_other_one_serves(
         serving.settle(NAME)
     # What the killed server was answering at that moment is lost, and nothing else.
     assert len(load.failures) <= 3, load.failures
+    eventually(lambda: serving.counters(NAME)["v1"].silent == 0)
     again = {own.replica for own in serving.counters(NAME)["v1"].replicas}
     assert len(again) == 2
     assert len(again & identities) == 1
