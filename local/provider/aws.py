@@ -1,8 +1,8 @@
 """The account that a provider was configured for: boto3 clients, made once each, and who we are.
 
-Clients are real ones; where they connect is boto3's own business (the ``endpoints`` of the provider's
-configuration, else AWS_ENDPOINT_URL). Making a client is not thread-safe in boto3 while using one is, and
-the engine calls from many threads: hence the lock.
+Clients are real ones; where they connect is boto3's own business (the ``endpoints`` of the
+provider's configuration, else AWS_ENDPOINT_URL). Making a client is not thread-safe in boto3 while
+using one is, and the engine calls from many threads: hence the lock.
 """
 
 import json
@@ -164,12 +164,12 @@ def is_gone(error: BaseException, also: tuple[str, ...] = ()) -> bool:
 
 
 def explain(error: ClientError | BotoCoreError, where: str, doing: str) -> InfrastructureError:
-    """AWS's refusal as a person can read it: which call, for which resource, with AWS's own words."""
+    """AWS's refusal as a person can read it: which call, which resource, AWS's own words."""
     if not isinstance(error, ClientError):
         return InfrastructureError(
             f"AWS could not be asked to {doing}: {error}",
             where=where,
-            fix="Check the endpoint (AWS_ENDPOINT_URL or the provider's endpoints) and the credentials.",
+            fix="Check AWS_ENDPOINT_URL or the provider's endpoints, and the credentials.",
         )
     details = error.response["Error"]
     return InfrastructureError(

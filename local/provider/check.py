@@ -1,10 +1,10 @@
 """What a preview refuses, and what it fills in.
 
-AWS refuses a bad request only once it is asked, which may be twenty minutes into an ``up`` with half of
-the environment built. Everything that can be known before is said here, at preview, each with a sentence:
-names that do not exist, what is missing, and every value that botocore's models or a row's own rules
-exclude. The same step names what the program left unnamed and fills in defaults, and what it answers is
-what the state records.
+AWS refuses a bad request only once it is asked, which may be twenty minutes into an ``up`` with
+half of the environment built. Everything that can be known before is said here, at preview, each
+with a sentence: names that do not exist, what is missing, and every value that botocore's models
+or a row's own rules exclude. The same step names what the program left unnamed and fills in
+defaults, and what it answers is what the state records.
 """
 
 import hashlib
@@ -27,14 +27,14 @@ def check(
 ) -> tuple[Properties, list[Problem]]:
     """The inputs as they will be recorded (marks kept), and everything that is wrong with them.
 
-    ``olds`` are the inputs recorded before (generated names are kept from them), ``seed`` is the engine's;
-    without one, names follow from the URN.
+    ``olds`` are the inputs recorded before (generated names are kept from them), ``seed`` is the
+    engine's; without one, names follow from the URN.
     """
     given = {key: value for key, value in news.items() if value is not None and key != GENERATED}
     generated = _generated(row, urn, olds, given, seed)
     inputs = {**generated, **given}
     if row.tags is not None and aws.settings.default_tags:
-        inputs["tagsAll"] = _all_tags(aws, inputs.get("tags"))
+        inputs["tagsAll"] = _all_tags(aws, inputs.get("tags", {}))
     elif row.tags is not None and inputs.get("tags"):
         inputs["tagsAll"] = inputs["tags"]
     inputs[GENERATED] = sorted(generated)
@@ -45,7 +45,7 @@ def _all_tags(aws: Aws, tags: Any) -> Any:
     own = plain(tags)
     if own == UNKNOWN:
         return UNKNOWN
-    return {**aws.settings.default_tags, **(own or {})}
+    return {**aws.settings.default_tags, **own} if isinstance(own, dict) else own
 
 
 def _generated(
@@ -148,7 +148,7 @@ def _an(kind: str) -> str:
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or isinstance(value, dict | list):
+    if isinstance(value, bool | dict | list):
         return None
     try:
         return float(value)

@@ -1,8 +1,9 @@
 """When two values of a property mean the same, and which properties differ.
 
 AWS answers lists in its own order, policies with its own white space, and blocks with defaults that
-nobody asked for. Taking any of that for a change would make every refresh show drift and every second
-``up`` a change; missing a real one would be worse. Both judgements are here and nowhere else.
+nobody asked for. Taking any of that for a change would make every refresh show drift and every
+second ``up`` a change; missing a real one would be worse. Both judgements are here and nowhere
+else.
 """
 
 import json
@@ -18,7 +19,7 @@ IGNORED = frozenset({"__defaults", "timeouts"})
 
 @dataclass(frozen=True)
 class Difference:
-    """One changed property: where, how (``add``, ``delete``, ``update``), and whether it replaces."""
+    """One changed property: where, how (``add``, ``delete``, ``update``), replacing or not."""
 
     path: str
     kind: str
@@ -31,7 +32,8 @@ class Difference:
 
 def canonical(value: Any, *, document: bool = False) -> Any:
     """A form in which values that mean the same are equal: lists without order, JSON text parsed,
-    scalars as text, empty things as nothing. Inside a JSON document a list of one is its element."""
+    scalars as text, empty things as nothing. Inside a JSON document a list of one is its
+    element."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
@@ -67,8 +69,8 @@ def same(row: ResourceType, name: str, one: Any, other: Any) -> bool:
 
 
 def project(actual: Any, wanted: Any) -> Any:
-    """Of what AWS describes, the part that was asked for: keys that the wanted block does not name are
-    AWS's own defaults. Lists are matched item by item when they are equally long."""
+    """Of what AWS describes, the part that was asked for: keys that the wanted block does not name
+    are AWS's own defaults. Lists are matched item by item when they are equally long."""
     if isinstance(actual, dict) and isinstance(wanted, dict):
         return {key: project(item, wanted[key]) for key, item in actual.items() if key in wanted}
     if isinstance(actual, list) and isinstance(wanted, list) and len(actual) == len(wanted):

@@ -21,11 +21,12 @@ Function = Callable[[Aws, Properties], Properties]
 def invoke(aws: Aws, token: str, arguments: Properties) -> Properties:
     """The answer of a function, by its token (``aws:index/getRegion:getRegion``).
 
-    Raises InfrastructureError for a function that is not here, naming those that are, and for what AWS refuses.
+    Raises InfrastructureError for a function that is not here, naming those that are, and for what
+    AWS refuses.
     """
     if token not in FUNCTIONS:
         raise InfrastructureError(
-            f"the function {token} is not among those of this provider{did_you_mean(token, FUNCTIONS)}",
+            f"the provider has no function {token}{did_you_mean(token, FUNCTIONS)}",
             fix=f"Supported are: {', '.join(sorted(FUNCTIONS))}",
         )
     try:
@@ -270,7 +271,7 @@ def _eks_auth(aws: Aws, arguments: Properties) -> Properties:
     return {"id": arguments["name"], "name": arguments["name"], "token": f"k8s-aws-v1.{token}"}
 
 
-# --- policy documents ------------------------------------------------------------------------------
+# --- policy documents ---------------------------------------------------------------------------
 
 
 def _policy_document(aws: Aws, arguments: Properties) -> Properties:
@@ -297,7 +298,7 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def _merged(base: list[Any], more: list[Any], override: bool) -> list[Any]:
-    """Statements joined; one with the Sid of an earlier one takes its place when it may override."""
+    """Statements joined; one with the Sid of an earlier one takes its place if it may override."""
     result = list(base)
     for statement in more:
         sid = statement.get("Sid")

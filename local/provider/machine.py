@@ -1,8 +1,8 @@
 """The one machine that creates, reads, changes and deletes every type of resource in the table.
 
-Each operation is idempotent where AWS lets it be: creation of what a crash left half done continues by an
-update, deletion of what is gone is done, a read of what is gone says so. What a row says in its vocabulary
-(``resource.py``) is carried out here and only here.
+Each operation is idempotent where AWS lets it be: creation of what a crash left half done
+continues by an update, deletion of what is gone is done, a read of what is gone says so. What a
+row says in its vocabulary (``resource.py``) is carried out here and only here.
 """
 
 import time
@@ -30,7 +30,8 @@ from local.provider.resource import (
 from local.provider.shapes import OMIT, Place, Walk, decode_object, encode, find_member, tags_to_map
 from local.provider.values import Properties
 
-# The order in which things let go of each other is AWS's own: a network interface outlives its owner.
+# The order in which things let go of each other is AWS's own: a network interface outlives its
+# owner.
 T = TypeVar("T")
 
 RETRIED_AT_DELETION = ("DependencyViolation", "DeleteConflict", "InvalidGroup.InUse")
@@ -50,7 +51,7 @@ class PartlyCreatedError(InfrastructureError):
         self.properties = properties
 
 
-# --- calls -----------------------------------------------------------------------------------------
+# --- calls --------------------------------------------------------------------------------------
 
 
 def operation_model(aws: Aws, call: Call | Read, row: ResourceType) -> OperationModel:
@@ -165,11 +166,13 @@ def _where(subject: Subject) -> str:
     return subject.urn or f"{subject.row.title} {subject.id}"
 
 
-# --- tags ------------------------------------------------------------------------------------------
+# --- tags ---------------------------------------------------------------------------------------
 
 
 def wanted_tags(subject: Subject) -> dict[str, str]:
-    """The tags to set at AWS: the resource's and the provider's, and the URN where no name identifies it."""
+    """The tags to set at AWS: the resource's and the provider's, and the URN where no name
+    identifies it.
+    """
     tags = dict(subject.inputs.get("tagsAll") or subject.inputs.get("tags") or {})
     if subject.row.identity is None and subject.urn:
         tags[URN_TAG] = subject.urn[-256:]
@@ -248,7 +251,7 @@ def _tag_outputs(subject: Subject, found: Mapping[str, str]) -> Properties:
     return {"tags": own or None, "tagsAll": everything}
 
 
-# --- reading ---------------------------------------------------------------------------------------
+# --- reading ------------------------------------------------------------------------------------
 
 
 def describe(subject: Subject) -> Properties | None:
@@ -310,8 +313,8 @@ def _facet_outputs(subject: Subject, facet: Facet) -> Properties:
 
 
 def _remembered(subject: Subject, outputs: Properties) -> Properties:
-    """The outputs, with what AWS never tells taken from before, and what means the same as the inputs
-    written as the inputs write it."""
+    """The outputs, with what AWS never tells taken from before, and what means the same as the
+    inputs written as the inputs write it."""
     row = subject.row
     kept = dict(outputs)
     for name in (*row.hidden, *row.local):
@@ -319,9 +322,9 @@ def _remembered(subject: Subject, outputs: Properties) -> Properties:
             kept[name] = subject.get(name)
     for name, wanted in subject.inputs.items():
         actual = kept.get(name)
-        if name in row.schema.outputs and actual is not None and wanted is not None:
-            if same(row, name, project(actual, wanted), wanted):
-                kept[name] = _merged(actual, wanted)
+        told = name in row.schema.outputs and actual is not None and wanted is not None
+        if told and same(row, name, project(actual, wanted), wanted):
+            kept[name] = _merged(actual, wanted)
     for name in row.schema.outputs:
         if name in kept and kept[name] is None:
             del kept[name]
@@ -339,7 +342,9 @@ def _state(row: ResourceType, description: Any) -> str:
 
 
 def await_ready(subject: Subject, timeout: float) -> None:
-    """Wait until the resource is in a ready state. Raises InfrastructureError when it fails or time is up."""
+    """Wait until the resource is in a ready state. Raises InfrastructureError when it fails or
+    time is up.
+    """
     wait, deadline, pause = subject.row.wait, time.monotonic() + timeout, 0.05
     if wait is None or not isinstance(subject.row.read, Read):
         return
@@ -360,7 +365,7 @@ def await_ready(subject: Subject, timeout: float) -> None:
         pause = min(pause * 1.6, 5.0)
 
 
-# --- the operations --------------------------------------------------------------------------------
+# --- the operations -----------------------------------------------------------------------------
 
 
 def create(subject: Subject, timeout: float = 1800.0) -> Properties:

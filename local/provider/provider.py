@@ -1,12 +1,13 @@
 """``aws`` as a Pulumi resource provider on boto3.
 
-The embedded engine calls this object directly; ``python -m local.provider`` serves the same object over
-gRPC to the real CLI. It speaks Pulumi's provider protocol (pulumi.runtime.proto.provider_pb2) and knows
-nothing of either caller. Failures are raised as ``contracts.errors.InfrastructureError``; a resource that
-exists but is not as wanted raises ``PartlyCreatedError``, whose ``id`` and ``properties`` belong in the state.
+The embedded engine calls this object directly; ``python -m local.provider`` serves the same object
+over gRPC to the real CLI. It speaks Pulumi's provider protocol (pulumi.runtime.proto.provider_pb2)
+and knows nothing of either caller. Failures are raised as
+``contracts.errors.InfrastructureError``; a resource that exists but is not as wanted raises
+``PartlyCreatedError``, whose ``id`` and ``properties`` belong in the state.
 
-A Read whose request has no id looks for what a lost Create left behind: by its known name, or by the tag
-``millwright:urn``; its answer has an empty id when nothing is there.
+A Read whose request has no id looks for what a lost Create left behind: by its known name, or by
+the tag ``millwright:urn``; its answer has an empty id when nothing is there.
 """
 
 from collections.abc import Mapping
@@ -290,7 +291,9 @@ def _diff_response(
 
 
 def _same_identity(row: ResourceType, olds: Properties, news: Properties) -> bool:
-    """Whether the replacement would have the name of the replaced, so that both cannot exist at once."""
+    """Whether the replacement would have the name of the replaced, so that both cannot exist at
+    once.
+    """
     if row.identity is None:
         return False
     name = row.name.property if row.name else ""
@@ -311,7 +314,7 @@ def _foreseen(subject: Subject) -> Properties:
 
 
 def _inputs_from(row: ResourceType, inputs: Properties, outputs: Properties) -> Properties:
-    """The inputs as AWS has them now: those recorded, changed where it differs; at an import, all."""
+    """The inputs as AWS has them now: those recorded, changed where they differ; at import, all."""
     if not inputs:
         return _imported(row, outputs)
     found = {}
@@ -333,9 +336,11 @@ def _inputs_from(row: ResourceType, inputs: Properties, outputs: Properties) -> 
 
 
 def _watched(row: ResourceType) -> set[str]:
-    """The inputs of which a value that the program did not give is drift: an update can take it back."""
+    """The inputs of which a value that the program did not give is drift: an update can take it
+    back.
+    """
     own = {*row.filled, *row.hidden, *row.local, "timeouts", "tagsAll"}
-    return (row.changeable & set(row.schema.inputs)) - own
+    return set(row.schema.inputs).intersection(row.changeable) - own
 
 
 def _imported(row: ResourceType, outputs: Properties) -> Properties:

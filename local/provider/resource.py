@@ -1,9 +1,11 @@
-"""The vocabulary in which a resource type is written down: which calls, which properties, which exceptions.
+"""The vocabulary in which a resource type is written down: which calls, which properties, which
+exceptions.
 
-A provider for sixty types is sixty rows in a table, not sixty programs. A row (``ResourceType``) names the
-calls that create, read, change and delete; a ``Facet`` is a set of properties that one call of its own
-writes, which is also what makes them changeable: a property that no facet writes can only be had by
-replacing the resource. What a row cannot say in these words it says with a function.
+A provider for sixty types is sixty rows in a table, not sixty programs. A row (``ResourceType``)
+names the calls that create, read, change and delete; a ``Facet`` is a set of properties that one
+call of its own writes, which is also what makes them changeable: a property that no facet writes
+can only be had by replacing the resource. What a row cannot say in these words it says with a
+function.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -25,8 +27,8 @@ URN_TAG = "millwright:urn"
 class Subject:
     """One resource in one operation.
 
-    ``inputs`` are the wanted ones, ``olds`` the inputs before (empty at creation), ``outputs`` the state
-    before; all plain, without secret marks or unknowns.
+    ``inputs`` are the wanted ones, ``olds`` the inputs before (empty at creation), ``outputs`` the
+    state before; all plain, without secret marks or unknowns.
     """
 
     row: "ResourceType"
@@ -71,6 +73,10 @@ def prop(name: str, default: Any = None) -> Source:
     return lambda subject: subject.get(name, default)
 
 
+def the_arn(subject: Subject) -> Any:
+    return subject.get("arn")
+
+
 def id_part(index: int, separator: str) -> Source:
     """A part of a compound id."""
     return lambda subject: subject.id.split(separator)[index]
@@ -83,10 +89,11 @@ def joined(separator: str, *names: str) -> Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """An AWS call: its operation (boto3's method), fixed or computed parameters, and properties by name.
+    """An AWS call: its operation (boto3's method), fixed or computed parameters, and properties by
+    name.
 
-    ``properties`` None takes those of the facet, or at creation all. ``into`` is the structure among the
-    parameters in which properties are put that no parameter carries.
+    ``properties`` None takes those of the facet, or at creation all. ``into`` is the structure
+    among the parameters in which properties are put that no parameter carries.
     """
 
     operation: str
@@ -101,7 +108,8 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True)
 class Read:
-    """An AWS call that describes the resource, or a part of it; ``path`` (JMESPath) leads to the description.
+    """An AWS call that describes the resource, or a part of it; ``path`` (JMESPath) leads to the
+    description.
 
     ``absent`` are error codes that mean "not there" besides those whose name says so.
     """
@@ -121,9 +129,9 @@ class Read:
 class Facet:
     """Properties that calls of their own write.
 
-    ``put`` writes them, ``clear`` resets them when none is wanted any more (without it, ``put`` runs then
-    too). ``at_creation``: written after the creating call as well, when any is set. ``read`` describes them;
-    what it finds is None or properties.
+    ``put`` writes them, ``clear`` resets them when none is wanted any more (without it, ``put``
+    runs then too). ``at_creation``: written after the creating call as well, when any is set.
+    ``read`` describes them; what it finds is None or properties.
     """
 
     properties: tuple[str, ...]
@@ -135,8 +143,8 @@ class Facet:
 
 @dataclass(frozen=True, kw_only=True)
 class Tags:
-    """How a service tags: a member of the creating call (empty: tagged right after it), calls to add and
-    remove (or a hook that writes them all), where they are read."""
+    """How a service tags: a member of the creating call (empty: tagged right after it), calls to
+    add and remove (or a hook that writes them all), where they are read."""
 
     at_creation: str = "Tags"
     put: str = "tag_resource"
@@ -144,7 +152,7 @@ class Tags:
     target: str = "ResourceArn"
     put_member: str = "Tags"
     remove_member: str = "TagKeys"
-    identity: Source = prop("arn")
+    identity: Source = the_arn
     read: Read | None = None
     path: str = "Tags"
     write: Hook | None = None
@@ -180,9 +188,9 @@ Rule = Callable[[Properties], Iterable[Problem]]
 class ResourceType:
     """One row of the table.
 
-    Identity: ``identity`` computes the id from the inputs alone (a known name: adoption after a crash is a
-    read of it); otherwise ``id_path`` finds it in the creating call's response, and ``find`` (a read that
-    lists) looks for the one tagged with the URN.
+    Identity: ``identity`` computes the id from the inputs alone (a known name: adoption after a
+    crash is a read of it); otherwise ``id_path`` finds it in the creating call's response, and
+    ``find`` (a read that lists) looks for the one tagged with the URN.
     """
 
     token: str

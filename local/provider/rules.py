@@ -1,7 +1,7 @@
 """Rules that AWS enforces and botocore's models do not hold, as small functions that make them.
 
-Each maker returns a rule: known inputs -> problems, each with a sentence. A property that is not known yet
-is simply absent and refused by nobody.
+Each maker returns a rule: known inputs -> problems, each with a sentence. A property that is not
+known yet is simply absent and refused by nobody.
 """
 
 import ipaddress
@@ -128,8 +128,8 @@ def _parsed(value: Any) -> tuple[Any, str]:
 def policy(name: str, *, trust: bool = False, resource: bool = False) -> Rule:
     """An IAM policy document.
 
-    ``trust`` and ``resource`` policies name principals; a trust policy has no resource, and a policy of an
-    identity has no principal.
+    ``trust`` and ``resource`` policies name principals; a trust policy has no resource, and a
+    policy of an identity has no principal.
     """
 
     def rule(inputs: Properties) -> Iterator[Problem]:
@@ -216,7 +216,7 @@ def cidr(name: str, shortest: int = 0, longest: int = 32) -> Rule:
 
 
 def password(name: str, shortest: int = 8, longest: int = 64) -> Rule:
-    """Upper and lower case letters and a digit, and none of the characters that databases refuse."""
+    """Upper and lower case letters and a digit, and no character that databases refuse."""
 
     def rule(inputs: Properties) -> Iterator[Problem]:
         value = inputs.get(name)

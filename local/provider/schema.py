@@ -1,8 +1,9 @@
 """What each resource type's properties are called and how they nest, as pulumi_aws has them.
 
-The provider has to refuse a misspelt property, know which are required, and translate nested blocks;
-it must not import pulumi_aws for that (seconds, cold). So the facts are taken from pulumi_aws's
-classes once, by ``python -m local.provider.schema``, and kept in ``schema.json``; a test keeps it current.
+The provider has to refuse a misspelt property, know which are required, and translate nested
+blocks; it must not import pulumi_aws for that (seconds, cold). So the facts are taken from
+pulumi_aws's classes once, by ``python -m local.provider.schema``, and kept in ``schema.json``; a
+test keeps it current.
 
 A type is written as ``"string"``, ``"integer"``, ``"number"``, ``"boolean"``, ``"any"``,
 ``{"list": type}``, ``{"map": type}`` or ``{"object": {name: type}, "required": [name]}``.
@@ -43,7 +44,9 @@ def _load() -> dict[str, Any]:
 
 @cache
 def schema_of(token: str) -> TypeSchema:
-    """The properties of a type, by its token (``aws:ec2/vpc:Vpc``). Raises KeyError for an unknown one."""
+    """The properties of a type, by its token (``aws:ec2/vpc:Vpc``). Raises KeyError for an unknown
+    one.
+    """
     entry = _load()[token]
     return TypeSchema(entry["inputs"], tuple(entry["required"]), entry["outputs"])
 

@@ -1,8 +1,8 @@
 """The provider behind gRPC: how failures travel, and the server that the Pulumi CLI starts.
 
-A CLI's plugin prints its port and answers until it is told to stop. A failure travels as a status; that of
-a resource which exists nevertheless carries ``ErrorResourceInitFailed``, so that the caller keeps it in
-its state instead of making a second one.
+A CLI's plugin prints its port and answers until it is told to stop. A failure travels as a status;
+that of a resource which exists nevertheless carries ``ErrorResourceInitFailed``, so that the
+caller keeps it in its state instead of making a second one.
 """
 
 import os
@@ -94,7 +94,9 @@ def serve(servicer: Any, address: str = "127.0.0.1:0") -> tuple[grpc.Server, int
 
 
 def run(servicer: Any) -> None:
-    """What a plugin does: serve, print the port on a line of its own, and stop when told to or orphaned."""
+    """What a plugin does: serve, print the port on a line of its own, and stop when told to or
+    orphaned.
+    """
     server, port = serve(servicer)
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()

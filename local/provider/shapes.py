@@ -1,10 +1,12 @@
-"""Translation between Pulumi's properties and the parameters of AWS's calls, guided by botocore's models.
+"""Translation between Pulumi's properties and the parameters of AWS's calls, guided by botocore's
+models.
 
 Pulumi says ``rules[0].noncurrentVersionExpiration.noncurrentDays`` where S3 says
-``Rules[0].NoncurrentVersionExpiration.NoncurrentDays``: the same words in another case. So names match by
-their letters, singular or plural, and only the exceptions are written down (as ``names``: property path
-without indices -> AWS member). The walk that translates also knows every enumeration, pattern, length and
-range that botocore knows, and so the same walk is what refuses a wrong value at preview.
+``Rules[0].NoncurrentVersionExpiration.NoncurrentDays``: the same words in another case. So names
+match by their letters, singular or plural, and only the exceptions are written down (as ``names``:
+property path without indices -> AWS member). The walk that translates also knows every
+enumeration, pattern, length and range that botocore knows, and so the same walk is what refuses a
+wrong value at preview.
 """
 
 import base64
@@ -52,7 +54,9 @@ class Place:
 
 @dataclass
 class Walk:
-    """One translation towards AWS: the exceptions to the naming, and the problems found on the way."""
+    """One translation towards AWS: the exceptions to the naming, and the problems found on the
+    way.
+    """
 
     names: Names
     problems: list[Problem] = field(default_factory=list)
@@ -87,7 +91,7 @@ def find_member(name: str, place: Place, members: Iterable[str], names: Names) -
     return next((by_letters[form] for form in _variants(name) if form in by_letters), None)
 
 
-# --- towards AWS -----------------------------------------------------------------------------------
+# --- towards AWS --------------------------------------------------------------------------------
 
 
 def encode(kind: Kind, value: Any, shape: Shape, place: Place, walk: Walk) -> Any:
@@ -242,7 +246,7 @@ def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-# --- from AWS --------------------------------------------------------------------------------------
+# --- from AWS -----------------------------------------------------------------------------------
 
 
 def decode(kind: Kind, value: Any, place: Place, names: Names) -> Any:

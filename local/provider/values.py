@@ -1,9 +1,9 @@
 """Values as they travel between an engine and a provider.
 
 Pulumi's protocol carries property bags as protobuf Structs in which two things hide inside ordinary
-values: an unknown (a sentinel string, only in previews) and a secret (an object with a signature key).
-Everything behind this module works on plain Python values; here alone is it known how the marks look,
-so that no secret loses its mark on the way and no sentinel reaches AWS as text.
+values: an unknown (a sentinel string, only in previews) and a secret (an object with a signature
+key). Everything behind this module works on plain Python values; here alone is it known how the
+marks look, so that no secret loses its mark on the way and no sentinel reaches AWS as text.
 """
 
 from collections.abc import Iterable, Mapping
@@ -74,7 +74,7 @@ def secret(value: Any) -> Properties:
 
 
 def plain(value: Any) -> Any:
-    """The value without secret and output marks, at any depth; an output without value is unknown."""
+    """The value without secret and output marks, at any depth; an output without one is unknown."""
     if isinstance(value, dict):
         match value.get(SIGNATURE):
             case str(mark) if mark == SECRET_SIGNATURE:

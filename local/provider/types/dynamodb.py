@@ -89,7 +89,9 @@ def _update_capacity(subject: Subject) -> None:
 
 
 def _update_indexes(subject: Subject) -> None:
-    """Changed indexes are dropped and made again: DynamoDB changes nothing but their capacity in place."""
+    """Changed indexes are dropped and made again: DynamoDB changes nothing but their capacity in
+    place.
+    """
     client = subject.client()
     before = {index["name"]: index for index in subject.olds.get("globalSecondaryIndexes") or []}
     wanted = {index["name"]: index for index in subject.inputs.get("globalSecondaryIndexes") or []}

@@ -1,7 +1,7 @@
 """EC2's network: VPCs, subnets, gateways, routes, endpoints, security groups and flow logs.
 
-Nothing here has a name that AWS keeps unique, so each is tagged with its URN at creation, and what a crash
-left behind is found by that tag; associations are found by what they join.
+Nothing here has a name that AWS keeps unique, so each is tagged with its URN at creation, and what
+a crash left behind is found by that tag; associations are found by what they join.
 """
 
 import ipaddress
@@ -42,7 +42,9 @@ def _tags(kind: str) -> Tags:
 
 
 def _find_tagged(operation: str, path: str, states: tuple[str, ...] = ()) -> Hook:
-    """A search among what ``operation`` lists for the one that carries the URN and is not on its way out."""
+    """A search among what ``operation`` lists for the one that carries the URN and is not on its
+    way out.
+    """
 
     def find(subject: Subject) -> str | None:
         filters = [{"Name": f"tag:{URN_TAG}", "Values": [subject.urn[-256:]]}]
@@ -98,7 +100,7 @@ def _attribute(name: str, operation: str, target: str, member: str = "") -> Face
     )
 
 
-# --- VPC -------------------------------------------------------------------------------------------
+# --- VPC ----------------------------------------------------------------------------------------
 
 
 def _vpc_outputs(subject: Subject, found: Any) -> Properties:
@@ -160,7 +162,7 @@ SUBNET = _simple(
 )
 
 
-# --- gateways --------------------------------------------------------------------------------------
+# --- gateways -----------------------------------------------------------------------------------
 
 
 def _attach(subject: Subject) -> None:
@@ -258,7 +260,6 @@ NAT_GATEWAY = _simple(
             [Problem("allocationId", "a public NAT gateway needs an allocationId (of an ec2.Eip)")]
             if inputs.get("connectivityType", "public") == "public"
             and not inputs.get("allocationId")
-            and "allocationId" not in inputs.get("__unknown", ())
             else ()
         ),
     ),
@@ -271,7 +272,7 @@ def _first_address(found: Mapping[str, Any], key: str) -> str | None:
     return address
 
 
-# --- routes ----------------------------------------------------------------------------------------
+# --- routes -------------------------------------------------------------------------------------
 
 _TARGETS = {
     "carrierGatewayId": "CarrierGatewayId",
@@ -441,7 +442,7 @@ ROUTE_TABLE_ASSOCIATION = ResourceType(
 )
 
 
-# --- endpoints -------------------------------------------------------------------------------------
+# --- endpoints ----------------------------------------------------------------------------------
 
 _ENDPOINT_LISTS = {
     "routeTableIds": ("AddRouteTableIds", "RemoveRouteTableIds"),
@@ -514,7 +515,7 @@ VPC_ENDPOINT = _simple(
 )
 
 
-# --- security groups -------------------------------------------------------------------------------
+# --- security groups ----------------------------------------------------------------------------
 
 _RULE_SOURCES = {
     "cidrIpv4": ("IpRanges", "CidrIp"),
@@ -648,14 +649,13 @@ def _port_problems(block: Mapping[str, Any], prefix: str, protocol: Any) -> Iter
     start, end = block.get("fromPort"), block.get("toPort")
     if not isinstance(start, int) or not isinstance(end, int):
         return
-    if str(protocol) in ("-1", "all"):
-        if (start, end) != (0, 0) and (start, end) != (-1, -1):
-            yield Problem(f"{prefix}fromPort", "with protocol -1 (all) the ports must both be 0")
-    elif str(protocol) in ("tcp", "udp", "6", "17"):
-        if not 0 <= start <= end <= 65535:
-            yield Problem(
-                f"{prefix}fromPort", f"the ports {start} to {end} are no range within 0 to 65535"
-            )
+    every = str(protocol) in ("-1", "all")
+    if every and (start, end) not in ((0, 0), (-1, -1)):
+        yield Problem(f"{prefix}fromPort", "with protocol -1 (all) the ports must both be 0")
+    if str(protocol) in ("tcp", "udp", "6", "17") and not 0 <= start <= end <= 65535:
+        yield Problem(
+            f"{prefix}fromPort", f"the ports {start} to {end} are no range within 0 to 65535"
+        )
 
 
 _GROUP_NAME = rules.text(
@@ -685,7 +685,7 @@ SECURITY_GROUP = ResourceType(
 
 
 def _default_group(subject: Subject) -> str:
-    """Take over the VPC's default group and leave it only the rules that the program says (none)."""
+    """Take over the VPC's default group and leave it only the rules that the program says."""
     filters = [
         {"Name": "vpc-id", "Values": [subject.inputs["vpcId"]]},
         {"Name": "group-name", "Values": ["default"]},
@@ -842,7 +842,7 @@ def _rule_problems(inputs: Properties) -> Iterator[Problem]:
             yield Problem("cidrIpv4", f'"{value}" is not a CIDR block: {error}')
 
 
-# --- flow logs -------------------------------------------------------------------------------------
+# --- flow logs ----------------------------------------------------------------------------------
 
 _FLOW_TARGETS = {
     "vpcId": "VPC",

@@ -46,7 +46,9 @@ def _change(**params: Any) -> Call:
 
 
 def _network(subject: Subject) -> dict[str, Any]:
-    """What of the network can be changed: who reaches the endpoint, and where the control plane stands."""
+    """What of the network can be changed: who reaches the endpoint, and where the control plane
+    stands.
+    """
     wanted, before = subject.inputs["vpcConfig"], subject.olds.get("vpcConfig") or {}
     keys = (
         "endpointPrivateAccess",
@@ -373,7 +375,7 @@ ACCESS_POLICY = ResourceType(
         rules.text(
             "policyArn",
             r"arn:aws[a-z-]*:eks::aws:cluster-access-policy/\w+",
-            "an access policy's ARN is like arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy",
+            "an access policy is like arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy",
         ),
     ),
 )

@@ -1,4 +1,6 @@
-"""IAM: roles, policies and what ties them together, instance profiles and OpenID Connect providers."""
+"""IAM: roles, policies and what ties them together, instance profiles and OpenID Connect
+providers.
+"""
 
 import json
 from typing import Any
@@ -28,7 +30,9 @@ _NAME_SENTENCE = "an IAM name is letters, digits and _ + = , . @ -"
 
 
 def _document(document: Any) -> Any:
-    """A policy document as text (boto3 decodes those of IAM; over other transports they are quoted)."""
+    """A policy document as text (boto3 decodes those of IAM; over other transports they are
+    quoted).
+    """
     return json.dumps(document) if isinstance(document, dict) else unquote(str(document))
 
 

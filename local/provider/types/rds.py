@@ -191,14 +191,35 @@ def _instance_outputs(subject: Subject, found: Any) -> Properties:
     }
 
 
-_MODIFIED = tuple(
-    "allocatedStorage allowMajorVersionUpgrade autoMinorVersionUpgrade backupRetentionPeriod "
-    "backupWindow caCertIdentifier copyTagsToSnapshot deletionProtection engineVersion "
-    "iamDatabaseAuthenticationEnabled instanceClass iops maintenanceWindow manageMasterUserPassword "
-    "maxAllocatedStorage monitoringInterval monitoringRoleArn multiAz parameterGroupName password "
-    "performanceInsightsEnabled performanceInsightsKmsKeyId performanceInsightsRetentionPeriod "
-    "publiclyAccessible storageType vpcSecurityGroupIds storageThroughput "
-    "masterUserSecretKmsKeyId".split()
+_MODIFIED = (
+    "allocatedStorage",
+    "allowMajorVersionUpgrade",
+    "autoMinorVersionUpgrade",
+    "backupRetentionPeriod",
+    "backupWindow",
+    "caCertIdentifier",
+    "copyTagsToSnapshot",
+    "deletionProtection",
+    "engineVersion",
+    "iamDatabaseAuthenticationEnabled",
+    "instanceClass",
+    "iops",
+    "maintenanceWindow",
+    "manageMasterUserPassword",
+    "maxAllocatedStorage",
+    "monitoringInterval",
+    "monitoringRoleArn",
+    "multiAz",
+    "parameterGroupName",
+    "password",
+    "performanceInsightsEnabled",
+    "performanceInsightsKmsKeyId",
+    "performanceInsightsRetentionPeriod",
+    "publiclyAccessible",
+    "storageType",
+    "vpcSecurityGroupIds",
+    "storageThroughput",
+    "masterUserSecretKmsKeyId",
 )
 
 
@@ -284,13 +305,37 @@ INSTANCE = ResourceType(
         "iamDatabaseAuthenticationEnabled",
     ),
     secrets=("password", "passwordWo"),
-    filled=tuple(
-        "autoMinorVersionUpgrade availabilityZone backupRetentionPeriod backupTarget backupWindow "
-        "caCertIdentifier characterSetName copyTagsToSnapshot dbSubnetGroupName engineVersion "
-        "engineLifecycleSupport iops kmsKeyId licenseModel maintenanceWindow monitoringInterval "
-        "monitoringRoleArn multiAz networkType optionGroupName parameterGroupName port "
-        "publiclyAccessible storageThroughput storageType timezone vpcSecurityGroupIds "
-        "databaseInsightsMode dedicatedLogVolume deletionProtection".split()
+    filled=(
+        "autoMinorVersionUpgrade",
+        "availabilityZone",
+        "backupRetentionPeriod",
+        "backupTarget",
+        "backupWindow",
+        "caCertIdentifier",
+        "characterSetName",
+        "copyTagsToSnapshot",
+        "dbSubnetGroupName",
+        "engineVersion",
+        "engineLifecycleSupport",
+        "iops",
+        "kmsKeyId",
+        "licenseModel",
+        "maintenanceWindow",
+        "monitoringInterval",
+        "monitoringRoleArn",
+        "multiAz",
+        "networkType",
+        "optionGroupName",
+        "parameterGroupName",
+        "port",
+        "publiclyAccessible",
+        "storageThroughput",
+        "storageType",
+        "timezone",
+        "vpcSecurityGroupIds",
+        "databaseInsightsMode",
+        "dedicatedLogVolume",
+        "deletionProtection",
     ),
     normal={
         "engineVersion": lambda version: version.split(".")[0],

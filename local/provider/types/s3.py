@@ -1,4 +1,6 @@
-"""S3: buckets, and each of their settings as a resource of its own (as pulumi-aws has it since version 7)."""
+"""S3: buckets, and each of their settings as a resource of its own (as pulumi-aws has it since
+version 7).
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -156,7 +158,9 @@ def _stop_logging(subject: Subject) -> None:
 
 
 def _whole_bucket(inputs: Properties) -> Properties:
-    """Rules without a filter mean the whole bucket, which S3 wants said; tags go as keys and values."""
+    """Rules without a filter mean the whole bucket, which S3 wants said; tags go as keys and
+    values.
+    """
     if not isinstance(inputs.get("rules"), list):
         return inputs
     return {**inputs, "rules": [_explicit_rule(rule) for rule in inputs["rules"]]}

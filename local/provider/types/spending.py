@@ -8,6 +8,7 @@ from local.provider.resource import (
     Name,
     Read,
     ResourceType,
+    Source,
     Subject,
     Tags,
     id_part,
@@ -17,7 +18,10 @@ from local.provider.resource import (
 from local.provider.shapes import Problem
 from local.provider.values import Properties
 
-_BUDGET = {"AccountId": id_part(0, ":"), "BudgetName": lambda s: s.id.split(":", 1)[1]}
+_BUDGET: dict[str, Source] = {
+    "AccountId": id_part(0, ":"),
+    "BudgetName": lambda s: s.id.split(":", 1)[1],
+}
 
 
 def _account(subject: Subject) -> str:

@@ -12,7 +12,6 @@ from local.provider.resource import (
     Subject,
     Tags,
     Wait,
-    prop,
     the_id,
 )
 from local.provider.shapes import Problem

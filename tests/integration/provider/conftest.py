@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
+
 from local.cloud import endpoints
 from local.provider.provider import AwsProvider
 

@@ -1,7 +1,8 @@
 """Every type in the table lives through its whole life against an AWS API server.
 
-Checked, previewed, created, read without drift, left alone, changed in place, seen to drift, imported by
-id, adopted after a lost answer, replaced and deleted twice: whatever the type, an engine needs all of these.
+Checked, previewed, created, read without drift, left alone, changed in place, seen to drift,
+imported by id, adopted after a lost answer, replaced and deleted twice: whatever the type, an
+engine needs all of these.
 """
 
 import sys
@@ -9,14 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from local.provider.provider import AwsProvider
 from local.provider.types import TABLE
 from local.provider.values import plain
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cases import CASES, Case  # noqa: E402
-from lifecycle import Resource, World  # noqa: E402
+from provider_cases import CASES, Case
+from provider_world import Resource, World
 
 
 @pytest.fixture

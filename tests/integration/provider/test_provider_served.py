@@ -1,4 +1,4 @@
-"""The provider as the Pulumi CLI meets it: a process that prints its port, and answers over gRPC."""
+"""The provider as the Pulumi CLI meets it: a process that prints its port and answers by gRPC."""
 
 import os
 import subprocess
@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import grpc
 import pytest
 from google.protobuf import empty_pb2
-from local.provider.values import from_struct, to_struct
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
+
+from local.provider.values import from_struct, to_struct
 
 QUEUE = "urn:pulumi:test::millwright::aws:s3/bucketPolicy:BucketPolicy::broken"
 

@@ -1,19 +1,22 @@
-"""One case for every type in the provider's table: inputs, a change in place, and one that replaces."""
+"""One case for every type in the provider's table: inputs, a change in place, and one that
+replaces.
+"""
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from lifecycle import World
+from provider_world import World
 
 Inputs = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """``inputs`` are made in a world in which prerequisites may be created first; ``change`` are inputs that
-    an update can write (None: nothing can be changed in place), ``replace`` one that it cannot."""
+    """``inputs`` are made in a world in which prerequisites may be created first; ``change`` are
+    inputs that an update can write (None: nothing can be changed in place), ``replace`` one that
+    it cannot."""
 
     inputs: Callable[[World], Inputs]
     change: Inputs | Callable[[World], Inputs] | None = None

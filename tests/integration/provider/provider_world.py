@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from pulumi.runtime.proto import provider_pb2
+
 from local.provider.provider import AwsProvider
 from local.provider.values import from_struct, plain, to_struct
-from pulumi.runtime.proto import provider_pb2
 
 SEED = b"a seed"
 
@@ -30,7 +31,7 @@ class Resource:
 
 @dataclass
 class World:
-    """The engine's side: checks, then does, and remembers what it made so that it can be removed."""
+    """The engine's side: checks, then does, and remembers what it made, to remove it."""
 
     provider: AwsProvider
     made: list[Resource] = field(default_factory=list)
