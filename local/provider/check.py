@@ -90,7 +90,9 @@ def _problems(row: ResourceType, aws: Aws, inputs: Properties) -> Iterator[Probl
     # A rule about what is missing must know what is only not known yet.
     known["__unknown"] = [key for key, value in own.items() if value == UNKNOWN]
     for rule in row.rules:
-        yield from rule(known)
+        for problem in rule(known):
+            if own.get(problem.property) != UNKNOWN:  # not known yet is not missing
+                yield problem
 
 
 def _block(
