@@ -54,6 +54,7 @@ class Lake(Concern):
     ) -> None:
         super().__init__("lake", environment, opts)
         self.key_arn = key_arn
+        self.policies: dict[str, s3.BucketPolicy] = {}
         settings = environment.lake
         self.buckets = {
             purpose: self._bucket(purpose, facts)
@@ -61,7 +62,7 @@ class Lake(Concern):
             if settings.access_logs or not facts.is_log
         }
         if settings.access_logs:
-            self._log_access()
+            self._log_access(self.buckets["logs"])
         if settings.intelligent_tiering:
             self._tier()
         self.register_outputs({})
@@ -98,7 +99,7 @@ class Lake(Concern):
             opts=part,
         )
         self._encrypt(purpose, bucket, facts, part)
-        s3.BucketPolicy(
+        self.policies[purpose] = s3.BucketPolicy(
             purpose,
             bucket=bucket.id,
             policy=self._policy(bucket, facts),
@@ -118,7 +119,7 @@ class Lake(Concern):
         logs = days(self.environment.retention.logs) if facts.is_log else None
         return lifecycle_rules(self.environment.lake.lifecycle, facts, logs)
 
-    def _log_access(self) -> None:
+    def _log_access(self, logs: s3.Bucket) -> None:
         """Every other bucket's access log, in the logs bucket, by the bucket's purpose."""
         for purpose, facts in BUCKETS.items():
             if not facts.is_log:
@@ -126,9 +127,10 @@ class Lake(Concern):
                 s3.BucketLogging(
                     purpose,
                     bucket=bucket.id,
-                    target_bucket=self.buckets["logs"].id,
+                    target_bucket=logs.id,
                     target_prefix=f"access/{purpose}/",
-                    opts=pulumi.ResourceOptions(parent=bucket),
+                    # S3 asks whether the logs' policy lets it deliver.
+                    opts=pulumi.ResourceOptions(parent=bucket, depends_on=[self.policies["logs"]]),
                 )
 
     def _tier(self) -> None:
@@ -182,7 +184,7 @@ class Lake(Concern):
                 allow(
                     "Deliver",
                     ["s3:PutObject"],
-                    [pulumi.Output.concat(bucket.arn, "/access/*")],
+                    [pulumi.Output.concat(bucket.arn, "/*")],
                     to={"Service": "logging.s3.amazonaws.com"},
                     when={"StringEquals": {"aws:SourceAccount": self.environment.account}},
                 ),

@@ -205,21 +205,19 @@ class Observability(Concern):
 
     def _topic(self, key_arn: pulumi.Input[str]) -> sns.Topic:
         name = self.names.name("alarms")
-        topic = sns.Topic(
-            "alarms", name=name, kms_master_key_id=key_arn, tags=self.tags(name), opts=self.child()
+        publish = allow(
+            "Publish",
+            ["sns:Publish"],
+            [self.names.arn("sns", name)],
+            to={"Service": list(PUBLISHERS)},
+            when={"StringEquals": {"aws:SourceAccount": self.environment.account}},
         )
-        sns.TopicPolicy(
+        topic = sns.Topic(
             "alarms",
-            arn=topic.arn,
-            policy=document(
-                allow(
-                    "Publish",
-                    ["sns:Publish"],
-                    [topic.arn],
-                    to={"Service": list(PUBLISHERS)},
-                    when={"StringEquals": {"aws:SourceAccount": self.environment.account}},
-                )
-            ),
+            name=name,
+            kms_master_key_id=key_arn,
+            policy=document(publish),
+            tags=self.tags(name),
             opts=self.child(),
         )
         for email in self.environment.observability.emails:

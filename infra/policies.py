@@ -60,7 +60,8 @@ def statement(
         "Sid": sid,
         "Effect": effect,
         "Action": list(actions),
-        "Resource": list(resources),
+        # AWS writes a single one bare; so does this, or a comparison would show a difference.
+        "Resource": resources[0] if len(resources) == 1 else list(resources),
     }
     if to:
         body["Principal"] = dict(to)
