@@ -184,7 +184,9 @@ class Replay:
         path = f"v2/models/{self.traffic.model}"
         try:
             answer = await client.post(
-                f"{path}/infer", content=request_body(row, self.inputs, request_id)
+                f"{path}/infer",
+                content=request_body(row, self.inputs, request_id),
+                headers={"x-request-id": request_id},
             )
         except httpx.HTTPError:
             self.tally.unreachable += 1
@@ -203,7 +205,7 @@ class Replay:
             reply = await client.post(
                 f"{path}/feedback",
                 json={"id": request_id, "outcome": [int(row[self.label])]},
-                headers={"x-millwright-predictor": predictor},
+                headers={"x-millwright-predictor": predictor, "x-request-id": request_id},
             )
         except httpx.HTTPError:
             return

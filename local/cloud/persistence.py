@@ -231,6 +231,9 @@ def install() -> None:
     """Let S3's objects find their bodies, and let what is deleted go."""
 
     def put_back(key: FakeKey, state: dict[str, Any]) -> None:
+        if "value" in state:  # a copy that moto makes in memory, not one from a snapshot
+            _original_setstate(key, state)
+            return
         name = state[_BODY]
         body = (_restoring.objects / name).read_bytes()
         _original_setstate(key, {**state, "value": body})
