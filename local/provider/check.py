@@ -87,8 +87,6 @@ def _problems(row: ResourceType, aws: Aws, inputs: Properties) -> Iterator[Probl
     if not row.tags and "tags" in own and "tags" in row.schema.inputs:
         return
     known = {key: value for key, value in own.items() if value != UNKNOWN}
-    # A rule about what is missing must know what is only not known yet.
-    known["__unknown"] = [key for key, value in own.items() if value == UNKNOWN]
     for rule in row.rules:
         for problem in rule(known):
             if own.get(problem.property) != UNKNOWN:  # not known yet is not missing

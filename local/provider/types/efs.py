@@ -4,6 +4,7 @@ import json
 import uuid
 from typing import Any
 
+from local.provider import rules
 from local.provider.resource import (
     URN_TAG,
     Call,
@@ -224,4 +225,27 @@ BACKUP_POLICY = ResourceType(
     ),
 )
 
-TYPES = (FILE_SYSTEM, MOUNT_TARGET, ACCESS_POINT, BACKUP_POLICY)
+_PUT_POLICY = Call(
+    operation="put_file_system_policy",
+    properties=("fileSystemId", "policy", "bypassPolicyLockoutSafetyCheck"),
+)
+
+FILE_SYSTEM_POLICY = ResourceType(
+    token="aws:efs/fileSystemPolicy:FileSystemPolicy",
+    service="efs",
+    create=_PUT_POLICY,
+    identity=prop("fileSystemId"),
+    read=Read(operation="describe_file_system_policy", params=_FILE_SYSTEM),
+    delete=Call(operation="delete_file_system_policy", params=_FILE_SYSTEM),
+    facets=(
+        Facet(
+            properties=("policy", "bypassPolicyLockoutSafetyCheck"),
+            put=_PUT_POLICY,
+            at_creation=False,
+        ),
+    ),
+    hidden=("bypassPolicyLockoutSafetyCheck",),
+    rules=(rules.policy("policy", resource=True),),
+)
+
+TYPES = (FILE_SYSTEM, MOUNT_TARGET, ACCESS_POINT, BACKUP_POLICY, FILE_SYSTEM_POLICY)

@@ -11,6 +11,8 @@ from local.provider.resource import (
     ResourceType,
     Subject,
     Tags,
+    id_part,
+    joined,
     prop,
     the_id,
 )
@@ -59,7 +61,33 @@ def _arn(subject: Subject) -> str:
     return subject.arn(f"log-group:{subject.id}")
 
 
+def _read_stream(subject: Subject) -> Any:
+    group, _, name = subject.id.partition(":")
+    client = subject.client()
+    pages = client.get_paginator("describe_log_streams")
+    for page in pages.paginate(logGroupName=group, logStreamNamePrefix=name):
+        for stream in page["logStreams"]:
+            if stream["logStreamName"] == name:
+                return {**stream, "logGroupName": group}
+    return None
+
+
+STREAM = ResourceType(
+    token="aws:cloudwatch/logStream:LogStream",
+    service="logs",
+    create=Call(operation="create_log_stream"),
+    identity=joined(":", "logGroupName", "name"),
+    read=_read_stream,
+    delete=Call(
+        operation="delete_log_stream",
+        params={"logGroupName": id_part(0, ":"), "logStreamName": id_part(1, ":")},
+    ),
+    name=Name(longest=512),
+    names={"name": "logStreamName"},
+)
+
 TYPES = (
+    STREAM,
     ResourceType(
         token="aws:cloudwatch/logGroup:LogGroup",
         service="logs",

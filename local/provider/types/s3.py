@@ -16,6 +16,8 @@ from local.provider.resource import (
     Rule,
     Subject,
     Tags,
+    id_part,
+    joined,
     prop,
     the_id,
 )
@@ -221,7 +223,41 @@ def _lifecycle() -> ResourceType:
     )
 
 
+_TIERING = Call(
+    operation="put_bucket_intelligent_tiering_configuration",
+    params={
+        "Bucket": prop("bucket"),
+        "Id": prop("name"),
+        "IntelligentTieringConfiguration": lambda s: {
+            "Id": s.inputs["name"],
+            "Status": s.inputs.get("status", "Enabled"),
+        },
+    },
+    properties=("filter", "tierings"),
+    into="IntelligentTieringConfiguration",
+)
+_TIERED = {"Bucket": id_part(0, ":"), "Id": id_part(1, ":")}
+
+INTELLIGENT_TIERING = ResourceType(
+    token=_token("BucketIntelligentTieringConfiguration"),
+    service="s3",
+    create=_TIERING,
+    identity=joined(":", "bucket", "name"),
+    read=Read(
+        operation="get_bucket_intelligent_tiering_configuration",
+        params=_TIERED,
+        path="IntelligentTieringConfiguration",
+    ),
+    delete=Call(operation="delete_bucket_intelligent_tiering_configuration", params=_TIERED),
+    name=Name(longest=64),
+    names={"name": "Id", "tierings": "Tierings"},
+    facets=(Facet(properties=("filter", "status", "tierings"), put=_TIERING, at_creation=False),),
+    defaults={"status": "Enabled"},
+    computed=lambda subject: {"bucket": subject.id.split(":")[0]},
+)
+
 TYPES = (
+    INTELLIGENT_TIERING,
     _bucket(_token("Bucket")),
     _setting(
         "BucketVersioning",

@@ -12,6 +12,7 @@ from local.provider.resource import (
     Subject,
     Tags,
     Wait,
+    prop,
     the_id,
 )
 from local.provider.shapes import Problem
@@ -184,4 +185,74 @@ TOPIC = ResourceType(
     ),
 )
 
-TYPES = (STREAM, TOPIC)
+
+def _find_subscription(subject: Subject) -> str | None:
+    inputs = subject.inputs
+    pages = subject.client().get_paginator("list_subscriptions_by_topic")
+    for page in pages.paginate(TopicArn=inputs["topic"]):
+        for each in page["Subscriptions"]:
+            if (each["Protocol"], each["Endpoint"]) == (inputs["protocol"], inputs["endpoint"]):
+                return str(each["SubscriptionArn"])
+    return None
+
+
+_SUBSCRIBED = {
+    "filterPolicy": "FilterPolicy",
+    "filterPolicyScope": "FilterPolicyScope",
+    "deliveryPolicy": "DeliveryPolicy",
+    "redrivePolicy": "RedrivePolicy",
+    "rawMessageDelivery": "RawMessageDelivery",
+    "subscriptionRoleArn": "SubscriptionRoleArn",
+}
+
+
+def _put_subscription(subject: Subject) -> None:
+    for name, attribute in _SUBSCRIBED.items():
+        if subject.changed(name):
+            subject.client().set_subscription_attributes(
+                SubscriptionArn=subject.id,
+                AttributeName=attribute,
+                AttributeValue=_text(subject.inputs.get(name, "")),
+            )
+
+
+SUBSCRIPTION = ResourceType(
+    token="aws:sns/topicSubscription:TopicSubscription",
+    service="sns",
+    create=Call(
+        operation="subscribe",
+        params={"TopicArn": prop("topic"), "ReturnSubscriptionArn": True},
+        properties=("protocol", "endpoint"),
+    ),
+    id_path="SubscriptionArn",
+    find=_find_subscription,
+    read=Read(
+        operation="get_subscription_attributes",
+        params={"SubscriptionArn": the_id},
+        path="Attributes",
+    ),
+    delete=Call(operation="unsubscribe", params={"SubscriptionArn": the_id}),
+    facets=(Facet(properties=tuple(_SUBSCRIBED), put=_put_subscription),),
+    local=("endpointAutoConfirms", "confirmationTimeoutInMinutes"),
+    filled=("filterPolicyScope",),
+    names={"topic": "TopicArn", "ownerId": "Owner"},
+    outputs=lambda subject, found: {"arn": subject.id},
+    rules=(
+        rules.one_of(
+            "protocol",
+            [
+                "email",
+                "email-json",
+                "sms",
+                "sqs",
+                "http",
+                "https",
+                "application",
+                "lambda",
+                "firehose",
+            ],
+        ),
+    ),
+)
+
+TYPES = (STREAM, TOPIC, SUBSCRIPTION)

@@ -1000,6 +1000,59 @@ SPENDING_CASES = {
     ),
 }
 
+
+def topic(world: World) -> Any:
+    return world.create("aws:sns/topic:Topic", {}, name="topic")
+
+
+def log_group(world: World) -> Any:
+    return world.create("aws:cloudwatch/logGroup:LogGroup", {}, name="group")
+
+
+def mounting(action: str) -> str:
+    return a_policy(action, Principal={"AWS": "*"})
+
+
+SMALL_CASES = {
+    "aws:redshiftserverless/namespace:Namespace": Case(
+        lacking="Redshift Serverless",
+        inputs=const(namespaceName="analytics", manageAdminPassword=True),
+        replace={"namespaceName": "another"},
+    ),
+    "aws:redshiftserverless/workgroup:Workgroup": Case(
+        lacking="Redshift Serverless",
+        inputs=const(namespaceName="analytics", workgroupName="analytics", baseCapacity=8),
+        replace={"workgroupName": "another"},
+    ),
+    "aws:cloudwatch/logStream:LogStream": Case(
+        inputs=lambda world: {"logGroupName": log_group(world).id, "name": "delivery"},
+        replace={"name": "another"},
+    ),
+    "aws:efs/fileSystemPolicy:FileSystemPolicy": Case(
+        lacking="DeleteFileSystemPolicy",
+        inputs=lambda world: {
+            "fileSystemId": file_system(world).id,
+            "policy": mounting("elasticfilesystem:ClientMount"),
+        },
+        change={"policy": mounting("elasticfilesystem:ClientWrite")},
+        replace={"fileSystemId": "fs-else"},
+    ),
+    "aws:s3/bucketIntelligentTieringConfiguration:BucketIntelligentTieringConfiguration": Case(
+        lacking="S3's intelligent tiering",
+        inputs=in_bucket(name="all", tierings=[{"accessTier": "ARCHIVE_ACCESS", "days": 90}]),
+        change={"tierings": [{"accessTier": "ARCHIVE_ACCESS", "days": 120}]},
+        replace={"name": "another"},
+    ),
+    "aws:sns/topicSubscription:TopicSubscription": Case(
+        inputs=lambda world: {
+            "topic": topic(world).id,
+            "protocol": "email",
+            "endpoint": "team@example.com",
+        },
+        replace={"endpoint": "others@example.com"},
+    ),
+}
+
 CASES: Mapping[str, Case] = {
     **S3_CASES,
     **EC2_CASES,
@@ -1020,4 +1073,5 @@ CASES: Mapping[str, Case] = {
     **CACHE_USER_CASES,
     **RDS_CASES,
     **SPENDING_CASES,
+    **SMALL_CASES,
 }
