@@ -32,8 +32,8 @@ class Guard(Document):
     tolerate: float | None = Field(default=None, gt=1)
     """The odds ratio still acceptable for this guard; the rollout's `tolerate` when left out."""
     negligible: Share = 0.01
-    """A bad rate so low that the version passes without being compared, as long as nothing speaks
-    against it. For outcomes too rare to compare."""
+    """A bad rate so low that the version passes without being compared, as long as there is no
+    strong evidence of harm. For outcomes too rare to compare."""
 
 
 class ErrorsGuard(Guard):
@@ -352,7 +352,7 @@ class Harm(Document):
     high: float = 0.0
     """Two standard errors either side."""
     charged: float = 0.0
-    """What counts against the budget: of each guard what exceeds one standard error."""
+    """What counts against the budget: of each guard what exceeds three standard errors."""
 
 
 class Decision(Document):
@@ -410,12 +410,12 @@ class RolloutStatus(Document):
     """When the last look was, in seconds since 1970."""
     updated: float | None = None
     """When this status was last decided on, in seconds since 1970."""
-    began: float | None = None
-    """When the candidate was first seen, in seconds since 1970."""
+    started: float | None = None
+    """When this rollout began, in seconds since 1970."""
     clock: float = 0.0
     """Seconds this has run for, as far as can be known: a jump of the wall clock, or the time for
-    which nobody ran it, adds little. `started`, `phase_since` and `unready_since` are on it."""
-    started: float | None = None
+    which nobody ran it, adds little. `ramping_since`, `phase_since`, `unready_since` are on it."""
+    ramping_since: float | None = None
     """When the candidate first could get traffic; moved on while a person holds the rollout."""
     phase_since: float = 0.0
     unready_since: float | None = None

@@ -205,8 +205,8 @@ def _tick(step: _Step) -> None:
     status, limit = step.status, max(LARGEST_STEP, 10 * step.spec.interval)
     passed = 0.0 if status.updated is None else min(limit, max(0.0, step.now - status.updated))
     step.set(clock=status.clock + passed, updated=step.now)
-    if status.paused and status.started is not None:
-        step.set(started=status.started + passed)
+    if status.paused and status.ramping_since is not None:
+        step.set(ramping_since=status.ramping_since + passed)
     if status.looked is not None and step.now < status.looked:
         step.set(looked=step.now)  # The counters stay: evidence does not depend on clocks.
 
@@ -279,7 +279,7 @@ def _at_rest(step: _Step) -> None:
         f"version {wanted.version} starts",
         candidate=wanted,
         wanted=weights,
-        began=step.now,
+        started=step.now,
         counters=dict(step.seen.counters or {}),
         looked=step.now,
     )
@@ -320,7 +320,7 @@ def _start_ramp(step: _Step) -> None:
         f"first weight {_percent(weight)}",
         **_afresh(step),
         wanted=_weights(status, weight),
-        started=status.clock,
+        ramping_since=status.clock,
     )
 
 
@@ -575,11 +575,11 @@ def _names(status: RolloutStatus) -> set[str]:
 
 
 def _overdue(step: _Step) -> bool:
-    started = step.status.started
+    since = step.status.ramping_since
     return (
-        started is not None
+        since is not None
         and not step.status.paused
-        and step.status.clock - started > step.spec.deadline
+        and step.status.clock - since > step.spec.deadline
     )
 
 

@@ -86,6 +86,9 @@ POINTS = 64
 """Beyond, it is added up from this many points on either side of the mode."""
 TOLERANCE = 1e-10
 """The relative error of the normaliser that is accepted, by its proven bound."""
+STRONG = math.log(10)
+"""From here on evidence is called strong (Jeffreys, Theory of Probability, appendix B): with strong
+evidence of harm no version passes for its bad rate being low."""
 PRIOR = (0.5, 0.5)
 """The Beta law over rates behind the intervals and the evidence of rarity (Jeffreys)."""
 
@@ -440,7 +443,7 @@ def numbers(
     rare = log_rate_below(state.candidate, negligible)
     # Both ways to pass share alpha; with superiority there is only one.
     safe_limit = math.log((1 if superiority else 2) / alpha)
-    by_rarity = not superiority and rare >= safe_limit and harm <= 0
+    by_rarity = not superiority and rare >= safe_limit and harm < STRONG
     own = rate_interval(state.candidate, alpha / 2)
     other = rate_interval(state.stable, alpha / 2)
     return GuardNumbers(

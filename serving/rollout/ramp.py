@@ -14,6 +14,9 @@ from collections.abc import Iterable
 
 from contracts.rollout import WHOLE, Counters, GuardNumbers, GuardState, Harm, RolloutSpec
 
+SURE = 3.0
+"""Standard errors by which an excess must stand out before it is charged to the budget."""
+
 
 def next_weight(
     spec: RolloutSpec, current: int, requests: float | None, excess: float, charged: float
@@ -82,14 +85,14 @@ def _by_odds(guard: GuardNumbers) -> float:
 def harm(states: Iterable[GuardState]) -> Harm:
     """What the rollout has cost so far, with two standard errors either side.
 
-    Only what exceeds one standard error is charged to the budget. An estimate of a sum of
+    Only what exceeds three standard errors is charged to the budget. An estimate of a sum of
     differences wanders around zero for a candidate that is just as good, the further the more
     requests it has had; charging that would stop good versions of models with high bad rates.
     """
     known = list(states)
     estimate = sum(state.excess for state in known)
     error = math.sqrt(sum(state.variance for state in known))
-    charged = sum(max(0.0, state.excess - math.sqrt(state.variance)) for state in known)
+    charged = sum(max(0.0, state.excess - SURE * math.sqrt(state.variance)) for state in known)
     return Harm(
         estimate=estimate, low=estimate - 2 * error, high=estimate + 2 * error, charged=charged
     )
