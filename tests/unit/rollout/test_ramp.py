@@ -49,7 +49,9 @@ def test_weights(current, requests, excess, charged, weight):
 
 
 def test_noise_is_not_charged_and_harm_is():
-    alike = GuardState(likelihoods=(0.0,) * len(judge.GRID), tolerate=1.5, excess=29.0, variance=100)
+    alike = GuardState(
+        likelihoods=(0.0,) * len(judge.GRID), tolerate=1.5, excess=29.0, variance=100
+    )
     worse = alike.model_copy(update={"excess": 60.0})
     assert ramp.harm([alike]).charged == 0
     assert ramp.harm([worse]).charged == 30
