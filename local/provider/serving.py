@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from concurrent import futures
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc  # type: ignore[import-untyped]
@@ -108,3 +109,15 @@ def run(servicer: Any) -> None:
         if os.getppid() != parent:  # the CLI died without saying so
             break
     server.stop(grace=2).wait()
+
+
+def write_plugin(folder: Path) -> Path:
+    """Put the executable ``pulumi-resource-aws`` in a folder, and return its path.
+
+    With the folder on PATH, the Pulumi CLI takes it as the plugin for ``aws``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    plugin = folder / "pulumi-resource-aws"
+    plugin.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m local.provider "$@"\n')
+    plugin.chmod(0o755)
+    return plugin

@@ -2,23 +2,24 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 
+from local.provider.serving import write_plugin
 from local.provider.values import from_struct, to_struct
 
 QUEUE = "urn:pulumi:test::millwright::aws:s3/bucketPolicy:BucketPolicy::broken"
 
 
 @pytest.fixture
-def plugin(endpoint: str) -> Iterator[provider_pb2_grpc.ResourceProviderStub]:
+def plugin(endpoint: str, tmp_path: Path) -> Iterator[provider_pb2_grpc.ResourceProviderStub]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "local.provider", "127.0.0.1:1"],
+        [write_plugin(tmp_path / "bin"), "127.0.0.1:1"],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "AWS_ENDPOINT_URL": endpoint},
