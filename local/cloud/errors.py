@@ -14,6 +14,8 @@ from xml.sax.saxutils import escape
 
 from werkzeug.wrappers import Response
 
+_REST_JSON = frozenset({"eks", "glue", "efs", "elasticfilesystem", "backup"})
+
 
 def answer(environ: Mapping[str, object], *, status: int, code: str, message: str) -> Response:
     """An AWS error in the caller's protocol: JSON where it speaks JSON, else XML."""
@@ -24,7 +26,19 @@ def answer(environ: Mapping[str, object], *, status: int, code: str, message: st
             content_type="application/x-amz-json-1.1",
             headers={"x-amzn-errortype": code},
         )
-    if _is_s3(environ):
+    if environ.get("HTTP_SMITHY_PROTOCOL") == "rpc-v2-cbor":
+        return Response(
+            _cbor({"__type": code, "message": message}),
+            status=status,
+            content_type="application/cbor",
+            headers={"smithy-protocol": "rpc-v2-cbor"},
+        )
+    if service(environ) == "ec2":
+        body = (
+            f"<Response><Errors><Error><Code>{code}</Code><Message>{escape(message)}</Message>"
+            "</Error></Errors><RequestID>0</RequestID></Response>"
+        )
+    elif _is_s3(environ):
         body = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
     else:
         body = (
@@ -56,7 +70,15 @@ def _speaks_json(environ: Mapping[str, object]) -> bool:
     if environ.get("HTTP_X_AMZ_TARGET"):
         return True
     kind = str(environ.get("CONTENT_TYPE") or "")
-    return "json" in kind or service(environ) in ("eks", "glue", "efs", "elasticfilesystem")
+    return "json" in kind or service(environ) in _REST_JSON
+
+
+def _cbor(words: Mapping[str, str]) -> bytes:
+    """A map of texts in CBOR (RFC 8949): each length in two bytes, though fewer might do."""
+    texts = [text.encode()[:65535] for pair in words.items() for text in pair]
+    return bytes([0xA0 + len(words)]) + b"".join(
+        b"\x79" + len(text).to_bytes(2, "big") + text for text in texts
+    )
 
 
 def _is_s3(environ: Mapping[str, object]) -> bool:

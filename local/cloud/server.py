@@ -6,7 +6,8 @@ whose endpoint nobody listens on, a warehouse that answers every query with the 
 streets, a replication group that never finishes being deleted. Each extension is a module with an
 `install(context)`, called once before the first request; this module only puts them together.
 
-Own addresses: `/_millwright/health`; `/_millwright/inventory[?environment=NAME]`.
+Own addresses: `/_millwright/health`; `/_millwright/inventory[?environment=NAME]`;
+`/_millwright/faults` (GET, POST, DELETE), which makes calls fail.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import contextlib
 import importlib
 import json
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable, Iterable
@@ -34,6 +34,7 @@ from werkzeug.wrappers import Request, Response
 
 from local.cloud import errors
 from local.cloud.context import Context
+from local.cloud.faults import READING, Faults
 from local.cloud.inventory import inventory
 from local.cloud.persistence import Gate, Persistence
 from local.cloud.persistence import install as install_persistence
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
 
 PREFIX = "/_millwright/"
 _PASSING_ON = frozenset({"redshift-data"})
-_READING = re.compile(r"(Describe|Get|List|Head|Batch[Gg]et|Scan|Query|Lookup|Select)")
-
 
 # moto's services and the modules here that correct them, imported when the service is first used:
 # together they import most of moto, and a start should not wait for that.
@@ -96,9 +95,11 @@ class Application:
         self._gate = gate
         self._persistence = persistence
         self._moto = DomainDispatcherApplication(extensions.application)
+        self._faults = Faults()
         self._own: dict[str, Callable[[Request], Response]] = {
             "health": self._health,
             "inventory": self._inventory,
+            "faults": self._set_faults,
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -106,6 +107,9 @@ class Application:
         if path.startswith(PREFIX):
             handler = self._own.get(path.removeprefix(PREFIX), _unknown)
             return handler(Request(environ))(environ, start_response)
+        return self._faults.answer(environ, start_response, self._served)
+
+    def _served(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         # These only pass on to other services, over HTTP, through this same door.
         if errors.service(environ) in _PASSING_ON:
             return self._answer(environ, start_response)
@@ -133,6 +137,17 @@ class Application:
             found.setdefault(item.service, {}).setdefault(item.kind, []).append(item.id)
         count = sum(len(ids) for kinds in found.values() for ids in kinds.values())
         return _json({"count": count, "resources": found})
+
+    def _set_faults(self, request: Request) -> Response:
+        """POST sets rules, DELETE clears them, and both tell, like GET, how matters stand."""
+        if request.method == "POST":
+            try:
+                self._faults.set(request.get_json())
+            except (ValueError, TypeError) as refusal:
+                return _json({"error": str(refusal)}, status=400)
+        elif request.method == "DELETE":
+            self._faults.clear()
+        return _json({"rules": self._faults.report()})
 
 
 class _Handler(MotoRequestHandler):
@@ -180,7 +195,7 @@ def _may_change(environ: WSGIEnvironment) -> bool:
     if environ["REQUEST_METHOD"] in ("GET", "HEAD", "OPTIONS"):
         return False
     target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
-    return not _READING.match(target)
+    return not READING.match(target)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
