@@ -772,6 +772,58 @@ STREAM_CASES = {
     ),
 }
 
+
+def disks(size: int) -> list[Inputs]:
+    disk = {"volumeSize": size, "volumeType": "gp3", "encrypted": "true"}
+    return [{"deviceName": "/dev/xvda", "ebs": {**disk, "deleteOnTermination": "true"}}]
+
+
+def delivery(world: World, **settings: Any) -> Inputs:
+    arn = world.made[0]["arn"] if world.made else bucket(world)["arn"]
+    block = {
+        "bucketArn": arn,
+        "roleArn": "arn:aws:iam::123456789012:role/delivery",
+        "prefix": "events/",
+        "errorOutputPrefix": "failed/",
+        "compressionFormat": "GZIP",
+        "bufferingSize": 64,
+        "bufferingInterval": 300,
+        "kmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/k",
+        "cloudwatchLoggingOptions": {
+            "enabled": True,
+            "logGroupName": "group",
+            "logStreamName": "stream",
+        },
+        **settings,
+    }
+    return {"destination": "extended_s3", "extendedS3Configuration": block}
+
+
+MACHINE_CASES = {
+    "aws:ec2/launchTemplate:LaunchTemplate": Case(
+        inputs=const(
+            description="nodes",
+            updateDefaultVersion=True,
+            metadataOptions={
+                "httpEndpoint": "enabled",
+                "httpTokens": "required",
+                "httpPutResponseHopLimit": 1,
+            },
+            blockDeviceMappings=disks(50),
+            tagSpecifications=[{"resourceType": "instance", "tags": {"Name": "node"}}],
+            **TAGS,
+        ),
+        change={"blockDeviceMappings": disks(80), "tags": {"Name": "two"}},
+        replace={"name": "another"},
+        unimported=("updateDefaultVersion",),
+    ),
+    "aws:kinesis/firehoseDeliveryStream:FirehoseDeliveryStream": Case(
+        inputs=lambda world: {**delivery(world), **TAGS},
+        change=lambda world: {**delivery(world, bufferingSize=32), "tags": {"Name": "two"}},
+        replace={"name": "another"},
+    ),
+}
+
 WATCH_CASES = {
     "aws:cloudwatch/metricAlarm:MetricAlarm": Case(
         inputs=const(
@@ -1068,6 +1120,7 @@ CASES: Mapping[str, Case] = {
     **GLUE_CASES,
     **EFS_CASES,
     **STREAM_CASES,
+    **MACHINE_CASES,
     **WATCH_CASES,
     **ACCESS_CASES,
     **CACHE_USER_CASES,
