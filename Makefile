@@ -36,9 +36,10 @@ lint: setup
 format: setup
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-# JSON Schemas (and later the CRD and compiled pipelines) from the contracts.
+# JSON Schemas and the CRD from the contracts.
 generate: setup
 	@$(BIN)/python -m contracts.schemas manifests/schemas
+	@$(BIN)/python -m contracts.custom_resource manifests/operator/crd.yaml
 
 lock:
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
+from contracts.custom_resource import Autoscaling, ClusterServing
 from contracts.document import format_duration
 from contracts.errors import RolloutError
-from contracts.model import ModelSpec
-from contracts.rollout import WHOLE
+from contracts.model import ServingSpec
+from contracts.rollout import WHOLE, RolloutSpec
 from serving.rollout.controller import Predictor
 
 API_VERSION = "machinelearning.seldon.io/v1"
@@ -30,8 +32,24 @@ USER = 10001
 Json = dict[str, object]
 
 
+class Served(Protocol):
+    """What is served: a model's document, or a ModelRollout of the cluster."""
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+
+    @property
+    def serving(self) -> ServingSpec:
+        """How each version is served."""
+
+    @property
+    def rollout(self) -> RolloutSpec:
+        """The plan, for its latency limit."""
+
+
 def seldon_deployment(
-    model: ModelSpec,
+    model: Served,
     predictors: Sequence[Predictor],
     *,
     namespace: str = "default",
@@ -104,7 +122,7 @@ def percentages(weights: Mapping[str, int]) -> dict[str, int]:
 
 
 def _predictor(
-    model: ModelSpec, one: Predictor, percents: Mapping[str, int], image: str, env: dict[str, str]
+    model: Served, one: Predictor, percents: Mapping[str, int], image: str, env: dict[str, str]
 ) -> Json:
     """One version."""
     traffic: Json = {"shadow": True} if one.shadow else {"traffic": percents[one.target.predictor]}
@@ -123,19 +141,36 @@ def _predictor(
                 {"name": "slow_over", "type": "STRING", "value": slow_over(model)},
             ],
         },
-        "componentSpecs": [{"spec": _pod(model, one, image, env)}],
+        "componentSpecs": [{"spec": _pod(model, one, image, env), **_scaling(model)}],
     }
 
 
-def slow_over(model: ModelSpec) -> str:
+def _scaling(model: Served) -> Json:
+    """Seldon's form of a HorizontalPodAutoscaler, when more servers are asked for under load."""
+    serving = model.serving
+    if not isinstance(serving, ClusterServing) or not isinstance(serving.autoscaling, Autoscaling):
+        return {}
+    target = {"type": "Utilization", "averageUtilization": serving.autoscaling.cpu}
+    return {
+        "hpaSpec": {
+            "minReplicas": serving.replicas,
+            "maxReplicas": serving.autoscaling.max_replicas,
+            "metricsv2": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+        }
+    }
+
+
+def slow_over(model: Served) -> str:
     """Beyond which a response counts as slow: the guard's limit, or the latency budget."""
     guard = model.rollout.guards.slow
     return format_duration(guard.over if guard else model.serving.latency_budget)
 
 
-def _pod(model: ModelSpec, one: Predictor, image: str, env: dict[str, str]) -> Json:
+def _pod(model: Served, one: Predictor, image: str, env: dict[str, str]) -> Json:
     """The model server's pod: no root, no writable file system, no privileges."""
+    account = getattr(model.serving, "service_account", None)
     return {
+        **({"serviceAccountName": account} if account else {}),
         "terminationGracePeriodSeconds": 35,
         "securityContext": {
             "runAsNonRoot": True,
