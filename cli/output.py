@@ -20,6 +20,15 @@ from rich.table import Table
 
 from contracts.errors import MillwrightError
 
+LOG_WIDTH = 160
+"""Columns where nobody watches: a log file has no edge to break a table at."""
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Writes to a terminal as wide as it is, or to a file."""
+    made = Console(stderr=stderr, highlight=False)
+    return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=LOG_WIDTH)
+
 
 @dataclass
 class Output:
@@ -27,13 +36,13 @@ class Output:
 
     as_json: bool = False
     debug: bool = False
-    console: Console = field(default_factory=lambda: Console(highlight=False))
-    errors: Console = field(default_factory=lambda: Console(stderr=True, highlight=False))
+    console: Console = field(default_factory=lambda: console())
+    errors: Console = field(default_factory=lambda: console(stderr=True))
 
     def say(self, text: str) -> None:
         """A line for a person; machines get only the result."""
         if not self.as_json:
-            self.console.print(text)
+            self.console.print(text, soft_wrap=True)
 
     def result(self, value: object, show: Callable[[Console], None] | None = None) -> None:
         """The command's result: JSON for machines, ``show`` (or a table) for people."""
@@ -52,7 +61,7 @@ class Output:
             sys.stderr.write(json.dumps(answer) + "\n")
             return
         self.errors.print("[bold red]error[/] ", end="")
-        self.errors.print(str(error), markup=False)
+        self.errors.print(str(error), markup=False, soft_wrap=True)
 
     @contextmanager
     def step(self, number: int, of: int, title: str) -> Iterator[None]:

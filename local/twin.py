@@ -22,14 +22,14 @@ from contracts.environment import Environment
 from contracts.errors import InfrastructureError, LocalError, ServingError, UsageError
 from contracts.outputs import PlatformOutputs
 from local import cloud
-from local.engine import ResourceState, Result, Workspace
-from local.engine.events import Listener
 from local.supervisor import HttpReady, Running, Spec, Supervisor
 
 if TYPE_CHECKING:
     from contracts.artifact import Artifact
     from contracts.model import ModelSpec
     from contracts.rollout import RolloutStatus
+    from local.engine import ResourceState, Result, Workspace
+    from local.engine.events import Listener
     from local.rollout import LocalRollout
     from local.serving import LocalServing
     from serving.client import Client
@@ -158,6 +158,7 @@ class Twin:
     @cached_property
     def workspace(self) -> Workspace:
         """Its Pulumi stack."""
+        from local.engine import Workspace
         from local.provider.provider import AwsProvider
 
         return Workspace(

@@ -6,6 +6,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -13,18 +14,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cli.common import EnvironmentName, by_concern, concern_of, twin
 from cli.main import app, output
 from cli.output import is_terminal, pairs, table
-from local.engine import Diagnostic, Event, Failed, Op, ResourceOutputs, Result, Step
-from local.engine.events import Listener
-from local.twin import Twin
+
+if TYPE_CHECKING:
+    from local.engine import Event, Result, Step
+    from local.engine.events import Listener
+    from local.twin import Twin
 
 SIGNS = {
-    Op.CREATE: "[green]+[/]",
-    Op.UPDATE: "[yellow]~[/]",
-    Op.REPLACE: "[magenta]±[/]",
-    Op.DELETE: "[red]-[/]",
-    Op.READ: "[cyan]>[/]",
+    "create": "[green]+[/]",
+    "update": "[yellow]~[/]",
+    "replace": "[magenta]±[/]",
+    "delete": "[red]-[/]",
+    "read": "[cyan]>[/]",
 }
-"""Pulumi's signs."""
+"""Pulumi's signs, by its names of the steps."""
 
 
 @app.command()
@@ -54,7 +57,7 @@ def bring_up(where: Twin, *, ask: bool = False) -> Result:
     where.start_cloud()
     plan = where.preview(diagnostics)
     show_changes(plan, limit=0 if not plan.changed else 12)
-    destructive = [step for step in plan.changes if step.op in (Op.DELETE, Op.REPLACE)]
+    destructive = [step for step in plan.changes if step.op in ("delete", "replace")]
     if ask and destructive and is_terminal():
         names = ", ".join(step.name for step in destructive[:5])
         typer.confirm(
@@ -93,7 +96,7 @@ def tear_down(where: Twin) -> None:
     """Destroy, prove that nothing is left, stop every process."""
     with progress(len(where.resources()), "destroying") as listener:
         result, stopped = where.destroy(listener)
-    deleted = result.counts.get(Op.DELETE, 0)
+    deleted = result.counts.get("delete", 0)
     output.result(
         {"deleted": deleted, "left": [], "stopped": stopped, "seconds": result.duration},
         lambda console: console.print(
@@ -135,7 +138,7 @@ def status(environment: EnvironmentName = "local") -> None:
     rows = [
         (
             one.name,
-            coloured(one.state),
+            coloured(state_of(one.name, one.state)),
             one.pid or "",
             ", ".join(f"127.0.0.1:{port}" for port in one.ports.values()),
             f"{(now - one.started) / 60:.0f} min",
@@ -155,9 +158,14 @@ def status(environment: EnvironmentName = "local") -> None:
         output.console.print(status_table(rollouts))
 
 
+def state_of(name: str, state: str) -> str:
+    """A rollout's loop ends with its rollout: that is not a death."""
+    return "done" if state == "dead" and name.startswith("rollout.") else state
+
+
 def coloured(state: str) -> str:
     """A state with the colour of its urgency."""
-    colour = {"running": "green", "starting": "yellow"}.get(state, "red")
+    colour = {"running": "green", "starting": "yellow", "done": "dim"}.get(state, "red")
     return f"[{colour}]{state}[/]"
 
 
@@ -166,6 +174,8 @@ def coloured(state: str) -> str:
 
 def diagnostics(event: Event) -> None:
     """Warnings of the program and the providers, as they come."""
+    from local.engine import Diagnostic
+
     if isinstance(event, Diagnostic) and event.severity in ("warning", "error"):
         output.errors.print(f"[yellow]{event.severity}[/] ", end="")
         output.errors.print(event.message, markup=False)
@@ -174,6 +184,8 @@ def diagnostics(event: Event) -> None:
 @contextmanager
 def progress(total: int, title: str) -> Iterator[Listener]:
     """A bar that moves with each resource; plain silence where nobody watches."""
+    from local.engine import Failed, ResourceOutputs
+
     bar = Progress(
         TextColumn("    {task.description}"),
         BarColumn(bar_width=32),
@@ -201,7 +213,7 @@ def show_changes(result: Result, *, diff: bool = False, limit: int = 200) -> Non
     """The steps, as Pulumi shows them."""
     shown = [step for step in result.changes if step.op in SIGNS]
     for step in shown[:limit]:
-        keys = f" [dim]\\[{', '.join(step.keys)}][/]" if step.keys and step.op != Op.CREATE else ""
+        keys = f" [dim]\\[{', '.join(step.keys)}][/]" if step.keys and step.op != "create" else ""
         output.say(f"    {SIGNS[step.op]} {step.type} [bold]{step.name}[/]{keys}")
         for path, kind in step.diff.detailed.items() if diff else ():
             output.say(f"        [dim]{kind}[/] {path}")
@@ -214,7 +226,7 @@ def counts_line(result: Result) -> str:
     words = [
         f"{SIGNS[op]} {result.counts[op]} {op}" for op in SIGNS if result.counts.get(op) and op
     ]
-    same = result.counts.get(Op.SAME, 0)
+    same = result.counts.get("same", 0)
     words.append(f"[dim]{same} unchanged[/]" if same or not words else "")
     return f"    {'  '.join(filter(None, words))} [dim]in {result.duration:.1f} s[/]"
 
@@ -223,7 +235,7 @@ def concern_table(result: Result) -> object:
     """Resources by concern with counts and the seconds that their operations took."""
     rows: dict[str, list[Step]] = defaultdict(list)
     for step in result.steps:
-        if not step.type.startswith(("pulumi:", "millwright:")) and step.op != Op.DELETE:
+        if not step.type.startswith(("pulumi:", "millwright:")) and step.op != "delete":
             rows[concern_of(step.urn) or "other"].append(step)
     return table(
         "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import typer
 from rich.live import Live
@@ -25,8 +26,10 @@ from contracts.rollout import (
     RolloutStatus,
     Target,
 )
-from local.rollout import LocalRollout
-from local.twin import Twin
+
+if TYPE_CHECKING:
+    from local.rollout import LocalRollout
+    from local.twin import Twin
 
 group = typer.Typer(
     help="Bring a new version to its users, judged on evidence.", no_args_is_help=True
@@ -223,7 +226,7 @@ def decision_table(decisions: Sequence[Decision], plan: RolloutSpec) -> Table:
     rows = [
         [
             decision.look or "",
-            f"{decision.weight / WHOLE:.2%}",
+            f"{decision.weight / WHOLE:.2%}" if decision.candidate else "",
             f"[{VERDICTS.get(decision.phase, 'white')}]{decision.phase}[/]",
             requests(decision),
             *(bad(decision.guards.get(name)) for name in guards),

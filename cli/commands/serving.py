@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -14,7 +15,9 @@ from cli.main import app, output
 from cli.output import table
 from contracts.errors import UsageError
 from local.twin import Twin
-from serving.client import Prediction, Row
+
+if TYPE_CHECKING:
+    from serving.client import Prediction, Row
 
 
 @app.command()
@@ -27,9 +30,9 @@ def predict(
     environment: EnvironmentOption = "local",
 ) -> None:
     """One prediction, from the version that the weights pick; missing features may be left out."""
-    where = twin(environment)
-    with where.client(model) as client:
-        answer = client.infer(parse_rows(rows), predictor=predictor or None)
+    asked = parse_rows(rows)
+    with twin(environment).client(model) as client:
+        answer = client.infer(asked, predictor=predictor or None)
     show_prediction(answer)
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -13,11 +14,13 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from cli.common import EnvironmentOption, ModelName, model_of, twin
 from cli.main import app, output
 from cli.output import is_terminal, table
-from components.documents import Evaluation
 from contracts.artifact import Interval
 from contracts.errors import UsageError
 from local.twin import Twin
-from pipelines.training import RejectedTrainingError, TrainingResult
+
+if TYPE_CHECKING:
+    from components.documents import Evaluation
+    from pipelines.training import TrainingResult
 
 
 @app.command()
@@ -79,7 +82,7 @@ def train_here(where: Twin, path: Path, days: dict[str, dt.date | None]) -> Trai
                 tracking_uri=where.tracking_uri,
                 **days,  # type: ignore[arg-type]
             )
-    except RejectedTrainingError as error:
+    except training.RejectedTrainingError as error:
         show_evaluation(error.evaluation)
         raise
     show_evaluation(result.evaluation)

@@ -1,0 +1,76 @@
+"""What the command line refuses, the sentence it says, and the code it ends with."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the documents, in which nothing is up."""
+    folder = tmp_path_factory.mktemp("project")
+    for path in ROOT.glob("Pulumi*.yaml"):
+        shutil.copy(path, folder)
+    shutil.copytree(ROOT / "models", folder / "models")
+    return folder
+
+
+def millwright(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from cli.main import main; main()", *words]
+    environment = {**os.environ, "MILLWRIGHT_PROJECT": str(project), "COLUMNS": "200"}
+    environment["PYTHONPATH"] = str(ROOT)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=project)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["staus"], 2, "Did you mean 'status'?"),
+        (["up", "nowhere"], 2, "expected one of: dev, local, prod, staging"),
+        (["up", "prd"], 2, "did you mean 'prod'?"),
+        (["up", "prod"], 2, "Stand it up with `pulumi up -s prod`"),
+        (["train", "flight-dely"], 1, "did you mean 'flight-delay'?"),
+        (["train", "flight-delay", "--train-until", "June"], 2, "not a day such as 2013-07-01"),
+        (["train", "flight-delay"], 1, "Run `millwright up`"),
+        (["data", "load", "flihgts"], 2, "did you mean 'flights'?"),
+        (["predict", "flight-delay", "--json", "{"], 2, "this is not JSON"),
+        (["predict", "flight-delay", "--json", "3"], 2, "a row is an object of features"),
+        (["predict", "flight-delay", "--json", "@none.json"], 2, "there is no such file"),
+        (["rollout", "start", "flight-delay", "--interval", "soon"], 2, "is not a duration"),
+        (["rollout", "pause", "flight-delay"], 1, "Run `millwright up`"),
+    ],
+)
+def test_refusals(project: Path, words: list[str], code: int, sentence: str) -> None:
+    done = millwright(project, *words)
+    assert (done.returncode, sentence in done.stderr) == (code, True), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_document_is_refused_before_anything_starts(project: Path, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong"
+    shutil.copytree(project, wrong)
+    path = wrong / "models" / "flight-delay" / "model.yaml"
+    path.write_text(path.read_text().replace("harm_budget", "harm_budgt"))
+    stack = wrong / "Pulumi.local.yaml"
+    stack.write_text(stack.read_text().replace("tier: local", "tier: locl"))
+    trained, brought_up = millwright(wrong, "train", "flight-delay"), millwright(wrong, "up")
+    assert "rollout.harm_budgt: unknown key; did you mean 'harm_budget'?" in trained.stderr
+    assert "did you mean 'local'?" in brought_up.stderr
+    assert (trained.returncode, brought_up.returncode) == (1, 1)
+    assert not (wrong / ".millwright").exists()
+
+
+def test_machines_get_json(project: Path) -> None:
+    fine = millwright(project, "--json", "status")
+    assert json.loads(fine.stdout)["processes"] == []
+    failed = millwright(project, "--json", "rollout", "pause", "flight-delay")
+    assert "is not up" in json.loads(failed.stderr)["error"]
