@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from cli.main import main
+
 ROOT = Path(__file__).parents[3]
+Run = Callable[..., "Done"]
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +27,28 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def millwright(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from cli.main import main; main()", *words]
-    environment = {**os.environ, "MILLWRIGHT_PROJECT": str(project), "COLUMNS": "200"}
-    environment["PYTHONPATH"] = str(ROOT)
-    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=project)
+@dataclass
+class Done:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def millwright(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command line in this process, as if typed in a project's folder."""
+
+    def run(project: Path, *words: str) -> Done:
+        monkeypatch.setenv("MILLWRIGHT_PROJECT", str(project))
+        monkeypatch.setattr(sys, "argv", ["millwright", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert isinstance(ended.value.code, int)
+        return Done(ended.value.code, *capsys.readouterr())
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -49,13 +69,17 @@ def millwright(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
         (["rollout", "pause", "flight-delay"], 1, "Run `millwright up`"),
     ],
 )
-def test_refusals(project: Path, words: list[str], code: int, sentence: str) -> None:
+def test_refusals(
+    millwright: Run, project: Path, words: list[str], code: int, sentence: str
+) -> None:
     done = millwright(project, *words)
     assert (done.returncode, sentence in done.stderr) == (code, True), done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_wrong_document_is_refused_before_anything_starts(project: Path, tmp_path: Path) -> None:
+def test_a_wrong_document_is_refused_before_anything_starts(
+    millwright: Run, project: Path, tmp_path: Path
+) -> None:
     wrong = tmp_path / "wrong"
     shutil.copytree(project, wrong)
     path = wrong / "models" / "flight-delay" / "model.yaml"
@@ -69,7 +93,7 @@ def test_a_wrong_document_is_refused_before_anything_starts(project: Path, tmp_p
     assert not (wrong / ".millwright").exists()
 
 
-def test_machines_get_json(project: Path) -> None:
+def test_machines_get_json(millwright: Run, project: Path) -> None:
     fine = millwright(project, "--json", "status")
     assert json.loads(fine.stdout)["processes"] == []
     failed = millwright(project, "--json", "rollout", "pause", "flight-delay")
