@@ -742,11 +742,8 @@ TIERS: Final[dict[str, dict[str, dict[str, object]]]] = {
         "network": {"zones": ("a", "b"), "nat": "single"},
         "cache": {"replicas": 0, "tls": False, "node_type": "cache.t4g.micro"},
         "warehouse": {"nodes": 1},
-        "cluster": {"hardened_nodes": False},
+        "on_cluster": {"enabled": False},
         "database": {"multi_az": False, "instance": "db.t4g.micro"},
-        "file_system": {"enabled": False},
-        "stream": {"enabled": False},
-        "budget": {"enabled": False},
     },
     "dev": {
         "retention": {

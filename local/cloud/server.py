@@ -50,12 +50,18 @@ _PASSING_ON = frozenset({"redshift-data"})
 # moto's services and the modules here that correct them, imported when the service is first used:
 # together they import most of moto, and a start should not wait for that.
 _EXTENSIONS: dict[str, tuple[str, ...]] = {
-    "s3": ("bucket_policies",),
-    "ec2": ("tags",),
+    "applicationautoscaling": ("autoscaling",),
+    "athena": ("athena",),
+    "budgets": ("budgets",),
+    "ec2": ("tags", "network"),
+    "efs": ("file_systems",),
+    "eks": ("eks",),
     "elasticache": ("cache", "cache_groups"),
+    "iam": ("audiences",),
+    "rds": ("databases",),
     "redshift": ("redshift", "redshift_data"),
     "redshiftdata": ("redshift", "redshift_data"),
-    "eks": ("eks",),
+    "s3": ("bucket_policies", "tiering"),
 }
 
 
@@ -121,6 +127,10 @@ class Application:
 
     def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
+            if errors.service(environ) == "redshift-serverless":
+                from local.cloud import serverless
+
+                return serverless.answer(Request(environ))(environ, start_response)
             answer: Iterable[bytes] = self._moto(environ, start_response)
         except Exception as failure:  # noqa: BLE001 - whatever moto raises is the caller's answer
             return errors.failed(environ, failure)(environ, start_response)

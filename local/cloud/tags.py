@@ -1,7 +1,8 @@
-"""Tags go when their resource goes.
+"""Tags go when their resource goes, and change when they are changed.
 
 moto keeps the tags of deleted EC2 resources, so that `DescribeTags` shows what no longer exists;
-the proof that `destroy` left nothing behind needs the truth.
+the proof that `destroy` left nothing behind needs the truth. Of launch templates it shows the tags
+of their creation for ever.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from moto.ec2.models import EC2Backend
+from moto.ec2.models.launch_templates import LaunchTemplate
 
 from local.cloud.context import Context
 from local.cloud.patching import replace
@@ -46,6 +48,13 @@ def install(context: Context) -> None:
     """Forget an EC2 resource's tags with the resource."""
     for name in _DELETIONS:
         _forget_tags_after(name)
+    _read_tags_of_launch_templates()
+
+
+def _read_tags_of_launch_templates() -> None:
+    template: Any = LaunchTemplate
+    # moto assigns the tags once; what it assigns is the same as what is read here.
+    template.tags = property(lambda self: self.get_tags(), lambda self, value: None)
 
 
 def _forget_tags_after(name: str) -> None:

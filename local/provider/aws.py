@@ -5,24 +5,37 @@ provider's configuration, else AWS_ENDPOINT_URL). Making a client is not thread-
 using one is, and the engine calls from many threads: hence the lock.
 """
 
+import contextlib
+import contextvars
 import json
 import os
+import random
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
 from botocore.config import Config  # type: ignore[import-untyped]
-from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+from botocore.exceptions import (  # type: ignore[import-untyped]
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+)
+from botocore.exceptions import ConnectionError as NoConnectionError
 
 from contracts.errors import InfrastructureError
 
 DEFAULT_REGION = "us-east-1"
 # What Pulumi's configuration calls a service, where boto3's name has other letters.
 ENDPOINT_NAMES = {"logs": ("logs", "cloudwatchlogs"), "applicationautoscaling": ("appautoscaling",)}
+_THROTTLED = re.compile(
+    r"Throttl|TooManyRequests|RequestLimitExceeded|BandwidthLimit|LimitExceededException$|SlowDown"
+    r"|ProvisionedThroughputExceeded|PriorRequestNotComplete"
+)
+_SLOWEST = 5.0  # seconds between two attempts, at most
 _GONE = re.compile(r"NotFound|NoSuch|DoesNotExist|Nonexistent|^404$", re.IGNORECASE)
 
 
@@ -100,12 +113,13 @@ class Aws:
         key = (service, region or self.region)
         with self._lock:
             if key not in self._clients:
-                self._clients[key] = self.session.client(
+                made = self._clients[key] = self.session.client(
                     service,
                     region_name=key[1],
                     endpoint_url=self._endpoint(service),
                     config=self._config(service),
                 )
+                made.meta.events.register("needs-retry", self._pause_before_retry)
             return self._clients[key]
 
     def _endpoint(self, service: str) -> str | None:
@@ -119,10 +133,28 @@ class Aws:
         endpoint = self._endpoint(service) or os.environ.get("AWS_ENDPOINT_URL")
         path_style = self.settings.path_style or (service == "s3" and bool(endpoint))
         return Config(
-            retries={"mode": "standard", "max_attempts": self.settings.max_attempts},
+            retries={"mode": "standard", "total_max_attempts": 1},  # see _pause_before_retry
             max_pool_connections=32,
             s3={"addressing_style": "path"} if path_style else None,
         )
+
+    def _pause_before_retry(
+        self, response: Any, attempts: int, caught_exception: Any = None, **_: Any
+    ) -> float | None:
+        """botocore's question whether a call is to be made again: in so many seconds, or not.
+
+        What was throttled or never sent had no effect and can always be. A call whose answer is lost may have
+        had one, and made again it may make a second resource: see `asked_once`.
+        """
+        parsed = response[1] if response else {}
+        status = parsed.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        throttled = bool(_THROTTLED.search(parsed.get("Error", {}).get("Code", "")))
+        lost = isinstance(caught_exception, HTTPClientError) or status >= 500
+        unsent = isinstance(caught_exception, NoConnectionError)
+        again = throttled or unsent or (lost and status != 501 and not _ASKED_ONCE.get())
+        if not again or attempts >= self.settings.max_attempts:
+            return None
+        return random.uniform(0.5, 1.0) * min(0.05 * 2.0**attempts, _SLOWEST)
 
     def model(self, service: str) -> Any:
         """botocore's model of a service: operations and shapes, without a client or credentials."""
@@ -150,6 +182,27 @@ class Aws:
         """An ARN in this account; ``region`` empty for global services."""
         place = self.region if region is None else region
         return f"arn:{self.partition}:{service}:{place}:{self.account}:{resource}"
+
+
+_ASKED_ONCE: contextvars.ContextVar[bool] = contextvars.ContextVar("asked_once", default=False)
+
+
+@contextlib.contextmanager
+def asked_once() -> Iterator[None]:
+    """Within it, no call is made again whose first answer may only have been lost."""
+    token = _ASKED_ONCE.set(True)
+    try:
+        yield
+    finally:
+        _ASKED_ONCE.reset(token)
+
+
+def is_in_doubt(error: BaseException) -> bool:
+    """Whether a failed call may have had its effect nevertheless."""
+    if not isinstance(error, ClientError):
+        return isinstance(error, HTTPClientError)
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    return status >= 500 and status != 501 and not _THROTTLED.search(error_code(error))
 
 
 def error_code(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[impor
 from botocore.model import OperationModel  # type: ignore[import-untyped]
 
 from contracts.errors import InfrastructureError
-from local.provider.aws import Aws, error_code, explain, is_gone
+from local.provider.aws import Aws, asked_once, error_code, explain, is_gone, is_in_doubt
 from local.provider.compare import project, same
 from local.provider.resource import (
     URN_TAG,
@@ -36,6 +36,7 @@ T = TypeVar("T")
 
 RETRIED_AT_DELETION = ("DependencyViolation", "DeleteConflict", "InvalidGroup.InUse")
 PATIENCE = 20.0  # seconds for such a retry
+DOUBTS = (0.2, 0.5, 1.0, 2.0)  # seconds before looking for what a lost answer may have made
 STEERING = frozenset({"tags", "tagsAll", "timeouts", "region", "__defaults"})
 
 
@@ -49,6 +50,12 @@ class PartlyCreatedError(InfrastructureError):
         super().__init__(cause.what, where=cause.where, fix=cause.fix)
         self.id = subject_id
         self.properties = properties
+
+
+class RefusedError(InfrastructureError):
+    """AWS refused the creation, so that nothing of ours is there: least of all what has the name
+    already.
+    """
 
 
 # --- calls --------------------------------------------------------------------------------------
@@ -375,7 +382,14 @@ def create(subject: Subject, timeout: float = 1800.0) -> Properties:
         PartlyCreatedError: it exists, but is not as wanted.
         InfrastructureError: nothing was created.
     """
-    _guarded(subject, "create it", lambda: _make(subject))
+    try:
+        _guarded(subject, "create it", lambda: _make_once(subject))
+    except InfrastructureError as error:
+        cause = error.__cause__
+        one_call = isinstance(subject.row.create, Call) or subject.row.identity is not None
+        if one_call and isinstance(cause, ClientError) and not is_in_doubt(cause):
+            raise RefusedError(error.what, where=error.where, fix=error.fix) from cause
+        raise
     try:
         _guarded(subject, "finish creating it", lambda: _finish(subject, timeout))
         outputs = _guarded(subject, "read it", lambda: describe(subject))
@@ -384,6 +398,38 @@ def create(subject: Subject, timeout: float = 1800.0) -> Properties:
     if outputs is None:
         raise InfrastructureError("it was gone right after its creation", where=_where(subject))
     return outputs
+
+
+def _make_once(subject: Subject) -> None:
+    """Make it, and not a second one where the first one's answer is lost."""
+    doubted = False
+    for pause in (*DOUBTS, None):
+        try:
+            with asked_once():
+                _make(subject)
+            return
+        except (ClientError, BotoCoreError) as error:
+            if not is_in_doubt(error):
+                if doubted and _is_there(subject):
+                    return
+                raise
+            # Several calls may have ended anywhere: the next run reads how far they came.
+            several = not isinstance(subject.row.create, Call) and subject.row.identity is None
+            if several or pause is None:
+                raise
+        doubted = True
+        time.sleep(pause)
+        if subject.row.identity is None and _is_there(subject):
+            return
+
+
+def _is_there(subject: Subject) -> bool:
+    """Whether a creation whose answer is lost took place; sets ``subject.id`` if so."""
+    subject.id = find(subject)
+    if subject.id and describe(subject) is not None:
+        return True
+    subject.id = ""
+    return False
 
 
 def _make(subject: Subject) -> None:

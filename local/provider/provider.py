@@ -177,6 +177,9 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
             error.properties = mark_secrets(error.properties, secret_names(marked))
             serving.report_partial(error, request.properties, context)
             raise
+        except machine.RefusedError as error:
+            serving.report_refused(error, context)
+            raise
         return provider_pb2.CreateResponse(id=subject.id, properties=_answer(row, outputs, marked))
 
     def Read(self, request: Any, context: Any = None) -> Any:  # noqa: N802
@@ -201,6 +204,8 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         row, marked = row_of(request.urn), from_struct(request.news)
         state, inputs = _clean(from_struct(request.olds)), _clean(marked)
         olds = _old_inputs(row, request)
+        if not request.preview and not differences(row, olds, inputs):
+            olds = _as_left(row, self.aws, request, inputs, state)
         subject = Subject(row, self.aws, request.urn, request.id, inputs, olds, state)
         if request.preview:
             outputs = {**state, **inputs, **dict.fromkeys(row.volatile, UNKNOWN)}
@@ -259,6 +264,16 @@ def _old_inputs(row: ResourceType, request: Any) -> Properties:
     state = _clean(from_struct(request.olds))
     wanted = from_struct(request.news)
     return {k: v for k, v in state.items() if k in row.schema.inputs and k in wanted}
+
+
+def _as_left(
+    row: ResourceType, aws: Aws, request: Any, inputs: Properties, state: Properties
+) -> Properties:
+    """The inputs as AWS has them, of a resource whose creation was not finished: an update without
+    a difference is asked for only then. What AWS never tells is written again."""
+    subject = Subject(row, aws, request.urn, request.id, inputs, outputs=state)
+    found = _inputs_from(row, inputs, machine.read(subject) or {})
+    return {name: value for name, value in found.items() if name not in row.hidden}
 
 
 def _covered(difference: Difference, ignored: Any) -> bool:

@@ -19,7 +19,7 @@ from google.protobuf.struct_pb2 import Struct  # type: ignore[import-untyped]
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 
 from contracts.errors import MillwrightError
-from local.provider.machine import PartlyCreatedError
+from local.provider.machine import PartlyCreatedError, RefusedError
 from local.provider.values import to_struct
 
 MAX_MESSAGE = 400 * 1024 * 1024  # what Pulumi's own plugins take
@@ -55,6 +55,16 @@ def report_partial(error: PartlyCreatedError, inputs: Struct, context: Any) -> N
     status.details.append(detail)
     metadata = (("grpc-status-details-bin", status.SerializeToString()),)
     context.abort_with_status(_Status(grpc.StatusCode.UNKNOWN, status.message, metadata))
+
+
+def report_refused(error: RefusedError, context: Any) -> None:
+    """Tell the caller, through its context, that nothing was created.
+
+    Does nothing where there is no context to tell it through; the error itself says the same.
+    """
+    if hasattr(context, "abort"):
+        fix = f"\n  {error.fix}" if error.fix else ""
+        context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{error.what}{fix}")
 
 
 class _Failures(grpc.ServerInterceptor):  # type: ignore[misc]

@@ -335,7 +335,7 @@ def _table_outputs(subject: Subject, found: Any) -> Properties:
     return {
         "arn": subject.arn(f"route-table/{subject.id}"),
         # Routes of their own resources are not this resource's: only inline ones are its property.
-        "routes": routes if subject.get("routes") else [],
+        "routes": routes if subject.inputs.get("routes") else [],
         "ownerId": found.get("OwnerId") or subject.aws.account,
         "propagatingVgws": [vgw["GatewayId"] for vgw in found.get("PropagatingVgws") or []] or None,
     }

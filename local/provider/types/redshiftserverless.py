@@ -64,9 +64,12 @@ NAMESPACE = ResourceType(
             at_creation=False,
         ),
     ),
-    hidden=("adminUserPassword", "manageAdminPassword", "iamRoles"),
+    hidden=("adminUserPassword", "iamRoles"),
     secrets=("adminUserPassword", "adminUserPasswordWo"),
     filled=("adminUsername", "dbName", "kmsKeyId", "iamRoles", "adminPasswordSecretKmsKeyId"),
+    outputs=lambda subject, found: {
+        "manageAdminPassword": True if found.get("adminPasswordSecretArn") else None
+    },
     tags=_TAGS,
     rules=(
         rules.text("namespaceName", r"[a-z0-9-]{3,64}", _NAME),

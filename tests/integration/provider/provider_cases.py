@@ -23,7 +23,6 @@ class Case:
     replace: Inputs | None = None
     unimported: tuple[str, ...] = ()  # what an import cannot know
     stays: bool = False  # deletion lets it go without removing it
-    lacking: str = ""  # what the laptop's AWS server cannot do yet, so that the case cannot run
 
 
 def const(**inputs: Any) -> Callable[[World], Inputs]:
@@ -413,7 +412,7 @@ IAM_CASES = {
             thumbprintLists=["9e99a48a9960b14926bb7f3b02e22da2b0ab7280"],
             **TAGS,
         ),
-        change={"thumbprintLists": ["a" * 40], "tags": {"Name": "two"}},
+        change={"clientIdLists": ["another"], "thumbprintLists": ["a" * 40]},
         replace={"url": "https://oidc.example.com/id/2"},
     ),
 }
@@ -683,7 +682,6 @@ GLUE_CASES = {
         replace={"name": "another"},
     ),
     "aws:athena/workgroup:Workgroup": Case(
-        lacking="UpdateWorkGroup",
         inputs=const(
             description="analysts",
             forceDestroy=True,
@@ -744,7 +742,6 @@ EFS_CASES = {
         replace={"posixUser": {"uid": 1001, "gid": 1000}},
     ),
     "aws:efs/backupPolicy:BackupPolicy": Case(
-        lacking="PutBackupPolicy",
         inputs=lambda world: {
             "fileSystemId": file_system(world).id,
             "backupPolicy": {"status": "ENABLED"},
@@ -937,7 +934,7 @@ CACHE_USER_CASES = {
 RDS_CASES = {
     "aws:rds/subnetGroup:SubnetGroup": Case(
         inputs=lambda world: {"subnetIds": [each.id for each in subnets(world)], **TAGS},
-        change={"tags": {"Name": "two"}},
+        change={"description": "changed", "tags": {"Name": "two"}},
         replace={"name": "another"},
     ),
     "aws:rds/parameterGroup:ParameterGroup": Case(
@@ -1010,7 +1007,6 @@ def tracking(target: int) -> Inputs:
 
 SPENDING_CASES = {
     "aws:budgets/budget:Budget": Case(
-        lacking="DescribeSubscribersForNotification",
         inputs=const(
             budgetType="COST",
             timeUnit="MONTHLY",
@@ -1029,7 +1025,6 @@ SPENDING_CASES = {
         replace={"budgetType": "USAGE"},
     ),
     "aws:appautoscaling/target:Target": Case(
-        lacking="ListTagsForResource of application-autoscaling",
         inputs=lambda world: {
             **DIMENSION,
             "resourceId": scaled_table(world),
@@ -1040,7 +1035,6 @@ SPENDING_CASES = {
         replace={"resourceId": "table/other"},
     ),
     "aws:appautoscaling/policy:Policy": Case(
-        lacking="ListTagsForResource of application-autoscaling",
         inputs=lambda world: {
             **DIMENSION,
             "resourceId": scaling_target(world)["resourceId"],
@@ -1061,19 +1055,29 @@ def log_group(world: World) -> Any:
     return world.create("aws:cloudwatch/logGroup:LogGroup", {}, name="group")
 
 
+def namespace(world: World) -> Any:
+    return world.create(
+        "aws:redshiftserverless/namespace:Namespace", {"namespaceName": "analytics"}, name="data"
+    )
+
+
 def mounting(action: str) -> str:
     return a_policy(action, Principal={"AWS": "*"})
 
 
 SMALL_CASES = {
     "aws:redshiftserverless/namespace:Namespace": Case(
-        lacking="Redshift Serverless",
         inputs=const(namespaceName="analytics", manageAdminPassword=True),
         replace={"namespaceName": "another"},
     ),
     "aws:redshiftserverless/workgroup:Workgroup": Case(
-        lacking="Redshift Serverless",
-        inputs=const(namespaceName="analytics", workgroupName="analytics", baseCapacity=8),
+        inputs=lambda world: {
+            "namespaceName": namespace(world).id,
+            "workgroupName": "analytics",
+            "baseCapacity": 8,
+            **TAGS,
+        },
+        change={"baseCapacity": 16, "tags": {"Name": "two"}},
         replace={"workgroupName": "another"},
     ),
     "aws:cloudwatch/logStream:LogStream": Case(
@@ -1081,7 +1085,6 @@ SMALL_CASES = {
         replace={"name": "another"},
     ),
     "aws:efs/fileSystemPolicy:FileSystemPolicy": Case(
-        lacking="DeleteFileSystemPolicy",
         inputs=lambda world: {
             "fileSystemId": file_system(world).id,
             "policy": mounting("elasticfilesystem:ClientMount"),
@@ -1090,7 +1093,6 @@ SMALL_CASES = {
         replace={"fileSystemId": "fs-else"},
     ),
     "aws:s3/bucketIntelligentTieringConfiguration:BucketIntelligentTieringConfiguration": Case(
-        lacking="S3's intelligent tiering",
         inputs=in_bucket(name="all", tierings=[{"accessTier": "ARCHIVE_ACCESS", "days": 90}]),
         change={"tierings": [{"accessTier": "ARCHIVE_ACCESS", "days": 120}]},
         replace={"name": "another"},

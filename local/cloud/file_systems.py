@@ -1,0 +1,49 @@
+"""What moto's EFS lacks: backups switched on and off, policies removed, throughput changed.
+
+Source: https://docs.aws.amazon.com/efs/latest/ug/api-reference.html
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from moto.efs.exceptions import FileSystemNotFound
+from moto.efs.models import FileSystem
+from moto.efs.responses import TYPE_RESPONSE, EFSResponse
+
+from local.cloud.context import Context
+from local.cloud.patching import add
+
+_JSON: dict[str, str | int] = {"Content-Type": "application/json"}
+
+
+def install(context: Context) -> None:
+    """Give EFS the operations."""
+    for operation in (put_backup_policy, delete_file_system_policy, update_file_system):
+        add(EFSResponse, operation)
+
+
+def _file_system(request: EFSResponse) -> FileSystem:
+    identifier = request._get_param("FileSystemId")
+    if identifier not in request.efs_backend.file_systems_by_id:
+        raise FileSystemNotFound(identifier)
+    return request.efs_backend.file_systems_by_id[identifier]
+
+
+def put_backup_policy(self: EFSResponse) -> TYPE_RESPONSE:
+    policy: dict[str, Any] = self._get_param("BackupPolicy")
+    _file_system(self)._backup = policy["Status"] == "ENABLED"
+    return json.dumps({"BackupPolicy": policy}), _JSON
+
+
+def delete_file_system_policy(self: EFSResponse) -> TYPE_RESPONSE:
+    _file_system(self).file_system_policy = None  # type: ignore[assignment,unused-ignore]
+    return "", _JSON
+
+
+def update_file_system(self: EFSResponse) -> TYPE_RESPONSE:
+    system = _file_system(self)
+    system.throughput_mode = self._get_param("ThroughputMode") or system.throughput_mode
+    system.provisioned_throughput_in_mibps = self._get_param("ProvisionedThroughputInMibps")
+    return json.dumps(system.info_json()), {**_JSON, "status": 202}
