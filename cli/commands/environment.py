@@ -96,7 +96,7 @@ def tear_down(where: Twin) -> None:
     """Destroy, prove that nothing is left, stop every process."""
     with progress(len(where.resources()), "destroying") as listener:
         result, stopped = where.destroy(listener)
-    deleted = result.counts.get("delete", 0)
+    deleted = counts(result).get("delete", 0)
     output.result(
         {"deleted": deleted, "left": [], "stopped": stopped, "seconds": result.duration},
         lambda console: console.print(
@@ -221,12 +221,16 @@ def show_changes(result: Result, *, diff: bool = False, limit: int = 200) -> Non
         output.say(f"    [dim]… and {len(shown) - limit} more[/]")
 
 
+def counts(result: Result) -> dict[str, int]:
+    """How many resources each kind of step touched, by Pulumi's name of the step."""
+    return {str(op): count for op, count in result.counts.items()}
+
+
 def counts_line(result: Result) -> str:
     """``+ 12 create  ~ 1 update  40 unchanged``, with the seconds."""
-    words = [
-        f"{SIGNS[op]} {result.counts[op]} {op}" for op in SIGNS if result.counts.get(op) and op
-    ]
-    same = result.counts.get("same", 0)
+    found = counts(result)
+    words = [f"{sign} {found[op]} {op}" for op, sign in SIGNS.items() if found.get(op)]
+    same = found.get("same", 0)
     words.append(f"[dim]{same} unchanged[/]" if same or not words else "")
     return f"    {'  '.join(filter(None, words))} [dim]in {result.duration:.1f} s[/]"
 
@@ -258,7 +262,7 @@ def summary(result: Result) -> dict[str, object]:
     """A result for machines."""
     return {
         "operation": result.kind,
-        "counts": {str(op): count for op, count in result.counts.items()},
+        "counts": counts(result),
         "seconds": round(result.duration, 3),
         "changes": [
             {"op": str(step.op), "urn": step.urn, "type": step.type, "keys": list(step.keys)}

@@ -74,13 +74,11 @@ def show_prediction(answer: Prediction) -> None:
             "id": answer.request_id,
             "outputs": answer.outputs,
         },
-        lambda console: (
-            console.print(table("", columns, [[rounded(cell) for cell in row] for row in lines])),
-            console.print(
-                f"    [dim]from version {answer.version}, request {answer.request_id}[/]"
-            ),
+        lambda console: console.print(
+            table("", columns, [[rounded(cell) for cell in row] for row in lines])
         ),
     )
+    output.say(f"    [dim]from version {answer.version}, request {answer.request_id}[/]")
 
 
 def rounded(value: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -38,7 +38,7 @@ LINES = {"errors": "-", "slow": "--", "wrong": ":"}
 
 def picture(size: tuple[float, float], draw: Callable[[Figure], None]) -> str:
     """An SVG element drawn by ``draw``; ``size`` in inches."""
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(cast(Any, STYLE)):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)
         text = io.StringIO()
