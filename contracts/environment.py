@@ -655,6 +655,75 @@ class Budget(Document):
         return value
 
 
+COMPONENTS: Final = (
+    *("pipelines", "seldon", "operator", "monitoring"),
+    *("keda", "spark", "mlflow", "feature_server"),
+)
+"""What can be installed in the cluster, beside what everything there needs: namespaces, Istio,
+cert-manager and External Secrets."""
+WORKING_NAMESPACES: Final = ("kubeflow", "training", "serving", "features", "mlflow", "spark")
+"""Namespaces where people's work runs, and so may be given a quota."""
+
+
+class Quota(Document):
+    """The most that a namespace's pods may ask for together."""
+
+    cpu: int = Field(ge=1, le=10_000)
+    """Cores."""
+    memory: int = Field(ge=1, le=100_000)
+    """Memory, in GiB."""
+    pods: int = Field(default=100, ge=1, le=10_000)
+    gpus: int = Field(default=0, ge=0, le=1000)
+    """NVIDIA GPUs."""
+
+
+class OnCluster(Document):
+    """What is installed in the cluster."""
+
+    enabled: bool = True
+    """Whether anything is; off where there is no Kubernetes API to reach."""
+    components: tuple[Annotated[str, AfterValidator(one_of(COMPONENTS, "component"))], ...] = (
+        COMPONENTS
+    )
+    """What of it is wanted."""
+    replicas: int = Field(default=1, ge=1, le=5)
+    """How many of each controller run."""
+    host: Annotated[
+        str, AfterValidator(matching(r"(\*\.)?[a-z0-9.-]+", "a host name such as ml.example.com"))
+    ] = "*.millwright.internal"
+    """The name that clients call the models by; the gateway's certificate is made out to it."""
+    load_balancer: Literal["internal", "internet"] = "internal"
+    """From where the gateway's load balancer is reached."""
+    load_balancer_networks: tuple[Cidr, ...] = ()
+    """Networks that reach the load balancer; none: only the VPC's."""
+    metrics_kept: Days = 15 * DAY
+    """How long Prometheus keeps metrics."""
+    metrics_disk: int = Field(default=50, ge=10, le=16_384)
+    """Prometheus's disk, in GiB."""
+    quotas: dict[
+        Annotated[str, AfterValidator(one_of(WORKING_NAMESPACES, "namespace with a quota"))], Quota
+    ] = Field(
+        default_factory=lambda: {
+            "kubeflow": Quota(cpu=64, memory=256, pods=300),
+            "training": Quota(cpu=128, memory=512, gpus=8),
+            "serving": Quota(cpu=64, memory=256, gpus=8),
+            "spark": Quota(cpu=128, memory=512, pods=300),
+        }
+    )
+    """The most that each namespace's pods may ask for."""
+
+    @model_validator(mode="after")
+    def consistent(self) -> Self:
+        """The operator steers Seldon's deployments; the internet is many networks."""
+        if len(set(self.components)) != len(self.components):
+            raise ValueError("a component is named twice")
+        if "operator" in self.components and "seldon" not in self.components:
+            raise ValueError("the operator moves the weights of Seldon's deployments: add seldon")
+        if self.load_balancer == "internet" and not self.load_balancer_networks:
+            raise ValueError("name in load_balancer_networks who may reach it from the internet")
+        return self
+
+
 class Environment(Document):
     """One AWS environment: everything ``millwright up`` and ``pulumi up`` make."""
 
@@ -676,6 +745,7 @@ class Environment(Document):
     online_store: OnlineStore = OnlineStore()
     cache: Cache = Cache()
     cluster: Cluster = Cluster()
+    on_cluster: OnCluster = OnCluster()
     registry: Registry = Registry()
     identity: Identity = Identity()
     file_system: FileSystem = FileSystem()
@@ -694,6 +764,24 @@ class Environment(Document):
             if not 1 <= len(key) <= 128 or len(text) > 256:
                 raise ValueError(f"{key!r}: a tag has a key of 1 to 128 characters, a value to 256")
         return value
+
+    @model_validator(mode="after")
+    def has_what_the_cluster_needs(self) -> Self:
+        """MLflow and Pipelines keep what they know in Postgres; the operator is an image."""
+        if not self.on_cluster.enabled:
+            return self
+        components = self.on_cluster.components
+        keepers = [one for one in ("mlflow", "pipelines") if one in components]
+        if keepers and not self.database.enabled:
+            raise ValueError(
+                f"on_cluster.components: {' and '.join(keepers)} need database.enabled"
+            )
+        if "operator" in components and "operator" not in self.registry.repositories:
+            raise ValueError(
+                "on_cluster.components: the operator needs a repository named operator in "
+                "registry.repositories"
+            )
+        return self
 
     @classmethod
     def parse(cls, value: object, *, where: str = "") -> Self:
@@ -784,6 +872,7 @@ TIERS: Final[dict[str, dict[str, dict[str, object]]]] = {
         "cache": {"replicas": 2, "node_type": "cache.r7g.large"},
         "warehouse": {"node_type": "ra3.xlplus"},
         "database": {"instance": "db.m7g.large"},
+        "on_cluster": {"replicas": 2, "metrics_kept": "30d", "metrics_disk": 200},
         "budget": {"monthly_usd": 10_000},
     },
 }

@@ -18,6 +18,7 @@ from infra.cache import Cache
 from infra.catalog import Catalog
 from infra.cluster import POD_ACTIONS, POD_IDENTITY, Cluster
 from infra.concern import Concern
+from infra.database import Database
 from infra.lake import Lake
 from infra.online_store import OnlineStore
 from infra.policies import Statement, allow
@@ -39,6 +40,7 @@ class Stores:
     cluster: Cluster
     catalog: Catalog | None
     stream: Stream | None
+    database: Database | None
     key_arns: Mapping[str, pulumi.Output[str]]
 
 
@@ -166,6 +168,20 @@ def write_stream(stores: Stores) -> list[Statement]:
     ]
 
 
+def read_passwords(stores: Stores) -> list[Statement]:
+    """Read the database's password, to bring it to the pods that sign in with it."""
+    if stores.database is None:
+        return []
+    return [
+        allow(
+            "ReadPasswords",
+            ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"],
+            [stores.database.secret_arn],
+        ),
+        allow("DecryptPasswords", ["kms:Decrypt"], [stores.key_arns["secrets"]]),
+    ]
+
+
 def scale_nodes(stores: Stores) -> list[Statement]:
     """See which nodes there could be, and size this cluster's groups."""
     cluster = stores.cluster
@@ -200,6 +216,16 @@ def scale_nodes(stores: Stores) -> list[Statement]:
     ]
 
 
+def always(environment: Environment) -> bool:
+    """Every environment has it."""
+    return True
+
+
+def has_passwords(environment: Environment) -> bool:
+    """Something in the cluster signs in to the database."""
+    return environment.on_cluster.enabled and environment.database.enabled
+
+
 @dataclass(frozen=True, kw_only=True)
 class Workload:
     """A workload: its rights, and the service account whose pods have them."""
@@ -207,6 +233,8 @@ class Workload:
     grants: tuple[Grant, ...]
     namespace: str
     service_account: str
+    wanted: Callable[[Environment], bool] = always
+    """Which environments have it."""
 
 
 WORKLOADS: Final[dict[str, Workload]] = {
@@ -253,6 +281,12 @@ WORKLOADS: Final[dict[str, Workload]] = {
     "autoscaler": Workload(
         grants=(scale_nodes,), namespace="kube-system", service_account="cluster-autoscaler"
     ),
+    "secrets": Workload(
+        grants=(read_passwords,),
+        namespace="external-secrets",
+        service_account="external-secrets",
+        wanted=has_passwords,
+    ),
 }
 """Every workload of the platform."""
 
@@ -269,9 +303,10 @@ class Identity(Concern):
     ) -> None:
         super().__init__("identity", environment, opts)
         self.stores = stores
-        self.roles = {name: self._role(name, facts) for name, facts in WORKLOADS.items()}
+        workloads = {name: one for name, one in WORKLOADS.items() if one.wanted(environment)}
+        self.roles = {name: self._role(name, facts) for name, facts in workloads.items()}
         if environment.cluster.pod_identity:
-            for name, facts in WORKLOADS.items():
+            for name, facts in workloads.items():
                 self._associate(name, facts)
         self.register_outputs({})
 

@@ -135,6 +135,7 @@ def build(environment: Environment) -> Platform:
         cluster=cluster,
         catalog=catalog,
         stream=stream,
+        database=database,
         key_arns=arns,
     )
     identity = Identity(environment, stores=stores, opts=opts)
@@ -146,6 +147,8 @@ def build(environment: Environment) -> Platform:
     if environment.budget.enabled:
         topic = observability.topic.arn if observability else None
         Budget(environment, topic_arn=topic, opts=opts)
+    if environment.on_cluster.enabled:
+        install_on(environment, network, cluster, lake, database, registry)
     return Platform(
         environment=environment,
         keys=keys,
@@ -163,6 +166,27 @@ def build(environment: Environment) -> Platform:
         identity=identity,
         observability=observability,
     )
+
+
+def install_on(
+    environment: Environment,
+    network: Network,
+    cluster: Cluster,
+    lake: Lake,
+    database: Database | None,
+    registry: Registry,
+) -> None:
+    """Declare what runs in the cluster.
+
+    Imported here, because Kubernetes' types take a second to import and the laptop needs none.
+    """
+    from infra.on_cluster import install
+    from infra.on_cluster.part import Site
+
+    site = Site(
+        environment=environment, network=network, cluster=cluster, lake=lake, database=database
+    )
+    install(site, registry=registry)
 
 
 def alarms_of(

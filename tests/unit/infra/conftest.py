@@ -58,6 +58,7 @@ class Plan:
 ANSWERS: dict[str, dict[str, Any]] = {
     "aws:eks/cluster:Cluster": {
         "endpoint": "https://cluster",
+        "certificateAuthority": {"data": "Y2VydGlmaWNhdGU="},
         "identities": [{"oidcs": [{"issuer": "https://issuer"}]}],
     },
     "aws:redshift/cluster:Cluster": {

@@ -1,0 +1,167 @@
+"""Istio: the gateway through which clients reach the models, and what steers it.
+
+Only the gateway is a proxy: Seldon writes its weights into VirtualServices that the gateway
+follows. Pods get no sidecar of their own, which would need rights that the pod security standards
+of their namespaces refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pulumi
+from pulumi_kubernetes.helm.v3 import Release
+
+from infra.on_cluster.part import Chart, Part, Site
+
+REPOSITORY: Final = "https://istio-release.storage.googleapis.com/charts"
+VERSION: Final = "1.30.3"
+BASE, ISTIOD, GATEWAY = (
+    Chart(name=name, repository=REPOSITORY, version=VERSION)
+    for name in ("base", "istiod", "gateway")
+)
+NAMESPACE: Final = "istio-system"
+CERTIFICATE: Final = "gateway-certificate"
+SELECTOR: Final = {"istio": "ingressgateway"}
+"""The label that the gateway's chart gives its pods, from the release's name."""
+LOAD_BALANCER: Final = "service.beta.kubernetes.io/aws-load-balancer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseValues:
+    """Of istio/base."""
+
+    default_revision: str = "default"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshConfig:
+    """Of istio/istiod."""
+
+    access_log_file: str = "/dev/stdout"
+    enable_prometheus_merge: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class IstiodValues:
+    """Of istio/istiod."""
+
+    autoscale_min: int
+    autoscale_max: int = 5
+    mesh_config: MeshConfig = field(default_factory=MeshConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """Of istio/gateway."""
+
+    annotations: Mapping[str, str]
+    load_balancer_source_ranges: tuple[str, ...] | None
+    type: str = "LoadBalancer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Autoscaling:
+    """Of istio/gateway."""
+
+    min_replicas: int
+    max_replicas: int
+    enabled: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayValues:
+    """Of istio/gateway."""
+
+    service: Service
+    autoscaling: Autoscaling
+    pod_disruption_budget: Mapping[str, Any]
+
+
+class Ingress(Part):
+    """Istio's definitions, its control plane, the gateway, and the door that Seldon looks for."""
+
+    def __init__(
+        self, site: Site, opts: pulumi.ResourceOptions, *, issuer: pulumi.Resource
+    ) -> None:
+        super().__init__("ingress", site, opts)
+        base = self.release("istio-base", BASE, NAMESPACE, BaseValues())
+        istiod = self.release(
+            "istiod", ISTIOD, NAMESPACE, IstiodValues(autoscale_min=site.replicas), after=[base]
+        )
+        self.gateway = self._gateway(istiod)
+        certificate = self._certificate(issuer)
+        self.door = self._door(certificate)
+        self.register_outputs({})
+
+    def _gateway(self, istiod: Release) -> Release:
+        inside = self.settings.load_balancer == "internal"
+        annotations = {
+            f"{LOAD_BALANCER}-type": "nlb",
+            f"{LOAD_BALANCER}-internal": "true" if inside else "false",
+            f"{LOAD_BALANCER}-cross-zone-load-balancing-enabled": "true",
+        }
+        return self.release(
+            "istio-ingressgateway",
+            GATEWAY,
+            NAMESPACE,
+            GatewayValues(
+                service=Service(
+                    annotations=annotations,
+                    load_balancer_source_ranges=self.settings.load_balancer_networks or None,
+                ),
+                autoscaling=Autoscaling(
+                    min_replicas=self.site.replicas, max_replicas=max(5, 2 * self.site.replicas)
+                ),
+                pod_disruption_budget={"maxUnavailable": 1},
+            ),
+            after=[istiod],
+        )
+
+    def _certificate(self, issuer: pulumi.Resource) -> pulumi.Resource:
+        return self.custom(
+            CERTIFICATE,
+            "cert-manager.io/v1",
+            "Certificate",
+            {
+                "secretName": CERTIFICATE,
+                "dnsNames": [self.settings.host],
+                "duration": "2160h",
+                "renewBefore": "720h",
+                "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
+                "issuerRef": {"name": "millwright", "kind": "ClusterIssuer"},
+            },
+            namespace=NAMESPACE,
+            after=[issuer],
+        )
+
+    def _door(self, certificate: pulumi.Resource) -> pulumi.Resource:
+        hosts = [self.settings.host]
+        return self.custom(
+            "seldon-gateway",
+            "networking.istio.io/v1",
+            "Gateway",
+            {
+                "selector": SELECTOR,
+                "servers": [
+                    {
+                        "port": {"number": 80, "name": "http", "protocol": "HTTP"},
+                        "hosts": hosts,
+                        "tls": {"httpsRedirect": True},
+                    },
+                    {
+                        "port": {"number": 443, "name": "https", "protocol": "HTTPS"},
+                        "hosts": hosts,
+                        "tls": {
+                            "mode": "SIMPLE",
+                            "credentialName": CERTIFICATE,
+                            "minProtocolVersion": "TLSV1_2",
+                        },
+                    },
+                ],
+            },
+            namespace=NAMESPACE,
+            after=[self.gateway, certificate],
+        )

@@ -1,0 +1,138 @@
+"""Prometheus, its alerts and Grafana: what the judge of a rollout reads, and what people look at.
+
+EKS keeps etcd, the scheduler and the controller manager to itself, so they are not scraped:
+their alerts would say forever that they are down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pulumi
+
+from infra.concern import days
+from infra.on_cluster.part import Chart, Part, Site
+
+CHART: Final = Chart(
+    name="kube-prometheus-stack",
+    repository="https://prometheus-community.github.io/helm-charts",
+    version="88.5.3",
+)
+NAMESPACE: Final = "monitoring"
+RELEASE: Final = "monitoring"
+DISK_CLASS: Final = "millwright-gp3"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Switch:
+    """A part of the chart that is on or off."""
+
+    enabled: bool
+
+
+OFF: Final = Switch(enabled=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrometheusSpec:
+    """What Prometheus keeps, and whose rules and monitors it follows: everyone's."""
+
+    replicas: int
+    retention: str
+    retention_size: str
+    storage_spec: Mapping[str, Any]
+    wal_compression: bool = True
+    rule_selector_nil_uses_helm_values: bool = False
+    service_monitor_selector_nil_uses_helm_values: bool = False
+    pod_monitor_selector_nil_uses_helm_values: bool = False
+    probe_selector_nil_uses_helm_values: bool = False
+    scrape_config_selector_nil_uses_helm_values: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prometheus:
+    """The server."""
+
+    prometheus_spec: PrometheusSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertmanagerSpec:
+    """Who groups and sends alerts."""
+
+    replicas: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alertmanager:
+    """Alerts."""
+
+    alertmanager_spec: AlertmanagerSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grafana:
+    """Dashboards; nobody changes those that come with the platform by hand."""
+
+    enabled: bool = True
+    default_dashboards_editable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Values:
+    """Of prometheus-community/kube-prometheus-stack."""
+
+    prometheus: Prometheus
+    alertmanager: Alertmanager
+    grafana: Grafana = field(default_factory=Grafana)
+    kube_etcd: Switch = OFF
+    kube_scheduler: Switch = OFF
+    kube_controller_manager: Switch = OFF
+
+
+class Monitoring(Part):
+    """The stack, on disks encrypted by default."""
+
+    def __init__(self, site: Site, opts: pulumi.ResourceOptions) -> None:
+        super().__init__("monitoring", site, opts)
+        disks = self._disks()
+        self.chart = self.release(RELEASE, CHART, NAMESPACE, self._values(), after=[disks])
+        self.register_outputs({})
+
+    def _disks(self) -> pulumi.Resource:
+        from pulumi_kubernetes.storage import v1 as storage
+
+        return storage.StorageClass(
+            DISK_CLASS,
+            metadata=self.meta(DISK_CLASS),
+            provisioner="ebs.csi.aws.com",
+            parameters={"type": "gp3", "encrypted": "true"},
+            reclaim_policy="Delete",
+            volume_binding_mode="WaitForFirstConsumer",
+            allow_volume_expansion=True,
+            opts=self.child(),
+        )
+
+    def _values(self) -> Values:
+        disk = self.settings.metrics_disk
+        claim = {
+            "storageClassName": DISK_CLASS,
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": f"{disk}Gi"}},
+        }
+        return Values(
+            prometheus=Prometheus(
+                prometheus_spec=PrometheusSpec(
+                    replicas=self.site.replicas,
+                    retention=f"{days(self.settings.metrics_kept)}d",
+                    # What is measured must never fill the disk.
+                    retention_size=f"{disk * 85 // 100}GB",
+                    storage_spec={"volumeClaimTemplate": {"spec": claim}},
+                )
+            ),
+            alertmanager=Alertmanager(
+                alertmanager_spec=AlertmanagerSpec(replicas=self.site.replicas)
+            ),
+        )

@@ -1,0 +1,108 @@
+"""Millwright's operator and its definition of a rollout, from ``manifests/operator``.
+
+The files are the operator's own; here they are only installed, each object as what it is. The
+namespace is not taken from them: it has its labels, quota and policies from the table of
+namespaces.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pulumi
+import yaml
+
+from contracts.errors import InfrastructureError
+from infra.on_cluster.part import Part, Site
+
+MANIFESTS: Final = Path(__file__).resolve().parents[2] / "manifests" / "operator"
+NAMESPACE: Final = "millwright"
+DEFINITION: Final = "CustomResourceDefinition"
+IMAGE: Final = "operator"
+"""The repository that holds the operator's image."""
+VERSION: Final = "4.34.0"
+"""Of Pulumi's Kubernetes provider, whose types the objects are."""
+
+
+class Operator(Part):
+    """The definition first, then everything else."""
+
+    def __init__(
+        self,
+        site: Site,
+        opts: pulumi.ResourceOptions,
+        *,
+        image: pulumi.Input[str],
+        after: list[pulumi.Resource],
+    ) -> None:
+        super().__init__("operator", site, opts)
+        documents = list(objects(MANIFESTS))
+        definitions = [
+            self._object(one, image, after) for one in documents if one["kind"] == DEFINITION
+        ]
+        for one in documents:
+            if one["kind"] != DEFINITION:
+                self._object(one, image, [*after, *definitions])
+        self.register_outputs({})
+
+    def _object(
+        self, document: dict[str, Any], image: pulumi.Input[str], after: list[pulumi.Resource]
+    ) -> pulumi.Resource:
+        name = f"{document['kind']}-{document['metadata']['name']}".lower()
+        metadata = document["metadata"]
+        labels = {**self.labels(), **metadata.get("labels", {})}
+        properties = {**document, "metadata": {**metadata, "labels": labels}}
+        return pulumi.CustomResource(
+            token(document["apiVersion"], document["kind"]),
+            re.sub(r"[^a-z0-9-]+", "-", name),
+            with_image(properties, image),
+            self.child(*after),
+        )
+
+
+def objects(folder: Path) -> Iterator[dict[str, Any]]:
+    """Every object of a folder's YAML files, but namespaces.
+
+    Raises:
+        InfrastructureError: a document is not a Kubernetes object.
+    """
+    for file in sorted(folder.rglob("*.yaml")):
+        for document in yaml.safe_load_all(file.read_text()):
+            if document is None or document.get("kind") in ("Namespace", "Kustomization"):
+                continue
+            if not document.get("apiVersion") or not document.get("metadata", {}).get("name"):
+                raise InfrastructureError(
+                    "this is not a Kubernetes object: apiVersion, kind and metadata.name are needed",
+                    where=str(file),
+                )
+            yield document
+
+
+def token(api_version: str, kind: str) -> str:
+    """Pulumi's type of an object: ``kubernetes:apps/v1:Deployment``, with ``core`` written out."""
+    return f"kubernetes:{api_version if '/' in api_version else f'core/{api_version}'}:{kind}"
+
+
+def with_image(document: dict[str, Any], image: pulumi.Input[str]) -> dict[str, Any]:
+    """A Deployment whose own image comes from the environment's registry."""
+    if document["kind"] != "Deployment":
+        return document
+    spec = document["spec"]
+    pod = spec["template"]["spec"]
+    containers = [
+        {**one, "image": pulumi.Output.concat(image, ":", tag(one["image"]))}
+        if IMAGE in one.get("image", "")
+        else one
+        for one in pod["containers"]
+    ]
+    pod = {**pod, "containers": containers}
+    return {**document, "spec": {**spec, "template": {**spec["template"], "spec": pod}}}
+
+
+def tag(image: str) -> str:
+    """An image's version; ``latest`` where it names none."""
+    _, found, version = image.rpartition(":")
+    return version if found and "/" not in version else "latest"
