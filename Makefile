@@ -36,10 +36,11 @@ lint: setup
 format: setup
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-# JSON Schemas and the CRD from the contracts.
+# JSON Schemas and the CRD from the contracts, the pipeline as Kubeflow Pipelines takes it.
 generate: setup
 	@$(BIN)/python -m contracts.schemas manifests/schemas
 	@$(BIN)/python -m contracts.custom_resource manifests/operator/crd.yaml
+	@$(BIN)/python -m pipelines.training manifests/pipelines/training.yaml
 
 lock:
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -366,3 +366,7 @@ def submit(
             fix="is the address right, and the server up?",
         ) from error
     return str(started.run_id)
+
+
+if __name__ == "__main__":
+    compile(Path(sys.argv[1]))

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import yaml
@@ -133,3 +134,9 @@ def test_of_old_runs_only_documents_and_logs_are_kept(tmp_path):
 def test_the_codes_version_is_a_commit():
     assert runs.code_version()
     assert len(runs.code_digest()) == 64
+
+
+def test_the_compiled_pipeline_in_the_tree_is_current(tmp_path):
+    training.compile(tmp_path / "training.yaml")
+    written = Path(__file__).parents[3] / "manifests" / "pipelines" / "training.yaml"
+    assert written.read_text() == (tmp_path / "training.yaml").read_text(), "run `make generate`"
