@@ -792,6 +792,12 @@ def _actions(step: _Step) -> tuple[Action, ...]:
     return tuple(actions)
 
 
+def desired(status: RolloutStatus) -> tuple[Predictor, ...]:
+    """The predictors that a status asks for, for those who repair what was changed behind it."""
+    phase = status.resume or status.phase
+    return _apply(status, shadow=phase is Phase.SHADOW).predictors
+
+
 def _apply(status: RolloutStatus, *, shadow: bool) -> Apply:
     """The whole deployment as it should be."""
     known = {one.predictor: one for one in (status.stable, status.candidate) if one}

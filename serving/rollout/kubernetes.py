@@ -235,10 +235,9 @@ def observed(
 
 def _weights(model: str, namespace: str, routes: Object | None) -> dict[str, int]:
     """The weights in use by predictor, in 1/10000; Istio's are percents."""
-    spec = (routes or {}).get("spec", {})
     prefix = f"/seldon/{namespace}/{model}/"
-    http = spec.get("http", ())
-    ours = [one for one in http if prefix in _prefixes(one)] or list(http[:1])
+    http = (routes or {}).get("spec", {}).get("http", ())
+    ours = [one for one in http if prefix in _prefixes(one)]
     destinations = ours[0].get("route", ()) if ours else ()
     share = WHOLE // 100
     alone = len(destinations) == 1
@@ -337,8 +336,7 @@ class KubernetesDeployment:
         self._read = True
         if self._live is None:
             return {}
-        routes = self._api.get(VIRTUAL_SERVICES, owner.namespace, f"{owner.name}-http")
-        return observed(owner.name, owner.namespace, self._live, routes)
+        return observed(owner.name, owner.namespace, self._live, self._routes(self._live))
 
     def apply(self, predictors: Sequence[Predictor]) -> None:
         """Write the predictors and their traffic; nothing when that is how it is.
@@ -369,6 +367,18 @@ class KubernetesDeployment:
         if merged != self._live:
             self._live = self._replace(merged)
             self._repaired("the SeldonDeployment differed from what was written: put right")
+
+    def _routes(self, seldon: Object) -> Object | None:
+        """The VirtualService that Seldon made of it; its name differs between Seldon's versions."""
+        uid, owner = seldon["metadata"]["uid"], self._owner
+        prefix = f"/seldon/{owner.namespace}/{owner.name}/"
+        ours = [
+            one
+            for one in self._api.list(VIRTUAL_SERVICES, owner.namespace)
+            if uid in {its["uid"] for its in one["metadata"].get("ownerReferences", ())}
+            and any(prefix in _prefixes(http) for http in one["spec"]["http"])
+        ]
+        return ours[0] if ours else None
 
     @property
     def _where(self) -> str:
