@@ -143,8 +143,8 @@ class Aws:
     ) -> float | None:
         """botocore's question whether a call is to be made again: in so many seconds, or not.
 
-        What was throttled or never sent had no effect and can always be. A call whose answer is lost may have
-        had one, and made again it may make a second resource: see `asked_once`.
+        What was throttled or never sent had no effect and can always be. A call whose answer is
+        lost may have had one, and made again it may make a second resource: see `asked_once`.
         """
         parsed = response[1] if response else {}
         status = parsed.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

@@ -283,6 +283,7 @@ REPLICATION_GROUP = ResourceType(
     defaults={"engine": "redis", "autoMinorVersionUpgrade": True},
     local=("applyImmediately", "finalSnapshotIdentifier", "authTokenUpdateStrategy"),
     hidden=(
+        "port",  # an endpoint on this machine listens where there is room
         "authToken",
         "authTokenWo",
         "engine",

@@ -187,6 +187,7 @@ WORKGROUP = ResourceType(
     names={
         "state": "State",
         "configuration.publishCloudwatchMetricsEnabled": "PublishCloudWatchMetricsEnabled",
+        "configuration.resultConfiguration.encryptionConfiguration.kmsKeyArn": "KmsKey",
     },
     facets=(
         Facet(

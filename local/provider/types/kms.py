@@ -122,6 +122,7 @@ TYPES = (
             read=Read(operation="list_resource_tags", params=_KEY, path="Tags"),
         ),
         names={"isEnabled": "-", "customerMasterKeySpec": "CustomerMasterKeySpec"},
+        hidden=("rotationPeriodInDays",),  # not every endpoint tells it
         facets=(
             Facet(
                 properties=("policy",),

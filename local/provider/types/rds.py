@@ -293,6 +293,7 @@ INSTANCE = ResourceType(
         "blueGreenUpdate",
     ),
     hidden=(
+        "masterUserSecretKmsKeyId",
         "password",
         "passwordWo",
         "manageMasterUserPassword",

@@ -199,6 +199,17 @@ def _read_rules(found: Any, subject: Subject) -> Any:
     return rules
 
 
+def _without_whole_bucket(rules: Any) -> Any:
+    """Rules without the filters and prefixes that name the whole bucket."""
+    whole: tuple[Any, ...] = ({}, {"prefix": ""}, "")
+    return [
+        {k: v for k, v in rule.items() if not (k in ("filter", "prefix") and v in whole)}
+        if isinstance(rule, dict)
+        else rule
+        for rule in rules
+    ]
+
+
 def _lifecycle() -> ResourceType:
     return ResourceType(
         token=_token("BucketLifecycleConfiguration"),
@@ -220,6 +231,7 @@ def _lifecycle() -> ResourceType:
         computed=lambda subject: {"bucket": subject.id},
         outputs=lambda subject, found: {"rules": _read_rules(found["Rules"], subject)},
         filled=("transitionDefaultMinimumObjectSize",),
+        normal={"rules": _without_whole_bucket},
     )
 
 

@@ -1,0 +1,275 @@
+"""An environment that stands, is disturbed, and is compared with what its state says.
+
+Shared by the tests of this folder and by `benchmarks.faults`. The compared sides know nothing of
+each other: the inventory asks AWS's own calls, service by service, for everything in the account,
+whatever its tags; the state is the engine's file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import yaml
+from botocore.httpsession import URLLib3Session
+
+from contracts.errors import InfrastructureError
+from local import cloud
+from local.cloud.faults import READING
+from local.cloud.inventory import Leftover, inventory
+from local.engine import Op, ResourceState, Result, Workspace, destroy, refresh, resources, up
+from local.provider.provider import AwsProvider
+from local.supervisor import Supervisor
+
+PROJECT = Path(__file__).resolve().parents[3]
+STACK = "local"
+
+
+@dataclass
+class Standing:
+    """A copy of the project in a folder of its own, with its own cloud.
+
+    Args:
+        project: the copy's folder.
+        parallel: how many resources are worked on at once.
+    """
+
+    project: Path
+    parallel: int = 16
+    endpoints: cloud.CloudEndpoints = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.project.mkdir(parents=True, exist_ok=True)
+        for name in ("Pulumi.yaml", *(path.name for path in PROJECT.glob("Pulumi.*.yaml"))):
+            shutil.copy(PROJECT / name, self.project / name)
+        bare = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(PROJECT / "infra", self.project / "infra", ignore=bare)
+        self.endpoints = cloud.start(self.root, region="eu-central-1")
+
+    @property
+    def root(self) -> Path:
+        """Where the environment's processes are kept."""
+        return self.project / ".millwright" / STACK
+
+    @property
+    def workspace(self) -> Workspace:
+        return Workspace(
+            root=self.project,
+            stack=STACK,
+            program=self.project / "infra",
+            providers={"aws": AwsProvider},
+            parallel=self.parallel,
+        )
+
+    def close(self) -> None:
+        Supervisor(self.root).stop_all()
+
+    # -- the document --------------------------------------------------------------------------
+
+    @contextmanager
+    def changed(self, **settings: Any) -> Iterator[None]:
+        """The environment's document with some settings added, until the end of the block."""
+        path = self.project / f"Pulumi.{STACK}.yaml"
+        before = path.read_text()
+        document = yaml.safe_load(before)
+        document["config"]["millwright:environment"].update(settings)
+        path.write_text(yaml.safe_dump(document))
+        try:
+            yield
+        finally:
+            path.write_text(before)
+
+    # -- the cloud -----------------------------------------------------------------------------
+
+    def faults(self, *rules: Mapping[str, Any]) -> None:
+        """Let calls fail by these rules; without any, none."""
+        self._ask("POST" if rules else "DELETE", rules)
+
+    def struck(self) -> Counter[str]:
+        """Which calls have failed since the rules were set."""
+        counted: Counter[str] = Counter()
+        for rule in self._ask("GET"):
+            counted.update(rule["calls"])
+        return counted
+
+    def _ask(self, method: str, rules: Iterable[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
+        request = urllib.request.Request(
+            f"{self.endpoints.endpoint_url}/_millwright/faults",
+            method=method,
+            data=json.dumps(list(rules)).encode() if rules else None,
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request) as answer:
+            found: list[dict[str, Any]] = json.load(answer)["rules"]
+            return found
+
+    def there(self, environment: str | None = None) -> list[Leftover]:
+        """Everything that exists in the account."""
+        session = boto3.Session(region_name=self.endpoints.region)
+        return inventory(session, environment)
+
+    # -- the state -----------------------------------------------------------------------------
+
+    def managed(self) -> list[ResourceState]:
+        """The resources of AWS that the state holds."""
+        return [one for one in resources(self.workspace) if one.type.startswith("aws:")]
+
+    def kinds(self) -> Counter[str]:
+        """How many of each kind exist, which an undisturbed `up` settles."""
+        return Counter(f"{one.service} {one.kind}" for one in self.there())
+
+    def wrong(self, kinds: Mapping[str, int]) -> list[str]:
+        """What differs between the state, AWS, and the kinds that there must be; empty when all
+        agree.
+        """
+        found, states = self.there(), self.managed()
+        names = [_names(state) for state in states]
+        problems = [
+            f"an orphan or a duplicate: {kind} is there {count} times, not {kinds.get(kind, 0)}"
+            for kind, count in Counter(f"{one.service} {one.kind}" for one in found).items()
+            if count > kinds.get(kind, 0)
+        ]
+        problems += [
+            f"missing: {kind}"
+            for kind in kinds
+            if not any(f"{one.service} {one.kind}" == kind for one in found)
+        ]
+        problems += [
+            f"not in the state: {one}"
+            for one in found
+            if not any({one.id, one.arn} & each for each in names) and not _made_by_aws(one)
+        ]
+        twice = Counter(state.urn for state in states)
+        problems += [f"twice in the state: {urn}" for urn, count in twice.items() if count > 1]
+        problems += [
+            f"gone, but in the state: {step.urn}"
+            for step in refresh(self.workspace).changes
+            if step.op is Op.DELETE
+        ]
+        again = up(self.workspace)
+        return problems + [f"not settled: {step.op} {step.urn}" for step in again.changes]
+
+    def destroy(self) -> list[Leftover]:
+        """Remove everything; what is there nevertheless."""
+        self.faults()
+        destroy(self.workspace)
+        return self.there()
+
+
+def _names(state: ResourceState) -> set[str]:
+    """What AWS may call a resource of the state."""
+    given = (state.outputs.get(key) for key in ("arn", "name", "allocationId"))
+    return {state.id, *(value for value in given if isinstance(value, str))}
+
+
+def _made_by_aws(one: Leftover) -> bool:
+    """What services make for what was asked of them: a cache's nodes, a gateway's interface, the
+    parts that each VPC comes with, a database's secret.
+    """
+    return (one.service, one.kind) in {
+        ("ec2", "network-interface"),
+        ("ec2", "network-acl"),
+        ("ec2", "route-table"),
+        ("ec2", "security-group"),
+        ("elasticache", "cluster"),
+        ("secretsmanager", "secret"),
+    }
+
+
+# --- interruptions --------------------------------------------------------------------------------
+
+
+def run_until_settled(
+    run: Callable[[], Result], tries: int, told: Callable[[str], None] = lambda text: None
+) -> Result:
+    """Run `up` again as long as it fails, as a person would.
+
+    Raises:
+        InfrastructureError: it still fails after so many tries.
+    """
+    for attempt in range(1, tries + 1):
+        try:
+            return run()
+        except InfrastructureError as failure:
+            told(f"{attempt}: {failure.where.rpartition('::')[2]}: {failure.what}")
+            if attempt == tries:
+                raise
+    raise AssertionError("unreachable")
+
+
+def killed_at(number: int, *, after: bool) -> None:
+    """Let this process kill itself at its number-th call that may change something, before it is
+    sent or after it is answered.
+    """
+    send = URLLib3Session.send
+    count = 0
+
+    def counted(self: URLLib3Session, request: Any) -> Any:
+        nonlocal count
+        if not _changes(request):
+            return send(self, request)
+        count += 1
+        here = count == number
+        if here and not after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        answer = send(self, request)
+        if here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
+    URLLib3Session.send = counted
+
+
+def _changes(request: Any) -> bool:
+    target = request.headers.get("X-Amz-Target", b"")
+    target = target.decode() if isinstance(target, bytes) else target
+    body = request.body or b""
+    text = body.decode(errors="replace") if isinstance(body, bytes) else ""
+    action = text.removeprefix("Action=").split("&")[0] if text.startswith("Action=") else ""
+    named = target.rpartition(".")[2] or action
+    return request.method != "GET" and not (named and READING.match(named))
+
+
+def in_child(action: Callable[[], object]) -> int:
+    """Do something in a forked process; its exit status, negative for a signal."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            action()
+            status = 0
+        except InfrastructureError as failure:
+            print(failure, file=sys.stderr, flush=True)
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def kill_in_turn(standing: Standing, every: int, limit: int = 10_000) -> list[int]:
+    """Run `up` until it ends by itself, killing each at its so many-th call, at first.
+
+    Returns:
+        the exit status of each run; the last is 0 when the chain came to its end.
+    """
+    statuses: list[int] = []
+
+    def doomed() -> None:
+        if len(statuses) < limit:
+            killed_at(every, after=len(statuses) % 2 == 0)
+        up(standing.workspace)
+
+    while not statuses or (statuses[-1] == -signal.SIGKILL and len(statuses) <= limit):
+        statuses.append(in_child(doomed))
+    return statuses
