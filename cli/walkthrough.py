@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cli.app import output
 from cli.commands.data import load_flights
 from cli.commands.environment import bring_up
 from cli.commands.rollout import begin, follow
 from cli.commands.serving import curl_line, show_prediction
 from cli.commands.training import train_here
 from cli.common import by_concern
-from cli.main import output
 from cli.output import pairs
 from contracts.errors import RejectedError, RolloutError
 from contracts.features import FeatureTable

@@ -5,16 +5,14 @@ one writer, so that neither can overwrite the other: `<model>.wish.json` and `<m
 `.millwright/<env>/rollouts/`. The loop may be killed at any moment and started again; a second one
 beside it is refused. Every decision is a line of `<model>.history.jsonl`.
 
-`python -m local.rollout <model>` is the loop as a process of its own.
+`local.loop` is the loop as a process of its own.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import fcntl
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contracts.artifact import Version
-from contracts.document import Document, suggest
-from contracts.errors import MillwrightError, RolloutError
+from contracts.document import Document
+from contracts.errors import RolloutError
 from contracts.model import ModelSpec
 from contracts.rollout import (
     TERMINAL,
@@ -407,37 +405,3 @@ def statuses(root: Path) -> list[RolloutStatus]:
     folder = Path(root) / "rollouts"
     paths = [one for one in sorted(folder.glob("*.json")) if not one.stem.endswith(".wish")]
     return [RolloutStatus.model_validate_json(one.read_text(encoding="utf-8")) for one in paths]
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a model's rollout until it is over; 0 when its version serves, 3 when it was rejected."""
-    from data.model_registry import ModelRegistry
-    from local.twin import Twin, find_project
-
-    parser = argparse.ArgumentParser(prog="python -m local.rollout", description=main.__doc__)
-    parser.add_argument("model")
-    parser.add_argument("--env", default="local", help="the environment's name")
-    parser.add_argument("--project", type=Path, default=None, help="the checkout's folder")
-    options = parser.parse_args(argv)
-    try:
-        twin = Twin(options.project or find_project(Path.cwd()), options.env)
-        names = [one.parent.name for one in twin.models.glob("*/model.yaml")]
-        if options.model not in names:
-            raise RolloutError(
-                f"there is no model {options.model!r}", fix=suggest(options.model, names)
-            )
-        rollout = LocalRollout(
-            twin.root,
-            ModelSpec.find(twin.models, options.model),
-            twin.serving(),
-            registry=ModelRegistry(twin.tracking_uri),
-        )
-        wanted = rollout.run()
-    except MillwrightError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0 if wanted.phase == "Promoted" else 3
-
-
-if __name__ == "__main__":
-    sys.exit(main())

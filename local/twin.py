@@ -159,13 +159,14 @@ class Twin:
     def workspace(self) -> Workspace:
         """Its Pulumi stack."""
         from local.engine import Workspace
+        from local.provider.kubernetes import KubernetesProvider
         from local.provider.provider import AwsProvider
 
         return Workspace(
             root=self.project,
             stack=self.name,
             program=self.project / "infra",
-            providers={"aws": AwsProvider},
+            providers={"aws": AwsProvider, "kubernetes": KubernetesProvider},
         )
 
     def preview(self, listener: Listener) -> Result:
@@ -365,7 +366,7 @@ class Twin:
             Spec(
                 name=f"rollout.{model}",
                 argv=(
-                    *(sys.executable, "-m", "local.rollout", model),
+                    *(sys.executable, "-m", "local.loop", model),
                     *("--env", self.name, "--project", str(self.project)),
                 ),
                 env=cloud.environment(endpoints),

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import typer
 from rich.progress import Progress
 
+from cli.app import app, output
 from cli.common import EnvironmentOption, twin
-from cli.main import app, output
 from cli.output import is_terminal, table
 from contracts.document import suggest
 from contracts.errors import UsageError

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from cli.app import app
 from cli.commands.environment import tear_down
 from cli.common import twin
-from cli.main import app
 
 
 @app.command()

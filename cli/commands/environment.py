@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from cli.app import app, output
 from cli.common import EnvironmentName, by_concern, concern_of, twin
-from cli.main import app, output
 from cli.output import is_terminal, pairs, table
 
 if TYPE_CHECKING:

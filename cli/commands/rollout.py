@@ -11,8 +11,8 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
+from cli.app import app, output
 from cli.common import EnvironmentOption, ModelName, model_of, twin
-from cli.main import app, output
 from cli.output import is_terminal, table
 from contracts.document import parse_duration, parse_share
 from contracts.errors import RejectedError, RolloutError, UsageError

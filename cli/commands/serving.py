@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from cli.app import app, output
 from cli.common import EnvironmentOption, ModelName, twin
-from cli.main import app, output
 from cli.output import table
 from contracts.errors import UsageError
 from local.twin import Twin

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from cli.app import app, output
 from cli.common import EnvironmentOption, ModelName, model_of, twin
-from cli.main import app, output
 from cli.output import is_terminal, table
 from contracts.artifact import Interval
 from contracts.errors import UsageError
