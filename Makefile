@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.synced
+# Without its compiled modules each process spends seconds compiling the libraries again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-unit test-integration lint format generate lock setup clean
 
