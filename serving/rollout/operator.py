@@ -207,10 +207,20 @@ class Stepper:
             record=lambda decision: self._record(resource, decision),
         )
         resource.forget_order()
-        if status.wanted:
-            deployment.repair(desired(status))
+        self._repair(deployment, status)
         self._metrics.show(resource.owner.namespace, status)
         return pause(spec, status)
+
+    @staticmethod
+    def _repair(deployment: KubernetesDeployment, status: RolloutStatus) -> None:
+        """Put right what somebody changed behind the status; what fails is tried again."""
+        try:
+            if status.wanted:
+                deployment.repair(desired(status))
+        except ConflictError:
+            raise
+        except RolloutError as error:
+            log.warning("not put right", model=status.model, error=error.what)
 
     def _telemetry(
         self, owner: Owner, spec: ModelRolloutSpec, status: RolloutStatus
