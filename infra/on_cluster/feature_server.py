@@ -72,7 +72,9 @@ class FeatureServer(Part):
     def __init__(self, site: Site, opts: pulumi.ResourceOptions) -> None:
         super().__init__("feature-server", site, opts)
         account = core.ServiceAccount(
-            SERVICE_ACCOUNT, metadata=self.meta(SERVICE_ACCOUNT, NAMESPACE), opts=self.child()
+            SERVICE_ACCOUNT,
+            metadata=self.meta(SERVICE_ACCOUNT, NAMESPACE),
+            opts=self.child(namespace=NAMESPACE),
         )
         bucket = site.lake.buckets["artifacts"].bucket
         values = Values(

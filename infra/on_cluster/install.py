@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pulumi
 
 from infra.on_cluster.access import provider
@@ -31,9 +33,9 @@ def install(site: Site, *, registry: Registry) -> dict[str, Part]:
     Returns:
         the parts by name.
     """
-    kubernetes = provider(site)
-    namespaces = Namespaces(site, pulumi.ResourceOptions(provider=kubernetes))
-    ready = pulumi.ResourceOptions(provider=kubernetes, depends_on=[namespaces])
+    ready = pulumi.ResourceOptions(provider=provider(site))
+    namespaces = Namespaces(site, ready)
+    site = replace(site, namespaces=namespaces.made)
     certificates = CertManager(site, ready)
     secrets = Secrets(site, ready)
     ingress = Ingress(site, ready, issuer=certificates.issuer)

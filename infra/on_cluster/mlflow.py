@@ -196,5 +196,5 @@ class Mlflow(Part):
                     }
                 },
             },
-            opts=self.child(password),
+            opts=self.child(password, namespace=NAMESPACE),
         )

@@ -114,13 +114,23 @@ class Namespaces(Part):
             opts=self.child(),
         )
         self._quota(name, made)
-        for policy, spec in policies(name, facts, self.site):
-            networking.NetworkPolicy(
-                f"{name}-{policy}",
-                metadata=self.meta(policy, name),
-                spec=spec,
-                opts=self.child(made),
-            )
+        networking.NetworkPolicy(
+            f"{name}-deny-all",
+            metadata=self.meta("deny-all", name),
+            spec={"pod_selector": {}, "policy_types": ["Ingress", "Egress"]},
+            opts=self.child(made),
+        )
+        networking.NetworkPolicy(
+            f"{name}-allow",
+            metadata=self.meta("allow", name),
+            spec={
+                "pod_selector": {},
+                "policy_types": ["Ingress", "Egress"],
+                "ingress": list(let_in(name, facts, self.site)),
+                "egress": list(let_out(name, facts, self.site)),
+            },
+            opts=self.child(made),
+        )
         return made
 
     def _quota(self, name: str, namespace: core.Namespace) -> None:
@@ -156,77 +166,48 @@ class Namespaces(Part):
         )
 
 
-def policies(name: str, facts: Facts, site: Site) -> Iterator[tuple[str, Rule]]:
-    """A namespace's network policies by name: closed, then opened where its row says so."""
-    yield "deny-all", {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    yield "allow-dns", outwards([in_namespace("kube-system")], ("UDP", 53), ("TCP", 53))
-    yield "allow-inside", both([{"podSelector": {}}])
-    # The Kubernetes API and AWS answer at addresses that nobody can list.
-    yield "allow-https", outwards([block(EVERYWHERE)], ("TCP", 443))
-    if site.wants("monitoring"):
-        yield "allow-scraping", inwards([in_namespace("monitoring")])
-    if name == "monitoring":
-        yield "allow-reaching-targets", outwards([{"namespaceSelector": {}}])
-    if facts.called_by:
-        yield "allow-callers", inwards([in_namespace(one) for one in facts.called_by])
-    if targets := [other for other, row in NAMESPACES.items() if name in row.called_by]:
-        yield "allow-calling", outwards([in_namespace(one) for one in targets])
+def let_in(name: str, facts: Facts, site: Site) -> Iterator[Rule]:
+    """Who may talk to a namespace's pods: each other, Prometheus, and whom its row names."""
     vpc = site.environment.network.cidr
+    yield {"from": [{"pod_selector": {}}]}
+    if site.wants("monitoring") and name != "monitoring":
+        yield {"from": [in_namespace("monitoring")]}
+    if facts.called_by:
+        yield {"from": [in_namespace(one) for one in facts.called_by]}
     if facts.webhooks:
-        yield "allow-webhooks", inwards([block(vpc)], *tcp(facts.webhooks))
+        yield {"from": [block(vpc)], **listed("TCP", facts.webhooks)}
     if facts.open_ports:
-        allowed = site.environment.on_cluster.load_balancer_networks or (vpc,)
-        sources = [block(one) for one in dict.fromkeys((*allowed, vpc))]
-        yield "allow-load-balancer", inwards(sources, *tcp(facts.open_ports))
+        allowed = (*site.environment.on_cluster.load_balancer_networks, vpc)
+        sources = [block(one) for one in dict.fromkeys(allowed)]
+        yield {"from": sources, **listed("TCP", facts.open_ports)}
+
+
+def let_out(name: str, facts: Facts, site: Site) -> Iterator[Rule]:
+    """Whom a namespace's pods may talk to: each other, DNS, HTTPS, and whose rows name it."""
+    yield {"to": [{"pod_selector": {}}]}
+    dns = [listed(protocol, (53,))["ports"][0] for protocol in ("UDP", "TCP")]
+    yield {"to": [in_namespace("kube-system")], "ports": dns}
+    # The Kubernetes API and AWS answer at addresses that nobody can list.
+    yield {"to": [block(EVERYWHERE)], **listed("TCP", (443,))}
+    if name == "monitoring":
+        yield {"to": [{"namespace_selector": {}}]}
+    if targets := [other for other, row in NAMESPACES.items() if name in row.called_by]:
+        yield {"to": [in_namespace(one) for one in targets]}
     if facts.stores:
         ports = tuple(STORES[store] for store in facts.stores)
-        yield "allow-stores", outwards([block(vpc)], *tcp(ports))
-
-
-def tcp(ports: tuple[int, ...]) -> list[tuple[str, int]]:
-    """TCP ports, as the rules take them."""
-    return [("TCP", port) for port in ports]
+        yield {"to": [block(site.environment.network.cidr)], **listed("TCP", ports)}
 
 
 def block(network: str) -> Rule:
     """Addresses outside the cluster."""
-    return {"ipBlock": {"cidr": network}}
+    return {"ip_block": {"cidr": network}}
 
 
 def in_namespace(name: str) -> Rule:
     """The pods of a namespace."""
-    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
+    return {"namespace_selector": {"match_labels": {"kubernetes.io/metadata.name": name}}}
 
 
-def inwards(peers: list[Rule], *ports: tuple[str, int]) -> Rule:
-    """A policy that lets some in."""
-    return {
-        "podSelector": {},
-        "policyTypes": ["Ingress"],
-        "ingress": [{"from": peers, **listed(ports)}],
-    }
-
-
-def outwards(peers: list[Rule], *ports: tuple[str, int]) -> Rule:
-    """A policy that lets pods out to some."""
-    return {
-        "podSelector": {},
-        "policyTypes": ["Egress"],
-        "egress": [{"to": peers, **listed(ports)}],
-    }
-
-
-def both(peers: list[Rule]) -> Rule:
-    """A policy that lets pods talk to some, both ways."""
-    return {
-        "podSelector": {},
-        "policyTypes": ["Ingress", "Egress"],
-        "ingress": [{"from": peers}],
-        "egress": [{"to": peers}],
-    }
-
-
-def listed(ports: tuple[tuple[str, int], ...]) -> Rule:
-    """The ports of a rule; none are all of them."""
-    found = [{"protocol": protocol, "port": port} for protocol, port in ports]
-    return {"ports": found} if found else {}
+def listed(protocol: str, ports: tuple[int, ...]) -> Rule:
+    """The ports of a rule."""
+    return {"ports": [{"protocol": protocol, "port": port} for port in ports]}

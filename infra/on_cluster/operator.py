@@ -59,7 +59,7 @@ class Operator(Part):
             token(document["apiVersion"], document["kind"]),
             re.sub(r"[^a-z0-9-]+", "-", name),
             with_image(properties, image),
-            self.child(*after),
+            self.child(*after, namespace=metadata.get("namespace", "")),
         )
 
 
@@ -75,7 +75,7 @@ def objects(folder: Path) -> Iterator[dict[str, Any]]:
                 continue
             if not document.get("apiVersion") or not document.get("metadata", {}).get("name"):
                 raise InfrastructureError(
-                    "this is not a Kubernetes object: apiVersion, kind and metadata.name are needed",
+                    "a Kubernetes object has an apiVersion, a kind and a metadata.name",
                     where=str(file),
                 )
             yield document

@@ -8,7 +8,7 @@ key that does not exist would be ignored by Helm without a word, and the setting
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import pulumi
@@ -39,6 +39,8 @@ class Site:
     cluster: Cluster
     lake: Lake
     database: Database | None
+    namespaces: Mapping[str, pulumi.Resource] = field(default_factory=dict)
+    """The namespaces, once they are declared: what is in one waits for it."""
 
     @property
     def names(self) -> Names:
@@ -78,9 +80,9 @@ def as_values(value: object) -> Any:
     """
     if is_dataclass(value) and not isinstance(value, type):
         return {
-            field.metadata.get("key", camel(field.name)): as_values(found)
-            for field in fields(value)
-            if (found := getattr(value, field.name)) is not None
+            one.metadata.get("key", camel(one.name)): as_values(found)
+            for one in fields(value)
+            if (found := getattr(value, one.name)) is not None
         }
     if isinstance(value, Mapping):
         return {key: as_values(inner) for key, inner in value.items()}
@@ -104,15 +106,17 @@ class Part(pulumi.ComponentResource):
         self.site = site
         self.settings = site.environment.on_cluster
 
-    def child(self, *after: pulumi.Resource) -> pulumi.ResourceOptions:
-        """Options of an object here."""
-        return pulumi.ResourceOptions(parent=self, depends_on=list(after) or None)
+    def child(self, *after: pulumi.Resource, namespace: str = "") -> pulumi.ResourceOptions:
+        """Options of an object here; what is in a namespace waits for it."""
+        place = self.site.namespaces.get(namespace)
+        before = [*after, place] if place else list(after)
+        return pulumi.ResourceOptions(parent=self, depends_on=before or None)
 
     def labels(self) -> dict[str, str]:
         """Labels of every object here."""
         return {"app.kubernetes.io/managed-by": "millwright", "millwright/part": self.part}
 
-    def meta(self, name: str, namespace: str | None = None, **labels: str) -> dict[str, Any]:
+    def meta(self, name: str, namespace: str = "", **labels: str) -> dict[str, Any]:
         """An object's metadata."""
         place = {"namespace": namespace} if namespace else {}
         return {"name": name, **place, "labels": {**self.labels(), **labels}}
@@ -148,7 +152,7 @@ class Part(pulumi.ComponentResource):
             cleanup_on_fail=True,
             max_history=HISTORY,
             timeout=TIMEOUT,
-            opts=self.child(*after),
+            opts=self.child(*after, namespace=namespace),
         )
 
     def custom(
@@ -158,7 +162,7 @@ class Part(pulumi.ComponentResource):
         kind: str,
         spec: Mapping[str, Any],
         *,
-        namespace: str | None = None,
+        namespace: str = "",
         after: Sequence[pulumi.Resource] = (),
     ) -> apiextensions.CustomResource:
         """An object of a kind that a chart has brought."""
@@ -168,5 +172,5 @@ class Part(pulumi.ComponentResource):
             kind=kind,
             metadata=self.meta(name, namespace),
             spec=spec,
-            opts=self.child(*after),
+            opts=self.child(*after, namespace=namespace),
         )

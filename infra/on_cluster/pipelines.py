@@ -76,7 +76,7 @@ class Pipelines(Part):
             "kubeflow-pipelines",
             directory=str(OVERLAY),
             namespace=NAMESPACE,
-            opts=self.child(*before),
+            opts=self.child(*before, namespace=NAMESPACE),
         )
         self.register_outputs({})
 
@@ -85,7 +85,7 @@ class Pipelines(Part):
             name,
             metadata=self.meta(name, NAMESPACE),
             spec={"type": "ExternalName", "external_name": database.instance.address},
-            opts=self.child(),
+            opts=self.child(namespace=NAMESPACE),
         )
 
     def _configuration(self, database: Database) -> pulumi.Resource:
@@ -100,5 +100,5 @@ class Pipelines(Part):
                 "bucketName": bucket,
                 "defaultPipelineRoot": pulumi.Output.concat("s3://", bucket, "/pipelines"),
             },
-            opts=self.child(),
+            opts=self.child(namespace=NAMESPACE),
         )

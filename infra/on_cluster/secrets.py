@@ -57,11 +57,7 @@ class Secrets(Part):
             STORE,
             API,
             "ClusterSecretStore",
-            {
-                "provider": {
-                    "aws": {"service": "SecretsManager", "region": site.environment.region}
-                }
-            },
+            {"provider": {"aws": {"service": "SecretsManager", "region": site.environment.region}}},
             after=[chart],
         )
         self.register_outputs({})

@@ -202,7 +202,9 @@ class Monitor:
             InfrastructureError: it asks for something that this engine refuses.
         """
         urn = self._urn(request)
-        if request.remote:
+        # A preview shows a remote component as it is declared; what it would unfold to is the
+        # business of the plugin that resolves it.
+        if request.remote and not self._run.dry_run:
             raise self._refuse(REMOTE, urn)
         if request.importId:
             raise self._refuse(IMPORT, urn)
