@@ -14,10 +14,12 @@ import re
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
+import botocore.model  # type: ignore[import-untyped]
+import botocore.session  # type: ignore[import-untyped]
 from botocore.config import Config  # type: ignore[import-untyped]
 from botocore.exceptions import (  # type: ignore[import-untyped]
     BotoCoreError,
@@ -25,6 +27,7 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
     HTTPClientError,
 )
 from botocore.exceptions import ConnectionError as NoConnectionError
+from botocore.loaders import Loader  # type: ignore[import-untyped]
 
 from contracts.errors import InfrastructureError
 
@@ -86,6 +89,48 @@ def _structured(value: Any) -> Any:
     return value
 
 
+_making = threading.RLock()
+
+
+@cache
+def _loader() -> Loader:
+    """What reads botocore's files, and keeps what it has read: one for all sessions."""
+    loader: Loader = botocore.session.Session().get_component("data_loader")
+    return loader
+
+
+@cache
+def _service_model(service: str) -> Any:
+    return botocore.model.ServiceModel(_loader().load_service_model(service, "service-2"), service)
+
+
+def service_model(service: str) -> Any:
+    """botocore's model of a service. Reading one takes up to a second: each is read once."""
+    with _making:
+        return _service_model(service)
+
+
+@cache
+def _operation_model(service: str, method: str) -> Any:
+    model, wanted = service_model(service), method.replace("_", "")
+    return model.operation_model(next(n for n in model.operation_names if n.lower() == wanted))
+
+
+def aws_of(settings: "Settings") -> "Aws":
+    """The account and region for these settings in this process's environment.
+
+    Making clients is most of the work of a short run: runs one after another share them.
+    """
+    variables = sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_"))
+    key = f"{settings!r} {variables!r}"
+    with _making:
+        if key not in _accounts:
+            while len(_accounts) >= _KEPT:
+                del _accounts[next(iter(_accounts))]
+            _accounts[key] = Aws(settings)
+        return _accounts[key]
+
+
 class Aws:
     """Clients of one account and region."""
 
@@ -96,7 +141,10 @@ class Aws:
 
     @cached_property
     def session(self) -> boto3.session.Session:
+        core = botocore.session.Session()
+        core.register_component("data_loader", _loader())
         return boto3.session.Session(
+            botocore_session=core,
             aws_access_key_id=self.settings.access_key,
             aws_secret_access_key=self.settings.secret_key,
             aws_session_token=self.settings.token,
@@ -158,8 +206,11 @@ class Aws:
 
     def model(self, service: str) -> Any:
         """botocore's model of a service: operations and shapes, without a client or credentials."""
-        with self._lock:
-            return self.session._session.get_service_model(service)
+        return service_model(service)
+
+    def operation(self, service: str, method: str) -> Any:
+        """botocore's model of an operation, by the service's and the method's name in boto3."""
+        return _operation_model(service, method)
 
     @cached_property
     def _identity(self) -> Mapping[str, str]:
@@ -203,6 +254,10 @@ def is_in_doubt(error: BaseException) -> bool:
         return isinstance(error, HTTPClientError)
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     return status >= 500 and status != 501 and not _THROTTLED.search(error_code(error))
+
+
+_KEPT = 2  # accounts with their clients, of which each takes some megabytes
+_accounts: dict[str, Aws] = {}
 
 
 def error_code(error: BaseException) -> str:

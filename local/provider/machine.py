@@ -63,10 +63,7 @@ class RefusedError(InfrastructureError):
 
 def operation_model(aws: Aws, call: Call | Read, row: ResourceType) -> OperationModel:
     """botocore's model of a call's operation."""
-    model = aws.model(call.service or row.service)
-    wanted = call.operation.replace("_", "")
-    name = next(n for n in model.operation_names if n.lower() == wanted)
-    return model.operation_model(name)
+    return aws.operation(call.service or row.service, call.operation)
 
 
 def encode_properties(

@@ -18,7 +18,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from contracts.errors import InfrastructureError
 from local.provider import functions, machine, schema, serving
-from local.provider.aws import Aws, Settings
+from local.provider.aws import Aws, Settings, aws_of
 from local.provider.check import GENERATED, check
 from local.provider.compare import IGNORED, Difference, differences, project, same
 from local.provider.resource import ResourceType, Subject
@@ -84,7 +84,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
     """The provider: one object an account and region, safe to call from many threads."""
 
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
-        self.aws = Aws(Settings.parse(config or {}))
+        self.aws = aws_of(Settings.parse(config or {}))
 
     # --- the plugin and its configuration ---
 
@@ -127,7 +127,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
             key.removeprefix("aws:config:"): value for key, value in request.variables.items()
         }
         values.update({k: v for k, v in plain(from_struct(request.args)).items() if v != UNKNOWN})
-        self.aws = Aws(Settings.parse(values))
+        self.aws = aws_of(Settings.parse(values))
         return provider_pb2.ConfigureResponse(
             acceptSecrets=True, supportsPreview=True, acceptResources=False, acceptOutputs=False
         )
