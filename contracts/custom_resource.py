@@ -38,6 +38,8 @@ API_VERSION = f"{GROUP}/{VERSION}"
 
 ORDER = f"{GROUP}/order"
 """Annotation with what a person says to a rollout: `abort`, or `abort 3` for version 3 only."""
+DECISION = f"{GROUP}/decision"
+"""Annotation of an Event with the decision's numbers, so that a person can recompute it."""
 FINEST = 0.01
 """Seldon's `traffic` is a whole percentage."""
 KEPT = 20

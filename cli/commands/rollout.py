@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.live import Live
@@ -30,6 +31,17 @@ from contracts.rollout import (
 if TYPE_CHECKING:
     from local.rollout import LocalRollout
     from local.twin import Twin
+    from serving.rollout.cluster import ClusterRollout
+    from serving.rollout.controller import Command
+
+    AnyRollout = LocalRollout | ClusterRollout
+
+ContextOption = Annotated[
+    str, typer.Option("--context", help="A Kubernetes context: the rollout in that cluster.")
+]
+NamespaceOption = Annotated[
+    str, typer.Option("--namespace", "-n", help="The model's namespace there.")
+]
 
 group = typer.Typer(
     help="Bring a new version to its users, judged on evidence.", no_args_is_help=True
@@ -42,6 +54,54 @@ VERDICTS = {Phase.PROMOTED: "green", Phase.WATCHING: "green", Phase.ROLLED_BACK:
 VERDICTS |= {Phase.ROLLING_BACK: "red", Phase.REJECTED: "red", Phase.HELD: "yellow"}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A model's rollout, here or in a cluster, and who runs it."""
+
+    rollout: AnyRollout
+    ensure: Callable[[], object] = lambda: None
+    """Makes sure that somebody runs it; in a cluster that is the operator's Deployment."""
+    runs: Callable[[], bool] = lambda: True
+    lost: str = ""
+    """What to do when nobody runs it."""
+    every: float = 1.0
+    """Seconds between two looks at it."""
+
+
+def find(model: str, environment: str, context: str, namespace: str) -> Found:
+    """The rollout that the options name.
+
+    Raises:
+        RolloutError: there is no such cluster.
+        DocumentError: there is no such model.
+    """
+    if context:
+        return Found(rollout=in_cluster(context, namespace, model))
+    where = twin(environment)
+    return on_this_machine(where, model_of(where, model)[0])
+
+
+def in_cluster(context: str, namespace: str, model: str) -> ClusterRollout:
+    """A rollout in a cluster."""
+    from serving.rollout.cluster import ClusterRollout
+    from serving.rollout.kubernetes import Api, configuration
+
+    return ClusterRollout(Api(configuration(context=context)), namespace, model)
+
+
+def on_this_machine(where: Twin, spec: ModelSpec) -> Found:
+    """A rollout of an environment on this machine."""
+    name = spec.name
+    return Found(
+        rollout=where.rollout(spec),
+        ensure=lambda: where.start_loop(name),
+        runs=lambda: where.loop_runs(name),
+        lost=f"See {where.supervisor.log(f'rollout.{name}')}; "
+        f"`millwright rollout resume {name}` starts it again.",
+        every=0.25,
+    )
+
+
 @group.command()
 def start(
     model: ModelName,
@@ -51,7 +111,10 @@ def start(
     max_weight: str = typer.Option("", help="Largest weight before promotion, likewise."),
     retry: bool = typer.Option(False, help="Also if this version was rolled back before."),
     watch_it: bool = typer.Option(False, "--watch", help="Watch until the verdict."),
+    uri: str = typer.Option("", help="The version's artifact, instead of the registry's."),
     environment: EnvironmentOption = "local",
+    context: ContextOption = "",
+    namespace: NamespaceOption = "default",
 ) -> None:
     """Start a version as a canary; with no stable version yet, it becomes that."""
     where = twin(environment)
@@ -64,9 +127,19 @@ def start(
     if max_weight:
         share = given("--max-weight", max_weight, parse_share)
         changes["weight"] = {**spec.rollout.weight.model_dump(mode="json"), "max": share}
-    begin(where, spec, version, changes, retry=retry)
+    if not context:
+        begin(where, spec, version, changes, retry=retry, uri=uri)
+        found = on_this_machine(where, spec)
+    else:
+        found = Found(rollout=in_cluster(context, namespace, spec.name))
+        target = target_of(where, spec, version, uri)
+        plan = plan_of(spec, changes)
+        in_cluster(context, namespace, spec.name).start(
+            target, plan=plan, serving=spec.serving, retry=retry
+        )
+        output.say(f"    {spec.name} version {target.version} is wanted in {context}")
     if watch_it:
-        follow(where, spec)
+        show(found)
 
 
 def given(option: str, text: str, parse: object) -> object:
@@ -88,14 +161,42 @@ def begin(
     changes: dict[str, object] | None = None,
     *,
     retry: bool = False,
+    uri: str = "",
 ) -> Target:
     """Ask for a version, and make sure that the loop runs.
 
     Raises:
         RolloutError: the version does not exist, serves already or was rolled back before.
     """
+    target = target_of(where, spec, version, uri)
+    plan = plan_of(spec, changes or {})
+    where.rollout(spec).start(target, plan=plan, retry=retry)
+    where.start_loop(spec.name)
+    output.say(f"    {spec.name} version {version} is wanted; the loop judges it from now on")
+    return target
+
+
+@group.command()
+def watch(
+    model: ModelName,
+    environment: EnvironmentOption = "local",
+    context: ContextOption = "",
+    namespace: NamespaceOption = "default",
+) -> None:
+    """Show look by look how a rollout goes, until its verdict. Ends with 3 if it is rolled back."""
+    show(find(model, environment, context, namespace))
+
+
+def target_of(where: Twin, spec: ModelSpec, version: str, uri: str) -> Target:
+    """A version and its artifact, by the model registry unless both are given.
+
+    Raises:
+        RolloutError: no such version is registered.
+    """
     from data.model_registry import ModelRegistry
 
+    if version and uri:
+        return Target(version=version, uri=uri)
     where.connect()
     registry = ModelRegistry(where.tracking_uri)
     if not version:
@@ -107,38 +208,32 @@ def begin(
                 fix=f"Run `millwright train {spec.name}`.",
             )
         version = max((one.version for one in newest), key=int)
-    _, uri = registry.get(spec.name, version)
-    plan = RolloutSpec.parse(
-        {**spec.rollout.model_dump(mode="json"), **(changes or {})}, where="the rollout's plan"
-    )
-    target = Target(version=version, uri=uri)
-    where.rollout(spec).start(target, plan=plan, retry=retry)
-    where.start_loop(spec.name)
-    output.say(f"    {spec.name} version {version} is wanted; the loop judges it from now on")
-    return target
+    return Target(version=version, uri=uri or registry.get(spec.name, version)[1])
 
 
-@group.command()
-def watch(model: ModelName, environment: EnvironmentOption = "local") -> None:
-    """Show look by look how a rollout goes, until its verdict. Ends with 3 if it is rolled back."""
-    where = twin(environment)
-    spec, _ = model_of(where, model)
-    follow(where, spec)
+def plan_of(spec: ModelSpec, changes: dict[str, object]) -> RolloutSpec:
+    """The model's plan with what the command line says instead."""
+    written = {**spec.rollout.model_dump(mode="json"), **changes}
+    return RolloutSpec.parse(written, where="the rollout's plan")
 
 
 def follow(where: Twin, spec: ModelSpec, *, until_warm: bool = False) -> RolloutStatus:
-    """Print the rollout live until it is over.
+    """Print the rollout of an environment on this machine live until it is over; as `show`."""
+    return show(on_this_machine(where, spec), until_warm=until_warm)
+
+
+def show(found: Found, *, until_warm: bool = False) -> RolloutStatus:
+    """Print a rollout live until it is over.
 
     Args:
-        where: the environment.
-        spec: the model.
+        found: the rollout.
         until_warm: stop watching once it is promoted, though the old version is still kept warm.
 
     Raises:
         RejectedError: it was rolled back.
         RolloutError: its loop has ended without a verdict.
     """
-    rollout = where.rollout(spec)
+    rollout = found.rollout
     since = len(rollout.history())
     printed = 0
     live = Live(console=output.console, transient=True, refresh_per_second=4)
@@ -155,16 +250,13 @@ def follow(where: Twin, spec: ModelSpec, *, until_warm: bool = False) -> Rollout
                 printed = print_new(decisions, printed)
             if finished(rollout, status, until_warm=until_warm):
                 break
-            if not where.loop_runs(spec.name):
+            if not found.runs():
                 if finished(rollout, rollout.status(), until_warm=until_warm):
                     continue
                 raise RolloutError(
-                    "the loop that runs it has ended",
-                    where=spec.name,
-                    fix=f"See {where.supervisor.log(f'rollout.{spec.name}')}; "
-                    f"`millwright rollout resume {spec.name}` starts it again.",
+                    "the loop that runs it has ended", where=rollout.model.name, fix=found.lost
                 )
-            time.sleep(0.25)
+            time.sleep(found.every)
     finally:
         if shows:
             live.stop()
@@ -174,13 +266,13 @@ def follow(where: Twin, spec: ModelSpec, *, until_warm: bool = False) -> Rollout
     return status
 
 
-def this_rollout(rollout: LocalRollout, status: RolloutStatus) -> list[Decision]:
+def this_rollout(rollout: AnyRollout, status: RolloutStatus) -> list[Decision]:
     """The decisions since the present rollout began."""
     began = status.started or 0.0
     return [one for one in rollout.history() if one.at >= began]
 
 
-def finished(rollout: LocalRollout, status: RolloutStatus, *, until_warm: bool) -> bool:
+def finished(rollout: AnyRollout, status: RolloutStatus, *, until_warm: bool) -> bool:
     """Whether there is nothing left to watch."""
     if until_warm and status.phase is Phase.WATCHING:
         return True
@@ -195,7 +287,7 @@ def thinned(decisions: Sequence[Decision]) -> list[Decision]:
     return [decisions[round(index * step)] for index in range(SHOWN)]
 
 
-def verdict(rollout: LocalRollout, status: RolloutStatus, since: int) -> None:
+def verdict(rollout: AnyRollout, status: RolloutStatus, since: int) -> None:
     """How it ended.
 
     Raises:
@@ -299,23 +391,28 @@ def status_table(statuses: Sequence[RolloutStatus]) -> Table:
 
 
 @group.command()
-def status(model: ModelName, environment: EnvironmentOption = "local") -> None:
+def status(
+    model: ModelName,
+    environment: EnvironmentOption = "local",
+    context: ContextOption = "",
+    namespace: NamespaceOption = "default",
+) -> None:
     """Show how a model's rollout stands."""
-    where = twin(environment)
-    spec, _ = model_of(where, model)
-    found = where.rollout(spec).status()
+    found = find(model, environment, context, namespace).rollout.status()
     output.result(
         found.model_dump(mode="json"), lambda console: console.print(status_table([found]))
     )
 
 
 @group.command()
-def history(model: ModelName, environment: EnvironmentOption = "local") -> None:
+def history(
+    model: ModelName,
+    environment: EnvironmentOption = "local",
+    context: ContextOption = "",
+    namespace: NamespaceOption = "default",
+) -> None:
     """Show every decision with its numbers."""
-    where = twin(environment)
-    spec, _ = model_of(where, model)
-    rollout = where.rollout(spec)
-    found = rollout.history()
+    found = find(model, environment, context, namespace).rollout.history()
     rows = [
         (
             f"{datetime.fromtimestamp(one.at):%m-%d %H:%M:%S}",
@@ -334,37 +431,55 @@ def history(model: ModelName, environment: EnvironmentOption = "local") -> None:
     )
 
 
-def say(model: str, environment: str, command: str) -> None:
-    """Hand a command to the loop, which obeys at its next step."""
-    where = twin(environment)
-    spec, _ = model_of(where, model)
-    where.rollout(spec).say(command)  # type: ignore[arg-type]
-    where.start_loop(spec.name)
+def say(found: Found, command: Command) -> None:
+    """Hand a command to who runs the rollout; it is obeyed at the next step."""
+    found.rollout.say(command)
+    found.ensure()
     output.result(
-        {"model": model, "command": command},
-        lambda console: console.print(f"    {command}: the loop obeys at its next step"),
+        {"model": found.rollout.model.name, "command": command},
+        lambda console: console.print(f"    {command}: obeyed at the next step"),
     )
 
 
 @group.command()
-def pause(model: ModelName, environment: EnvironmentOption = "local") -> None:
+def pause(
+    model: ModelName,
+    environment: EnvironmentOption = "local",
+    context: ContextOption = "",
+    namespace: NamespaceOption = "default",
+) -> None:
     """Hold a rollout at its weight."""
-    say(model, environment, "pause")
+    say(find(model, environment, context, namespace), "pause")
 
 
 @group.command()
-def resume(model: ModelName, environment: EnvironmentOption = "local") -> None:
+def resume(
+    model: ModelName,
+    environment: EnvironmentOption = "local",
+    context: ContextOption = "",
+    namespace: NamespaceOption = "default",
+) -> None:
     """Go on with a paused rollout, and start its loop again where it has ended."""
-    say(model, environment, "resume")
+    say(find(model, environment, context, namespace), "resume")
 
 
 @group.command()
-def abort(model: ModelName, environment: EnvironmentOption = "local") -> None:
+def abort(
+    model: ModelName,
+    environment: EnvironmentOption = "local",
+    context: ContextOption = "",
+    namespace: NamespaceOption = "default",
+) -> None:
     """Roll the candidate back."""
-    say(model, environment, "abort")
+    say(find(model, environment, context, namespace), "abort")
 
 
 @group.command()
-def promote(model: ModelName, environment: EnvironmentOption = "local") -> None:
+def promote(
+    model: ModelName,
+    environment: EnvironmentOption = "local",
+    context: ContextOption = "",
+    namespace: NamespaceOption = "default",
+) -> None:
     """Promote the candidate on your word instead of evidence; the status says so."""
-    say(model, environment, "promote")
+    say(find(model, environment, context, namespace), "promote")

@@ -38,6 +38,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from contracts.custom_resource import (
     API_VERSION,
+    DECISION,
     GROUP,
     KEPT,
     KIND,
@@ -255,10 +256,6 @@ class Stepper:
             look=decision.look,
             reason=decision.reason,
         )
-
-
-DECISION = f"{GROUP}/decision"
-"""Annotation of an Event with the decision's numbers, so that a person can recompute it."""
 
 
 def _phase(status: RolloutStatus) -> Phase:

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from contracts.custom_resource import DECISION
 from contracts.errors import DocumentError
 from contracts.rollout import Decision
 from serving.rollout.kubernetes import ConflictError
-from serving.rollout.operator import AT_REST, DECISION
+from serving.rollout.operator import AT_REST
 from tests.unit.rollout.cluster_world import ROUTES, SELDON, Cluster, Refused
 
 
@@ -121,9 +122,7 @@ def test_a_sleeper_cannot_undo_what_was_decided_since(cluster: Cluster):
 
     cluster.server.answer = overtaken  # type: ignore[method-assign, assignment]
     with pytest.raises(ConflictError):
-        for _ in range(20):
-            cluster.pass_time(10)
-            cluster.step()
+        cluster.until("Promoted", bad=0.0)
     predictors = cluster.seldon["spec"]["predictors"]
     assert [(one["name"], one["traffic"]) for one in predictors] == [("v1", 100)]
 

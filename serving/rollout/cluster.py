@@ -1,0 +1,171 @@
+"""What a person says to a rollout in a cluster, and sees of it: the laptop's verbs on a resource.
+
+The command line uses this where `--context` names a cluster, and `local.rollout.LocalRollout`
+elsewhere; the two have the same methods. Nothing here waits for the operator: what is wanted is
+written into the ModelRollout, and the operator finds it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contracts.custom_resource import (
+    API_VERSION,
+    DECISION,
+    KIND,
+    ORDER,
+    ModelRolloutSpec,
+    ModelRolloutStatus,
+    cluster_plan,
+)
+from contracts.errors import RolloutError
+from contracts.model import ServingSpec
+from contracts.rollout import TERMINAL, Decision, RolloutSpec, RolloutStatus, Target
+from serving.rollout.controller import Command
+from serving.rollout.kubernetes import EVENTS, ROLLOUTS, Api, Object
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """The model, as far as the command line has to know it."""
+
+    name: str
+
+
+class ClusterRollout:
+    """A model's rollout in a cluster.
+
+    Args:
+        api: the Kubernetes API.
+        namespace: the model's.
+        model: its name.
+    """
+
+    def __init__(self, api: Api, namespace: str, model: str) -> None:
+        self._api = api
+        self._namespace = namespace
+        self.model = Named(name=model)
+
+    # -- what a person says ----------------------------------------------------------------------
+
+    def start(
+        self,
+        target: Target,
+        *,
+        plan: RolloutSpec | None = None,
+        serving: ServingSpec | None = None,
+        retry: bool = False,
+    ) -> None:
+        """Want a version; the ModelRollout is made where there is none.
+
+        Args:
+            target: the version and its artifact.
+            plan: another plan than the present one.
+            serving: how each version is served; what is not in it stays as it is.
+            retry: also if it was rolled back before.
+
+        Raises:
+            RolloutError: it was rolled back before, it is the stable version already, or the
+            cluster refuses it.
+        """
+        body = self._api.get(ROLLOUTS, self._namespace, self.model.name)
+        status = self._status(body)
+        if status.stable and status.stable.version == target.version:
+            raise RolloutError(
+                f"version {target.version} is the stable version already", where=self.model.name
+            )
+        if target.version in status.rejected and not retry:
+            raise RolloutError(
+                f"version {target.version} was rolled back before: {status.reason}",
+                where=self.model.name,
+                fix="Say --retry to try it again, or train another version.",
+            )
+        spec: Object = {**(body or {}).get("spec", {}), "artifact": target.model_dump(mode="json")}
+        if plan:
+            spec["plan"] = cluster_plan(plan).model_dump(mode="json", exclude_none=True)
+        if serving:
+            spec["serving"] = {**spec.get("serving", {}), **serving.model_dump(mode="json")}
+        metadata: Object = {"name": self.model.name, "namespace": self._namespace}
+        if retry:
+            metadata["annotations"] = {ORDER: f"retry {target.version}"}
+        if body is None:
+            new = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
+            self._api.create(ROLLOUTS, self._namespace, new)
+        else:
+            self._patch({"metadata": metadata, "spec": spec})
+
+    def say(self, command: Command) -> None:
+        """Pause, resume, abort or promote the rollout under way.
+
+        Raises:
+            RolloutError: none is under way.
+        """
+        candidate = self.status().candidate
+        if candidate is None:
+            raise RolloutError(
+                "no rollout is under way",
+                where=self.model.name,
+                fix=f"Start one with `millwright rollout start {self.model.name}`.",
+            )
+        self._patch({"metadata": {"annotations": {ORDER: f"{command} {candidate.version}"}}})
+
+    def change(self, plan: RolloutSpec) -> None:
+        """Another plan from the next look on."""
+        written = cluster_plan(plan).model_dump(mode="json", exclude_none=True)
+        self._patch({"spec": {"plan": written}})
+
+    # -- what a person sees ----------------------------------------------------------------------
+
+    def status(self) -> RolloutStatus:
+        """What the operator last decided on."""
+        return self._status(self._body()).rollout()
+
+    def plan(self) -> RolloutSpec:
+        """The plan in force."""
+        return self._spec().plan
+
+    def history(self) -> list[Decision]:
+        """The decisions that the cluster still knows, oldest first: Events go after an hour."""
+        body = self._body()
+        uid = body["metadata"]["uid"]
+        events = self._api.list(
+            EVENTS, self._namespace, fieldSelector=f"involvedObject.name={self.model.name}"
+        )
+        told = [
+            Decision.model_validate_json(one["metadata"]["annotations"][DECISION])
+            for one in events
+            if one["involvedObject"].get("uid") == uid
+            and DECISION in one["metadata"].get("annotations", {})
+        ]
+        known = {(one.at, one.look): one for one in (*told, *self._status(body).decisions)}
+        return [known[key] for key in sorted(known)]
+
+    def over(self, status: RolloutStatus) -> bool:
+        """Whether nothing is left to do: a verdict, confirmed, and no other version wanted."""
+        wanted = self._spec().artifact.version
+        settled = status.phase in TERMINAL and status.confirmed == status.wanted
+        served = status.stable is not None and status.stable.version == wanted
+        return settled and (served or wanted in status.rejected)
+
+    # -- the resource ----------------------------------------------------------------------------
+
+    def _body(self) -> Object:
+        found = self._api.get(ROLLOUTS, self._namespace, self.model.name)
+        if found is None:
+            raise RolloutError(
+                f"there is no ModelRollout {self.model.name!r} in namespace {self._namespace}",
+                fix=f"Start one with `millwright rollout start {self.model.name} --context …`.",
+            )
+        return found
+
+    def _spec(self) -> ModelRolloutSpec:
+        where = f"{self._namespace}/{self.model.name}"
+        return ModelRolloutSpec.parse(self._body()["spec"], where=where)
+
+    def _status(self, body: Object | None) -> ModelRolloutStatus:
+        given = (body or {}).get("status") or {}
+        where = f"{self._namespace}/{self.model.name}: status"
+        return ModelRolloutStatus.parse({"model": self.model.name, **given}, where=where)
+
+    def _patch(self, change: Object) -> None:
+        self._api.patch(ROLLOUTS, self._namespace, self.model.name, change)
