@@ -266,7 +266,7 @@ WORKLOADS: Final[dict[str, Workload]] = {
     "operator": Workload(
         grants=(read_lake("artifacts"), read_images),
         namespace="millwright",
-        service_account="operator",
+        service_account="millwright-operator",
     ),
     "mlflow": Workload(
         grants=(read_lake("artifacts"), write_lake("artifacts")),

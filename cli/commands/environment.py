@@ -34,11 +34,49 @@ SIGNS = {
 def preview(
     environment: EnvironmentName = "local",
     diff: bool = typer.Option(False, "--diff", help="Show every property that would change."),
+    render: bool = typer.Option(
+        False, "--render", help="Write what would be in the cluster to .millwright/<env>/manifests."
+    ),
 ) -> None:
     """Show what `up` would change. Changes nothing and needs no credentials."""
-    result = twin(environment).preview(diagnostics)
+    where = twin(environment)
+    result = where.preview(diagnostics)
     show_changes(result, diff=diff)
-    output.result(summary(result), lambda console: console.print(counts_line(result)))
+    answer = summary(result)
+    found = show_installed(result, where)
+    if found:
+        answer["installed"] = found
+    if render:
+        answer["rendered"] = render_manifests(result, where)
+    output.result(answer, lambda console: console.print(counts_line(result)))
+
+
+def show_installed(result: Result, where: Twin) -> list[dict[str, str]]:
+    """What would be installed in the cluster, from where, with which values."""
+    from local.manifests import installed, settings
+
+    found = [one for one in installed(result, where.project) if one.source]
+    if found and not output.as_json:
+        output.say("\n    in the cluster, once it is there:")
+        for one in found:
+            output.say(f"    [bold]{one.name}[/] {one.version} [dim]in {one.namespace}[/]")
+            output.say(f"        [dim]from[/] {one.source}")
+            for line in settings(one.document.get("values", {})):
+                output.console.print(f"        {line.lstrip('=')}", markup=False, style="dim")
+    return [
+        {"name": one.name, "namespace": one.namespace, "source": one.source, "version": one.version}
+        for one in found
+    ]
+
+
+def render_manifests(result: Result, where: Twin) -> list[str]:
+    """Write releases and objects for review; says how many, and where."""
+    from local.manifests import installed, write
+
+    folder = where.root / "manifests"
+    written = [str(path) for path in write(installed(result, where.project), folder)]
+    output.say(f"    {len(written)} files written to {folder}")
+    return written
 
 
 @app.command()

@@ -178,7 +178,7 @@ class Mlflow(Part):
                 "capabilities": {"drop": ["ALL"]},
             },
         }
-        return batch.Job(
+        job: pulumi.Resource = batch.Job(
             "mlflow-database",
             metadata=self.meta("mlflow-database", NAMESPACE),
             spec={
@@ -198,3 +198,4 @@ class Mlflow(Part):
             },
             opts=self.child(password, namespace=NAMESPACE),
         )
+        return job

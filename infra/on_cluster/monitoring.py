@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pulumi
+from pulumi_kubernetes.storage import v1 as storage
 
 from infra.concern import days
 from infra.on_cluster.part import Chart, Part, Site
@@ -102,9 +103,7 @@ class Monitoring(Part):
         self.register_outputs({})
 
     def _disks(self) -> pulumi.Resource:
-        from pulumi_kubernetes.storage import v1 as storage
-
-        return storage.StorageClass(
+        disks: pulumi.Resource = storage.StorageClass(
             DISK_CLASS,
             metadata=self.meta(DISK_CLASS),
             provisioner="ebs.csi.aws.com",
@@ -114,6 +113,7 @@ class Monitoring(Part):
             allow_volume_expansion=True,
             opts=self.child(),
         )
+        return disks
 
     def _values(self) -> Values:
         disk = self.settings.metrics_disk

@@ -164,9 +164,9 @@ class Part(pulumi.ComponentResource):
         *,
         namespace: str = "",
         after: Sequence[pulumi.Resource] = (),
-    ) -> apiextensions.CustomResource:
+    ) -> pulumi.Resource:
         """An object of a kind that a chart has brought."""
-        return apiextensions.CustomResource(
+        made: pulumi.Resource = apiextensions.CustomResource(
             name,
             api_version=api_version,
             kind=kind,
@@ -174,3 +174,4 @@ class Part(pulumi.ComponentResource):
             spec=spec,
             opts=self.child(*after, namespace=namespace),
         )
+        return made

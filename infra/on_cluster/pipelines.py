@@ -81,16 +81,17 @@ class Pipelines(Part):
         self.register_outputs({})
 
     def _host(self, name: str, database: Database) -> pulumi.Resource:
-        return core.Service(
+        made: pulumi.Resource = core.Service(
             name,
             metadata=self.meta(name, NAMESPACE),
             spec={"type": "ExternalName", "external_name": database.instance.address},
             opts=self.child(namespace=NAMESPACE),
         )
+        return made
 
     def _configuration(self, database: Database) -> pulumi.Resource:
         bucket = self.site.lake.buckets["artifacts"].bucket
-        return core.ConfigMap(
+        made: pulumi.Resource = core.ConfigMap(
             CONFIGURATION,
             metadata=self.meta(CONFIGURATION, NAMESPACE),
             data={
@@ -102,3 +103,4 @@ class Pipelines(Part):
             },
             opts=self.child(namespace=NAMESPACE),
         )
+        return made
