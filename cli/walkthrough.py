@@ -44,7 +44,7 @@ PACE: dict[str, object] = {
     "interval": "1s",
     "watch": "8s",
     "deadline": "10m",
-    "guards": {"errors": {}, "slow": {"over": "100ms"}, "wrong": {"min_feedback": 200}},
+    "guards": {"errors": {}, "slow": {"over": "250ms"}, "wrong": {"min_feedback": 200}},
 }
 """The demo looks every second and keeps the old version warm for seconds instead of minutes; and
 here clients, servers and front door share the cores, so that a response may wait for the load that

@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-import httpx
+import aiohttp
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -138,9 +138,10 @@ class Replay:
     async def run(self) -> Tally:
         """Until :attr:`stopped` is set; then waits for what is under way."""
         began = time.monotonic()
-        limits = httpx.Limits(max_connections=self.traffic.concurrency)
-        async with httpx.AsyncClient(
-            base_url=self.traffic.url, timeout=10, limits=limits
+        connections = aiohttp.TCPConnector(limit=self.traffic.concurrency)
+        patience = aiohttp.ClientTimeout(total=10)
+        async with aiohttp.ClientSession(
+            self.traffic.url, connector=connections, timeout=patience
         ) as client:
             for number, row in self.endless():
                 due = began + number / self.traffic.rate
@@ -178,38 +179,36 @@ class Replay:
         task.add_done_callback(self.tasks.discard)
 
     async def one(
-        self, client: httpx.AsyncClient, row: dict[str, Any], request_id: str, number: int
+        self, client: aiohttp.ClientSession, row: dict[str, Any], request_id: str, number: int
     ) -> None:
         """One request, and its feedback later."""
         path = f"v2/models/{self.traffic.model}"
+        headers = {"x-request-id": request_id}
+        body = request_body(row, self.inputs, request_id)
         try:
-            answer = await client.post(
-                f"{path}/infer",
-                content=request_body(row, self.inputs, request_id),
-                headers={"x-request-id": request_id},
-            )
-        except httpx.HTTPError:
+            async with client.post(f"{path}/infer", data=body, headers=headers) as answer:
+                await answer.read()
+        except (aiohttp.ClientError, TimeoutError):
             self.tally.unreachable += 1
             return
         finally:
             self.slots.release()
         predictor = answer.headers.get("x-millwright-predictor", "unknown")
         self.tally.requests[predictor] += 1
-        if answer.status_code != 200:
+        if answer.status != 200:
             self.tally.failures[predictor] += 1
             return
         if self.stopped.is_set() or (number % 100) >= self.traffic.feedback_share * 100:
             return
         await asyncio.sleep(self.traffic.feedback_after)
+        headers["x-millwright-predictor"] = predictor
+        outcome = {"id": request_id, "outcome": [int(row[self.label])]}
         try:
-            reply = await client.post(
-                f"{path}/feedback",
-                json={"id": request_id, "outcome": [int(row[self.label])]},
-                headers={"x-millwright-predictor": predictor, "x-request-id": request_id},
-            )
-        except httpx.HTTPError:
+            async with client.post(f"{path}/feedback", json=outcome, headers=headers) as reply:
+                await reply.read()
+        except (aiohttp.ClientError, TimeoutError):
             return
-        self.tally.feedback += reply.status_code == 200
+        self.tally.feedback += reply.status == 200
 
 
 @contextmanager
