@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -44,6 +44,10 @@ class Tally:
     feedback: int = 0
     unreachable: int = 0
     seconds: float = 0.0
+
+    def text(self) -> str:
+        """As the replay's process prints it."""
+        return json.dumps(vars(self))
 
     @classmethod
     def read(cls, text: str, log: Path) -> Self:
@@ -298,7 +302,7 @@ def main(arguments: list[str] | None = None) -> int:
     rows = recorded_rows(given.table, document, given.start, given.until)
     replay = Replay(traffic, rows, artifact.inputs, document.label)
     tally = asyncio.run(replay_until_stopped(replay, given.seconds))
-    sys.stdout.write(json.dumps(asdict(tally)) + "\n")
+    sys.stdout.write(tally.text() + "\n")
     return 0
 
 

@@ -65,6 +65,12 @@ def test_a_request_has_every_input_and_null_for_what_is_missing() -> None:
     assert [tensor["data"] for tensor in body["inputs"]] == [[None], ["X"], [None]]
 
 
+def test_a_tally_reads_back_as_it_was_printed(tmp_path: Path) -> None:
+    tally = Tally(feedback=3, seconds=1.5)
+    tally.requests["v1"] += 2
+    assert Tally.read(tally.text(), tmp_path / "replay.log") == tally
+
+
 def test_a_replay_that_failed_says_why(tmp_path: Path) -> None:
     log = tmp_path / "replay.log"
     log.write_text("Traceback\nValueError: no such thing\n")
