@@ -137,8 +137,9 @@ class ClusterRollout:
             if one["involvedObject"].get("uid") == uid
             and DECISION in one["metadata"].get("annotations", {})
         ]
-        known = {(one.at, one.look): one for one in (*told, *self._status(body).decisions)}
-        return [known[key] for key in sorted(known)]
+        kept = self._status(body).decisions
+        known = {(one.at, one.look, one.phase, one.reason): one for one in (*kept, *told)}
+        return sorted(known.values(), key=lambda one: (one.at, one.look))
 
     def over(self, status: RolloutStatus) -> bool:
         """Whether nothing is left to do: a verdict, confirmed, and no other version wanted."""

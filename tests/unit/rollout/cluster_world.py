@@ -122,6 +122,8 @@ class ApiServer:
 
     def _patch(self, path: str, body: Any) -> Json:
         found = copy.deepcopy(self._get(path))
+        if isinstance(body, dict):
+            return self._put(path, merged(found, body), status=False)
         annotations = found["metadata"].get("annotations", {})
         for change in body:  # JSON patch: a test and a removal of an annotation.
             key = change["path"].rsplit("/", 1)[1].replace("~1", "/")
@@ -142,7 +144,8 @@ class ApiServer:
                 length = int(self.headers.get("Content-Length") or 0)
                 body = json.loads(self.rfile.read(length)) if length else None
                 try:
-                    code, found = 200, server.answer(self.command, self.path, body)
+                    path = self.path.partition("?")[0]
+                    code, found = 200, server.answer(self.command, path, body)
                 except Refused as refused:
                     code, found = refused.code, {"kind": "Status", "message": str(refused)}
                 data = json.dumps(found).encode()
@@ -158,6 +161,19 @@ class ApiServer:
                 """Quiet."""
 
         return Handler
+
+
+def merged(old: Any, change: Any) -> Any:
+    """A merge patch (RFC 7396)."""
+    if not isinstance(change, dict):
+        return change
+    base = dict(old) if isinstance(old, dict) else {}
+    for key, value in change.items():
+        if value is None:
+            base.pop(key, None)
+        else:
+            base[key] = merged(base.get(key), value)
+    return base
 
 
 def series(vector: list[tuple[Json, float]]) -> Json:
