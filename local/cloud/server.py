@@ -19,10 +19,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import botocore.session  # type: ignore[import-untyped,unused-ignore]
 from flask import Flask
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
@@ -58,6 +60,7 @@ _EXTENSIONS: dict[str, tuple[str, ...]] = {
     "eks": ("eks",),
     "elasticache": ("cache", "cache_groups"),
     "iam": ("audiences",),
+    "kms": ("keys",),
     "rds": ("databases",),
     "redshift": ("redshift", "redshift_data"),
     "redshiftdata": ("redshift", "redshift_data"),
@@ -179,6 +182,7 @@ def serve(*, port: int, data: Path) -> None:
     delay = float(os.environ.get("MILLWRIGHT_CLOUD_DELAY", "0"))
     context = Context(port=port, data=data, redis=redis, delay=delay)
     install_persistence()
+    _read_once()
     extensions = _Extensions(context)
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
@@ -198,6 +202,14 @@ def serve(*, port: int, data: Path) -> None:
     )
     with contextlib.closing(context):
         server.serve_forever()
+
+
+def _read_once() -> None:
+    """Let botocore keep what it reads: moto asks a new session for each service's regions, which
+    reads the whole of the service's description, and throws it away.
+    """
+    original: Any = botocore.session.create_loader
+    botocore.session.create_loader = cache(original)
 
 
 def _may_change(environ: WSGIEnvironment) -> bool:

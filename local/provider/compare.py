@@ -46,6 +46,8 @@ def canonical(value: Any, *, document: bool = False) -> Any:
         if document and len(members) == 1:
             return members[0]
         return sorted(members, key=lambda item: json.dumps(item, sort_keys=True)) or None
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     return None if value is None else str(value)
 
 
