@@ -5,8 +5,10 @@ a crash left behind is found by that tag; associations are found by what they jo
 """
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
 from local.provider import rules
 from local.provider.aws import error_code, is_gone
@@ -560,13 +562,22 @@ def _put_blocks(direction: str) -> Hook:
         for permission in before:
             if permission not in wanted:
                 revoke = getattr(client, f"revoke_security_group_{direction}")
-                revoke(GroupId=group, IpPermissions=[permission])
+                _unless_done(revoke, group, permission)
         for permission in wanted:
             if permission not in before:
                 authorize = getattr(client, f"authorize_security_group_{direction}")
-                authorize(GroupId=group, IpPermissions=[permission])
+                _unless_done(authorize, group, permission)
 
     return put
+
+
+def _unless_done(call: Callable[..., Any], group: str, permission: Properties) -> None:
+    """Write a rule; one whose writing was answered by nobody is there at the second attempt."""
+    try:
+        call(GroupId=group, IpPermissions=[permission])
+    except ClientError as error:
+        if error_code(error) not in ("InvalidPermission.Duplicate", "InvalidPermission.NotFound"):
+            raise
 
 
 def _existing(subject: Subject, direction: str) -> list[Properties]:

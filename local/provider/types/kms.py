@@ -123,6 +123,7 @@ TYPES = (
         ),
         names={"isEnabled": "-", "customerMasterKeySpec": "CustomerMasterKeySpec"},
         hidden=("rotationPeriodInDays",),  # not every endpoint tells it
+        filled=("policy",),
         facets=(
             Facet(
                 properties=("policy",),

@@ -42,20 +42,36 @@ class Standing:
 
     Args:
         project: the copy's folder.
+        program: the folder of the program to copy, as ``infra``.
         parallel: how many resources are worked on at once.
     """
 
     project: Path
+    program: Path = PROJECT / "infra"
     parallel: int = 16
     endpoints: cloud.CloudEndpoints = field(init=False)
 
     def __post_init__(self) -> None:
+        self.copy()
+        self.endpoints = cloud.start(self.root, region="eu-central-1")
+
+    def copy(self) -> None:
+        """Put the project's documents and the program into the folder."""
         self.project.mkdir(parents=True, exist_ok=True)
         for name in ("Pulumi.yaml", *(path.name for path in PROJECT.glob("Pulumi.*.yaml"))):
             shutil.copy(PROJECT / name, self.project / name)
         bare = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(PROJECT / "infra", self.project / "infra", ignore=bare)
-        self.endpoints = cloud.start(self.root, region="eu-central-1")
+        shutil.copytree(self.program, self.project / "infra", ignore=bare)
+
+    @classmethod
+    def found(cls, project: Path) -> Standing:
+        """One whose copy of the project is there already, and whose cloud runs."""
+        made = cls.__new__(cls)
+        made.project, made.parallel = project, 16
+        running = cloud.find(made.root, region="eu-central-1")
+        assert running, f"no cloud runs in {made.root}"
+        made.endpoints = running
+        return made
 
     @property
     def root(self) -> Path:
@@ -125,30 +141,16 @@ class Standing:
         """The resources of AWS that the state holds."""
         return [one for one in resources(self.workspace) if one.type.startswith("aws:")]
 
-    def kinds(self) -> Counter[str]:
-        """How many of each kind exist, which an undisturbed `up` settles."""
-        return Counter(f"{one.service} {one.kind}" for one in self.there())
-
-    def wrong(self, kinds: Mapping[str, int]) -> list[str]:
-        """What differs between the state, AWS, and the kinds that there must be; empty when all
-        agree.
-        """
-        found, states = self.there(), self.managed()
+    def wrong(self) -> list[str]:
+        """What differs between the program, its state and AWS; empty when all agree."""
+        states = self.managed()
         names = [_names(state) for state in states]
+        tagged = {one.arn for one in self.there(STACK)}
         problems = [
-            f"an orphan or a duplicate: {kind} is there {count} times, not {kinds.get(kind, 0)}"
-            for kind, count in Counter(f"{one.service} {one.kind}" for one in found).items()
-            if count > kinds.get(kind, 0)
-        ]
-        problems += [
-            f"missing: {kind}"
-            for kind in kinds
-            if not any(f"{one.service} {one.kind}" == kind for one in found)
-        ]
-        problems += [
-            f"not in the state: {one}"
-            for one in found
-            if not any({one.id, one.arn} & each for each in names) and not _made_by_aws(one)
+            f"an orphan or a duplicate: {one}"
+            for one in self.there()
+            if not any(_called(one) & each for each in names)
+            and (one.arn in tagged or (one.service, one.kind) not in MADE_BY_AWS)
         ]
         twice = Counter(state.urn for state in states)
         problems += [f"twice in the state: {urn}" for urn, count in twice.items() if count > 1]
@@ -173,18 +175,21 @@ def _names(state: ResourceState) -> set[str]:
     return {state.id, *(value for value in given if isinstance(value, str))}
 
 
-def _made_by_aws(one: Leftover) -> bool:
-    """What services make for what was asked of them: a cache's nodes, a gateway's interface, the
-    parts that each VPC comes with, a database's secret.
-    """
-    return (one.service, one.kind) in {
-        ("ec2", "network-interface"),
-        ("ec2", "network-acl"),
-        ("ec2", "route-table"),
-        ("ec2", "security-group"),
-        ("elasticache", "cluster"),
-        ("secretsmanager", "secret"),
-    }
+def _called(one: Leftover) -> set[str]:
+    return {one.id, one.arn, one.id.rsplit("/", 1)[-1]}
+
+
+MADE_BY_AWS = {
+    ("ec2", "network-interface"),
+    ("ec2", "network-acl"),
+    ("ec2", "route-table"),
+    ("ec2", "security-group"),
+    ("elasticache", "cluster"),
+    ("secretsmanager", "secret"),
+}
+"""What services make beside what was asked of them (a cache's nodes, a gateway's interface, the
+parts that each VPC comes with, a database's secret), without our tags.
+"""
 
 
 # --- interruptions --------------------------------------------------------------------------------

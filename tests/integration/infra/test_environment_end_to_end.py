@@ -1,0 +1,150 @@
+"""The whole local environment, from nothing to nothing: killed on its way up, changed, removed.
+
+The tests of this file go through one environment's life in the order in which they stand.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from contracts.errors import InfrastructureError
+from local.engine import Op, destroy, preview, up
+from local.engine.store import Store
+from local.supervisor import Supervisor
+from local.twin import Twin
+from tests.integration.infra.conftest import KILLS
+from tests.integration.infra.standing import PROJECT, Standing
+
+
+def command(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """``millwright …`` on a project, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", "from cli.main import main; main()", *words],
+        capture_output=True,
+        text=True,
+        cwd=PROJECT,
+        env={**os.environ, "MILLWRIGHT_PROJECT": str(project), "COLUMNS": "200"},
+        check=False,
+        timeout=300,
+    )
+
+
+@pytest.mark.parametrize("tier", ["dev", "staging", "prod"])
+def test_a_preview_needs_no_credentials_and_no_cloud(
+    tier: str, standing: Standing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith(("AWS_", "MILLWRIGHT_"))]:
+        monkeypatch.delenv(name)
+    result = Twin(standing.project, tier).preview(lambda event: None)
+    assert {step.op for step in result.changes} == {Op.CREATE}
+    assert len(result.changes) > 150
+
+
+@pytest.mark.parametrize(
+    ("text", "named", "said"),
+    [
+        ("cache: {nodetype: cache.t4g.micro}", "cache.nodetype", "node_type"),
+        ("region: mars-central-1", "region", "mars-central-1"),
+        ("network: {cidr: 10.0.0.0/30}", "network.cidr", "/30"),
+    ],
+)
+def test_a_wrong_document_starts_nothing(tmp_path: Path, text: str, named: str, said: str) -> None:
+    (tmp_path / "Pulumi.yaml").write_text((PROJECT / "Pulumi.yaml").read_text())
+    lines = (PROJECT / "Pulumi.local.yaml").read_text().splitlines()
+    kept = [line for line in lines if not line.strip().startswith(text.split(":")[0] + ":")]
+    (tmp_path / "Pulumi.local.yaml").write_text("\n".join([*kept, f"    {text}"]) + "\n")
+    done = command(tmp_path, "up", "--yes")
+    shown = done.stdout + done.stderr
+    assert done.returncode == 1, shown
+    assert "Pulumi.local.yaml" in shown
+    assert named in shown
+    assert said in shown
+    assert "Traceback" not in shown
+    assert not (tmp_path / ".millwright" / "local" / "run").exists()
+
+
+def test_an_unknown_environment_is_wrong_usage(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text((PROJECT / "Pulumi.yaml").read_text())
+    (tmp_path / "Pulumi.local.yaml").write_text((PROJECT / "Pulumi.local.yaml").read_text())
+    done = command(tmp_path, "up", "locale")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "locale" in done.stderr + done.stdout
+
+
+def test_killed_ten_times_it_comes_up_without_a_duplicate_or_an_orphan(
+    standing: Standing, killed: list[int]
+) -> None:
+    assert killed == [-signal.SIGKILL] * KILLS + [0]
+    assert standing.wrong() == []
+
+
+def test_one_changed_setting_changes_only_that(standing: Standing, killed: list[int]) -> None:
+    lifecycle = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
+    with standing.changed(lake={"noncurrent_days": 11}):
+        result = up(standing.workspace)
+        assert {(step.op, step.type, step.keys) for step in result.changes} == {
+            (Op.UPDATE, lifecycle, ("rules",))
+        }
+        assert up(standing.workspace).changes == ()
+    up(standing.workspace)
+    assert up(standing.workspace).changes == ()
+
+
+def test_what_is_protected_is_not_deleted(standing: Standing, killed: list[int]) -> None:
+    with standing.changed(retention={"protect": True}):
+        protected = {step.type for step in up(standing.workspace).steps if step.new.protect}
+        before = standing.there()
+        with pytest.raises(InfrastructureError, match="protected"):
+            destroy(standing.workspace)
+        assert standing.there() == before
+    assert {"aws:s3/bucket:Bucket", "aws:dynamodb/table:Table"} <= protected
+    up(standing.workspace)
+
+
+def test_what_has_the_name_already_is_never_taken_over(standing: Standing) -> None:
+    """A creation refused because of its name leaves the other one alone, at the next run too."""
+    import boto3
+
+    name, iam = f"taken-{uuid.uuid4().hex[:8]}", boto3.client("iam")
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")
+    program = standing.project / "taken"
+    program.mkdir()
+    (program / "Pulumi.yaml").write_text("name: taken\nruntime: python\n")
+    (program / "__main__.py").write_text(
+        "import pulumi_aws as aws\n"
+        f"aws.iam.Role('role', name='{name}', assume_role_policy='{{}}')\n"
+    )
+    workspace = replace(standing.workspace, root=program, program=program)
+    for _ in range(2):
+        with pytest.raises(InfrastructureError, match="EntityAlreadyExists"):
+            up(workspace)
+    destroy(workspace)
+    assert iam.get_role(RoleName=name)["Role"]["RoleName"] == name
+    iam.delete_role(RoleName=name)
+
+
+def test_destroy_leaves_nothing_and_says_so(standing: Standing, killed: list[int]) -> None:
+    count = len(standing.managed())
+    cloud_process = Supervisor(standing.root).find("cloud")
+    assert cloud_process
+    destroy(standing.workspace)
+    assert standing.there() == []
+    done = command(standing.project, "destroy", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"left with our tags\s+none", done.stdout)
+    assert re.search(r"processes stopped\s+cloud", done.stdout)
+    assert count > 120
+    assert Supervisor(standing.root).status() == []
+    assert not Path(f"/proc/{cloud_process.pid}").exists()
+    store = Store(standing.project, "local", None)
+    assert store.load().deployment.resources == ()
+    assert preview(standing.workspace).counts == {Op.CREATE: len(preview(standing.workspace).steps)}
