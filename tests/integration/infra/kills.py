@@ -1,4 +1,4 @@
-"""`python -m tests.integration.infra.kills PROJECT TIMES`: brings an environment up, killed at times.
+"""`python -m tests.integration.infra.kills PROJECT TIMES`: brings an environment up through kills.
 
 A process of its own, which imports everything once and forks for each run: a test's process has
 threads, and must not fork. The kills are spread over the run's calls, and fall by turns before a
