@@ -82,13 +82,19 @@ def describe(kind: str, inputs: dict[str, Value], project: Path) -> Installed:
         )
     if kind == DIRECTORY:
         folder = str(shown["directory"]).removeprefix(f"{project}/")
+        upstream = bases(project / folder)
+        versions = {one.rsplit("?ref=", 1)[1] for one in upstream if "?ref=" in one}
         return Installed(
             kind="Kustomization",
             name=Path(folder).name,
             namespace=shown.get("namespace", ""),
             source=folder,
-            version="",
-            document={"kustomization": folder, "namespace": shown.get("namespace", "")},
+            version=", ".join(sorted(versions)),
+            document={
+                "kustomization": folder,
+                "namespace": shown.get("namespace", ""),
+                "resources": upstream,
+            },
         )
     version, name = kind.removeprefix(PREFIX).split(":")
     metadata = shown.get("metadata", {})
@@ -101,6 +107,12 @@ def describe(kind: str, inputs: dict[str, Value], project: Path) -> Installed:
         version=version,
         document=document,
     )
+
+
+def bases(folder: Path) -> list[str]:
+    """What a kustomization is made from."""
+    found = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    return [str(one) for one in found.get("resources", ())]
 
 
 def readable(value: Value) -> Any:
@@ -128,9 +140,10 @@ def write(found: list[Installed], folder: Path) -> Iterator[Path]:
 def settings(values: Any, prefix: str = "") -> Iterator[str]:
     """A chart's values as Helm's ``--set`` would name them: ``operator.replicaCount=2``."""
     if isinstance(values, dict) and values:
-        for key, inner in values.items():
+        for key, inner in sorted(values.items()):
             yield from settings(inner, f"{prefix}.{key}" if prefix else str(key))
     elif isinstance(values, list) and values and not isinstance(values[0], dict):
         yield f"{prefix}={{{','.join(str(one) for one in values)}}}"
     else:
-        yield f"{prefix}={values}"
+        text = str(values).lower() if isinstance(values, bool) else values
+        yield f"{prefix}={text}"

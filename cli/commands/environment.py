@@ -61,8 +61,10 @@ def show_installed(result: Result, where: Twin) -> list[dict[str, str]]:
         for one in found:
             output.say(f"    [bold]{one.name}[/] {one.version} [dim]in {one.namespace}[/]")
             output.say(f"        [dim]from[/] {one.source}")
-            for line in settings(one.document.get("values", {})):
-                output.console.print(f"        {line.lstrip('=')}", markup=False, style="dim")
+            for base in one.document.get("resources", ()):
+                output.console.print(f"        {base}", markup=False, style="dim")
+            for line in settings(one.document["values"]) if one.document.get("values") else ():
+                output.console.print(f"        {line}", markup=False, style="dim")
     return [
         {"name": one.name, "namespace": one.namespace, "source": one.source, "version": one.version}
         for one in found

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import pulumi
+import yaml
 from pulumi_kubernetes.core import v1 as core
 from pulumi_kubernetes.kustomize import v2 as kustomize
 
@@ -71,6 +72,7 @@ class Pipelines(Part):
                 for name, keys in PASSWORDS.items()
             ),
             self._configuration(database),
+            self._launcher(),
         ]
         kustomize.Directory(
             "kubeflow-pipelines",
@@ -100,6 +102,22 @@ class Pipelines(Part):
                 "postgresPort": database.instance.port.apply(str),
                 "bucketName": bucket,
                 "defaultPipelineRoot": pulumi.Output.concat("s3://", bucket, "/pipelines"),
+            },
+            opts=self.child(namespace=NAMESPACE),
+        )
+        return made
+
+    def _launcher(self) -> pulumi.Resource:
+        """Where each step keeps its artifacts: in our bucket, signed by the pod's own role."""
+        region = self.site.environment.region
+        s3 = {"endpoint": "s3.amazonaws.com", "region": region, "credentials": {"fromEnv": True}}
+        bucket = self.site.lake.buckets["artifacts"].bucket
+        made: pulumi.Resource = core.ConfigMap(
+            "kfp-launcher",
+            metadata=self.meta("kfp-launcher", NAMESPACE),
+            data={
+                "defaultPipelineRoot": pulumi.Output.concat("s3://", bucket, "/pipelines"),
+                "providers": yaml.safe_dump({"s3": {"default": s3}}),
             },
             opts=self.child(namespace=NAMESPACE),
         )

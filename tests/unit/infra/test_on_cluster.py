@@ -1,0 +1,137 @@
+"""What runs in the cluster: pinned, closed by default, in the order that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+
+from contracts.environment import Environment
+from contracts.errors import DocumentError, InfrastructureError
+from infra.identity import WORKLOADS
+from infra.on_cluster.namespaces import NAMESPACES
+from infra.on_cluster.operator import objects, tag, token, with_image
+from infra.on_cluster.part import as_values, camel
+
+HERE = {"name": "test", "tier": "dev", "account": "123456789012", "region": "eu-central-1"}
+
+
+def test_the_laptop_has_nothing_in_a_cluster(planned: Callable) -> None:
+    assert not [one for one in planned("local").resources if "kubernetes" in one.type]
+
+
+def test_releases_are_pinned_and_say_where_they_come_from(planned: Callable) -> None:
+    releases = planned("prod").of("helm.sh/v3:Release")
+    assert len(releases) == 11
+    for release in releases:
+        assert release.inputs["version"].lstrip("v")[0].isdigit()
+        assert release.inputs["repositoryOpts"]["repo"].startswith("https://")
+        assert release.inputs["namespace"] in NAMESPACES
+        assert release.inputs["atomic"] is True
+    (seldon,) = (one for one in releases if one.inputs["chart"] == "seldon-core-operator")
+    assert seldon.inputs["version"] == "1.17.1"
+    assert seldon.inputs["values"]["istio"] == {
+        "enabled": True,
+        "gateway": "istio-system/seldon-gateway",
+    }
+
+
+def test_every_namespace_is_closed_and_names_its_security(planned: Callable) -> None:
+    plan = planned("prod")
+    namespaces = {one.inputs["metadata"]["name"]: one for one in plan.of("core/v1:Namespace")}
+    assert namespaces.keys() == NAMESPACES.keys()
+    levels = {
+        name: one.inputs["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+        for name, one in namespaces.items()
+    }
+    assert [name for name, level in levels.items() if level == "privileged"] == ["monitoring"]
+    closed = {
+        one.inputs["metadata"]["namespace"]
+        for one in plan.of("networking.k8s.io/v1:NetworkPolicy")
+        if one.inputs["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    }
+    assert closed == NAMESPACES.keys()
+
+
+def test_nobody_from_the_internet_is_let_in(planned: Callable) -> None:
+    for policy in planned("prod").of("networking.k8s.io/v1:NetworkPolicy"):
+        for rule in policy.inputs["spec"].get("ingress", ()):
+            blocks = [peer["ipBlock"]["cidr"] for peer in rule["from"] if "ipBlock" in peer]
+            assert "0.0.0.0/0" not in blocks
+
+
+def test_a_call_is_allowed_at_both_ends() -> None:
+    for facts in NAMESPACES.values():
+        assert set(facts.called_by) <= NAMESPACES.keys()
+
+
+def test_workloads_with_a_role_live_in_a_namespace() -> None:
+    places = {one.namespace for one in WORKLOADS.values()}
+    assert places - NAMESPACES.keys() == {"kube-system"}
+
+
+def test_components_can_be_left_out(planned_from: Callable) -> None:
+    plan = planned_from(on_cluster={"components": ["seldon"]})
+    charts = {one.inputs["chart"] for one in plan.of("helm.sh/v3:Release")}
+    assert charts == {
+        *("base", "istiod", "gateway", "cert-manager"),
+        *("external-secrets", "seldon-core-operator"),
+    }
+    assert not plan.of("kustomize/v2:Directory")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"on_cluster": {"components": ["operator"]}}, "add seldon"),
+        ({"on_cluster": {"components": ["keda", "keda"]}}, "named twice"),
+        ({"on_cluster": {"components": ["sedlon"]}}, "did you mean 'seldon'"),
+        ({"on_cluster": {"load_balancer": "internet"}}, "load_balancer_networks"),
+        ({"on_cluster": {"quotas": {"kube-system": {"cpu": 1, "memory": 1}}}}, "quota"),
+        ({"database": {"enabled": False}}, "mlflow and pipelines need database.enabled"),
+        ({"registry": {"repositories": ["runtime"]}}, "a repository named operator"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(settings: dict, message: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        Environment.parse({**HERE, **settings})
+    assert message in str(caught.value)
+
+
+@dataclass(frozen=True)
+class Values:
+    replica_count: int = 2
+    absent: int | None = None
+    install: bool = field(default=True, metadata={"key": "installCRDs"})
+    words: dict[str, str] = field(default_factory=lambda: {"a_b": "c"})
+
+
+def test_values_are_written_as_charts_read_them() -> None:
+    assert camel("pod_disruption_budget") == "podDisruptionBudget"
+    assert as_values({"x": (Values(),)}) == {
+        "x": [{"replicaCount": 2, "installCRDs": True, "words": {"a_b": "c"}}]
+    }
+
+
+def test_an_operator_is_whatever_its_files_say(tmp_path: Path) -> None:
+    (tmp_path / "all.yaml").write_text(
+        yaml.safe_dump_all(
+            [
+                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "millwright"}},
+                {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "operator"}},
+            ]
+        )
+    )
+    assert [one["kind"] for one in objects(tmp_path)] == ["Service"]
+    (tmp_path / "wrong.yaml").write_text("kind: Service\n")
+    with pytest.raises(InfrastructureError, match=r"metadata\.name"):
+        list(objects(tmp_path))
+    assert token("v1", "Service") == "kubernetes:core/v1:Service"
+    assert token("apps/v1", "Deployment") == "kubernetes:apps/v1:Deployment"
+    assert tag("millwright/operator:1.2") == "1.2"
+    assert tag("registry:5000/operator") == "latest"
+    service = {"kind": "Service"}
+    assert with_image(service, "image") is service
