@@ -143,6 +143,9 @@ class ControlPlane:
     def _manager_flags(self) -> dict[str, object]:
         return {
             "kubeconfig": self.kubeconfig("kube-controller-manager"),
+            # kwok's nodes have no leases and report every few minutes: without this they are taken
+            # for dead, and so are the pods on them, which no kubelet ever makes ready again.
+            "node-monitor-grace-period": "24h",
             "service-account-private-key-file": self.root / "accounts.key",
             "root-ca-file": self.root / "ca.crt",
             "use-service-account-credentials": "true",
