@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,24 +14,38 @@ import typer
 from contracts.model import ModelSpec
 from local.twin import Twin, find_project
 
+
+class Engine(StrEnum):
+    """What can run the Pulumi program."""
+
+    EMBEDDED = "embedded"
+    PULUMI = "pulumi"
+
+
 EnvironmentName = Annotated[
     str, typer.Argument(metavar="ENVIRONMENT", help="The environment, as in Pulumi.<name>.yaml.")
 ]
 EnvironmentOption = Annotated[
     str, typer.Option("--environment", "-e", help="The environment, as in Pulumi.<name>.yaml.")
 ]
+EngineOption = Annotated[
+    Engine,
+    typer.Option(
+        "--engine", help="What runs the Pulumi program: the engine in here, or the Pulumi CLI."
+    ),
+]
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="The model's folder in models/.")]
 
 PROJECT_VARIABLE = "MILLWRIGHT_PROJECT"
 
 
-def twin(name: str = "local") -> Twin:
+def twin(name: str = "local", engine: Engine = Engine.EMBEDDED) -> Twin:
     """The environment of that name, of the project around the current folder.
 
     MILLWRIGHT_PROJECT names the project's folder where the current folder is elsewhere.
     """
     given = os.environ.get(PROJECT_VARIABLE)
-    return Twin(find_project(Path(given).resolve() if given else Path.cwd()), name)
+    return Twin(find_project(Path(given).resolve() if given else Path.cwd()), name, engine.value)
 
 
 def model_of(where: Twin, name: str) -> tuple[ModelSpec, Path]:

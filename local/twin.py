@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal
 
 from contracts.document import suggest
 from contracts.environment import Environment
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from local.rollout import LocalRollout
     from local.serving import LocalServing
     from serving.client import Client
+
+Deployer = Literal["embedded", "pulumi"]
+"""What can run the Pulumi program."""
 
 OUTPUTS_FILE = "outputs.json"
 PROJECT_FILE = "Pulumi.yaml"
@@ -68,10 +72,12 @@ class Twin:
     Args:
         project: the checkout's folder.
         name: the environment's name, as in ``Pulumi.<name>.yaml``.
+        deployer: what runs the Pulumi program: the engine in this process, or the Pulumi CLI.
     """
 
     project: Path
     name: str = "local"
+    deployer: Deployer = "embedded"
 
     @property
     def root(self) -> Path:
@@ -169,19 +175,28 @@ class Twin:
             providers={"aws": AwsProvider, "kubernetes": KubernetesProvider},
         )
 
+    @property
+    def engine(self) -> ModuleType:
+        """The module that deploys the stack; takes the state back first where a killed command
+        has left it with the CLI.
+        """
+        from local import engine, pulumi_cli
+
+        pulumi_cli.reclaim(self.workspace)
+        return pulumi_cli if self.deployer == "pulumi" else engine
+
     def preview(self, listener: Listener) -> Result:
         """What `up` would change; needs no credentials.
 
         Raises:
             DocumentError, InfrastructureError: the environment or the program is wrong.
         """
-        from local import engine
-
         _ = self.environment
         endpoints = cloud.find(self.root, region=self.environment.region)
         if endpoints:
             os.environ.update(cloud.environment(endpoints))
-        return engine.preview(self.workspace, on_event=listener)
+        result: Result = self.engine.preview(self.workspace, on_event=listener)
+        return result
 
     def up(self, listener: Listener) -> Result:
         """Make the environment what its document says; goes on where a killed one stopped.
@@ -189,10 +204,8 @@ class Twin:
         Raises:
             DocumentError, InfrastructureError: what was done until then is kept.
         """
-        from local import engine
-
         _ = self.environment
-        result = engine.up(self.workspace, on_event=listener)
+        result: Result = self.engine.up(self.workspace, on_event=listener)
         self.write_outputs(result.outputs)
         return result
 
@@ -222,9 +235,8 @@ class Twin:
 
     def refresh(self, listener: Listener) -> Result:
         """Take what is really there into the state."""
-        from local import engine
-
-        return engine.refresh(self.workspace, on_event=listener)
+        result: Result = self.engine.refresh(self.workspace, on_event=listener)
+        return result
 
     def resources(self) -> tuple[ResourceState, ...]:
         """What the stack's state holds."""
@@ -246,12 +258,10 @@ class Twin:
         Raises:
             InfrastructureError: a deletion failed, or something with our tags is left.
         """
-        from local import engine
-
         stopped = self.stop_processes(keep=cloud.NAME)
         if self.resources():
             self.start_cloud()
-        result = engine.destroy(self.workspace, on_event=listener)
+        result: Result = self.engine.destroy(self.workspace, on_event=listener)
         if cloud.find(self.root) is not None:
             self.prove_empty()
         stopped += self.supervisor.stop_all()

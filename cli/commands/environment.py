@@ -12,7 +12,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli.app import app, output
-from cli.common import EnvironmentName, by_concern, concern_of, twin
+from cli.common import Engine, EngineOption, EnvironmentName, by_concern, concern_of, twin
 from cli.output import is_terminal, pairs, table
 
 if TYPE_CHECKING:
@@ -37,9 +37,10 @@ def preview(
     render: bool = typer.Option(
         False, "--render", help="Write what would be in the cluster to .millwright/<env>/manifests."
     ),
+    engine: EngineOption = Engine.EMBEDDED,
 ) -> None:
     """Show what `up` would change. Changes nothing and needs no credentials."""
-    where = twin(environment)
+    where = twin(environment, engine)
     result = where.preview(diagnostics)
     show_changes(result, diff=diff)
     answer = summary(result)
@@ -87,9 +88,10 @@ def up(
     yes: bool = typer.Option(
         False, "--yes", "-y", help="Do not ask before something is deleted or replaced."
     ),
+    engine: EngineOption = Engine.EMBEDDED,
 ) -> None:
     """Make the environment what its document says. Goes on where a killed run stopped."""
-    bring_up(twin(environment), ask=not yes)
+    bring_up(twin(environment, engine), ask=not yes)
 
 
 def bring_up(where: Twin, *, ask: bool = False) -> Result:
@@ -111,9 +113,9 @@ def bring_up(where: Twin, *, ask: bool = False) -> Result:
 
 
 @app.command()
-def refresh(environment: EnvironmentName = "local") -> None:
+def refresh(environment: EnvironmentName = "local", engine: EngineOption = Engine.EMBEDDED) -> None:
     """Take what is really there into the state, and show what has drifted."""
-    where = twin(environment)
+    where = twin(environment, engine)
     where.connect()
     result = where.refresh(diagnostics)
     show_changes(result)
@@ -124,9 +126,10 @@ def refresh(environment: EnvironmentName = "local") -> None:
 def destroy(
     environment: EnvironmentName = "local",
     yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask."),
+    engine: EngineOption = Engine.EMBEDDED,
 ) -> None:
     """Remove every resource and process of the environment, and show that nothing is left."""
-    where = twin(environment)
+    where = twin(environment, engine)
     if not yes and is_terminal():
         typer.confirm(f"Destroy everything in {environment!r}?", abort=True)
     tear_down(where)

@@ -31,6 +31,7 @@ from local.engine.workspace import (
     refresh,
     refuse,
     resources,
+    secret_outputs,
     up,
 )
 
@@ -56,5 +57,6 @@ __all__ = [
     "refresh",
     "refuse",
     "resources",
+    "secret_outputs",
     "up",
 ]

@@ -175,7 +175,7 @@ class Snapshot:
             names = {former: state.urn for state in new for former in state.aliases}
             for urn in {state.urn for state in new}:
                 names.pop(urn, None)
-            resources = tuple(state.renamed(names) if names else state for state in new + old)
+            resources = tuple(state.settled(names) for state in new + old)
             return Deployment(
                 tuple(state for state in in_order(resources)),
                 tuple(self.pending.values()),

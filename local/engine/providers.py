@@ -40,8 +40,11 @@ from local.engine.values import (
 ProviderFactory = Callable[[], ResourceProviderServicer]
 """Makes a fresh servicer; called once for each provider resource of a run."""
 
-INTERNAL_INPUTS = ("version", "__internal")
-"""Inputs of a provider resource that are for the engine, not for the provider."""
+INTERNAL = "__internal"
+"""The input of a provider resource that is for the engine alone; its version a provider is told,
+as the CLI does."""
+ADDED_INPUTS = ("version", INTERNAL)
+"""Inputs of a provider resource that stay although its CheckConfig may leave them out."""
 
 CHANGES = {
     provider_pb2.DiffResponse.DIFF_UNKNOWN: None,
@@ -264,7 +267,7 @@ class Provider:
             return news
         raise_failures(response.failures, self.urn)
         checked = from_struct(response.inputs)
-        return checked | {key: news[key] for key in INTERNAL_INPUTS if key in news}
+        return checked | {key: news[key] for key in ADDED_INPUTS if key in news}
 
     def diff_config(self, old: ResourceState, news: Properties) -> Diff:
         """The difference between two configurations of this provider."""
@@ -462,7 +465,7 @@ class Provider:
 
 def without_internals(inputs: Properties) -> Properties:
     """A provider resource's properties as the provider itself knows them."""
-    return {key: value for key, value in inputs.items() if key not in INTERNAL_INPUTS}
+    return {key: value for key, value in inputs.items() if key != INTERNAL}
 
 
 def remark(answer: Value, sent: Value) -> Any:

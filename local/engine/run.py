@@ -406,13 +406,11 @@ class Run:
             new = step.new
             if not is_unknown(identity):
                 found = self._look_up(goal, identity)
-                moment = old.modified if old and old.id == found.id else now()
-                created = old.created if old and not mine else moment
-                new = settle(
-                    replace(
-                        new, id=found.id, outputs=found.outputs, created=created, modified=moment
-                    )
-                )
+                new = settle(replace(new, id=found.id, outputs=found.outputs))
+                if old is not None:
+                    same = (old.inputs, old.outputs) == (new.inputs, new.outputs)
+                    moment = old.modified if same else now()
+                    new = replace(new, created=old.created, modified=moment)
             outcome[0] = replace(step, new=new)
             if mine and old is not None and number is not None:
                 return self.snapshot.commit(add=new, put={number: replace(old, delete=True)})

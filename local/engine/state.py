@@ -68,6 +68,16 @@ FIELDS = {
 """Our name of each field of a resource, and Pulumi's. What stands at its default is left out of
 the file."""
 
+FEATURES = {
+    "refresh_before_update": "refreshBeforeUpdate",
+    "view_of": "views",
+    "resource_hooks": "hooks",
+    "taint": "taint",
+    "replace_with": "replaceWith",
+    "extension_ref": "extensionParameterization",
+}
+"""Fields that a document must announce when a resource has them: it is of version 4 then."""
+
 PROPERTY_FIELDS = ("inputs", "outputs", "replacement_trigger")
 ALWAYS = ("urn", "custom", "type")
 
@@ -125,6 +135,11 @@ class ResourceState:
         if self.provider:
             named.add(urns.split_reference(self.provider)[0])
         return named - {""}
+
+    def settled(self, names: Mapping[str, str]) -> ResourceState:
+        """The same state as it is kept: references renamed, and the aliases, now spent, gone."""
+        state = self.renamed(names) if names else self
+        return replace(state, aliases=()) if state.aliases else state
 
     def renamed(self, names: Mapping[str, str]) -> ResourceState:
         """The same state with the URNs it refers to renamed (those that aliases have moved)."""
@@ -266,24 +281,37 @@ def document(
     }
     if provider := crypter.describe():
         deployment["secrets_providers"] = provider
-    parts = {"resources": list(resources), "pending_operations": list(pending)}
+    resources, pending = list(resources), list(pending)
+    parts = {"resources": resources, "pending_operations": pending}
     deployment |= {key: several for key, several in parts.items() if several}
     deployment["metadata"] = dict(metadata)
-    return {"version": 3, "deployment": deployment}
+    every = [*resources, *(one["resource"] for one in pending)]
+    features = sorted(
+        name for ours, name in FEATURES.items() if any(FIELDS[ours] in r for r in every)
+    )
+    if not features:
+        return {"version": 3, "deployment": deployment}
+    return {"version": 4, "features": features, "deployment": deployment}
 
 
 def load(text: Mapping[str, Any], crypter: Crypter, *, where: str = "") -> Deployment:
     """A deployment from its document.
 
     Raises:
-        InfrastructureError: it is not deployment version 3, or refers to resources that it does
-        not hold.
+        InfrastructureError: it is not a deployment of version 3 or 4, needs what this engine does
+        not have, or refers to resources that it does not hold.
     """
-    if text.get("version") != 3 or not isinstance(text.get("deployment"), Mapping):
+    if text.get("version") not in (3, 4) or not isinstance(text.get("deployment"), Mapping):
         raise InfrastructureError(
-            f"this is not a deployment of version 3 (version {text.get('version')!r})",
+            f"this is not a deployment of version 3 or 4 (version {text.get('version')!r})",
             where=where,
             fix="Export it with `pulumi stack export`, version 3 or later of the CLI.",
+        )
+    if foreign := sorted(set(text.get("features") or ()) - set(FEATURES.values())):
+        raise InfrastructureError(
+            f"the state needs what this engine does not have: {', '.join(foreign)}",
+            where=where,
+            fix="Use the Pulumi CLI that wrote this state.",
         )
     deployment = text["deployment"]
     resources = tuple(load_resource(one, crypter) for one in deployment.get("resources") or ())

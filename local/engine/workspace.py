@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from contracts.errors import InfrastructureError
 from local.engine import state as states
@@ -268,6 +269,12 @@ def outputs(workspace: Workspace) -> dict[str, Any]:
     return {key: plain(value) for key, value in raw.items()}
 
 
+def secret_outputs(workspace: Workspace) -> frozenset[str]:
+    """Which of the stack's outputs are, or hold, secrets."""
+    raw = root_outputs(workspace.store().load().deployment.resources)
+    return frozenset(key for key, value in raw.items() if has_secrets(value))
+
+
 def outputs_of_stack(workspace: Workspace, name: str) -> Properties:
     """The outputs of another stack under the same root, for StackReference.
 
@@ -295,8 +302,14 @@ def import_state(workspace: Workspace, document: Mapping[str, Any]) -> None:
     Raises:
         InfrastructureError: it is another stack's, not whole, or its secrets cannot be read.
     """
+    store = workspace.store(writes=True)
+    with store.locked(lambda text: None):
+        adopt(workspace, store, document)
+
+
+def adopt(workspace: Workspace, store: Store, document: Mapping[str, Any]) -> None:
+    """Make a document the stack's state, whose lock the caller holds; raises as `import_state`."""
     project = workspace.project()
-    store = workspace.store(project, writes=True)
     crypter = store.crypter(document)
     deployment = states.load(document, crypter, where="the state to import")
     for resource in deployment.resources:
@@ -307,8 +320,55 @@ def import_state(workspace: Workspace, document: Mapping[str, Any]) -> None:
                 where=resource.urn,
                 fix=f"Import it into that stack; this one is {workspace.stack} of {project.name}.",
             )
+    store.save(deployment, crypter)
+
+
+class Borrower(Protocol):
+    """Another engine that works on a stack for a while."""
+
+    def take_back(self) -> Mapping[str, Any] | None:
+        """Its state as of now; None where it has changed nothing."""
+
+    def returned(self) -> None:
+        """Told when that state is saved."""
+
+
+@contextmanager
+def lent(workspace: Workspace, borrower: Borrower) -> Iterator[dict[str, Any]]:
+    """Lend the state to another engine, under the stack's lock.
+
+    Args:
+        workspace: the stack.
+        borrower: asked for the state when the block ends, however it ends.
+
+    Yields:
+        the state's document; it has a salt even where there is no secret yet.
+
+    Raises:
+        InfrastructureError: another run holds the stack, or what comes back is not whole.
+    """
+    store = workspace.store(writes=True)
     with store.locked(lambda text: None):
-        store.save(deployment, crypter)
+        loaded = store.load()
+        loaded.crypter.key()
+        try:
+            yield states.dump(loaded.deployment, loaded.crypter)
+        finally:
+            document = borrower.take_back()
+            if document is not None:
+                adopt(workspace, store, document)
+                borrower.returned()
+
+
+def recover(workspace: Workspace, *, on_event: Listener = silent) -> None:
+    """Find out how the operations ended that an interrupted run left open; does nothing else.
+
+    Raises:
+        InfrastructureError: a provider could not say.
+    """
+    loaded = workspace.store().load()
+    if loaded.resumed or loaded.deployment.pending:
+        operate(workspace, "refresh", on_event, lambda run, go: None)
 
 
 def serialized(on_event: Listener) -> Listener:

@@ -128,6 +128,12 @@ def write_plugin(folder: Path) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     plugin = folder / "pulumi-resource-aws"
-    plugin.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m local.provider "$@"\n')
+    # The CLI starts it in the program's folder: this checkout must be found from there.
+    checkout = Path(__file__).resolve().parents[2]
+    plugin.write_text(
+        "#!/bin/sh\n"
+        f'export PYTHONPATH="{checkout}${{PYTHONPATH:+:$PYTHONPATH}}"\n'
+        f'exec "{sys.executable}" -m local.provider "$@"\n'
+    )
     plugin.chmod(0o755)
     return plugin

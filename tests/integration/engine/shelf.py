@@ -8,6 +8,7 @@ duplicate cannot hide. Every call is written to a log in its order.
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 import grpc
 from google.protobuf import empty_pb2
-from pulumi.runtime.proto import provider_pb2
+from pulumi.runtime.proto import plugin_pb2, provider_pb2
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
 from local.engine.values import UNKNOWN, from_struct, is_unknown, reveal, to_struct
@@ -72,9 +73,7 @@ class ShelfProvider(ResourceProviderServicer):
     def DiffConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
         old = reveal(from_struct(request.old_inputs)).get("region")
         new = reveal(from_struct(request.news)).get("region")
-        foreign = {"__internal", "version"} & (
-            from_struct(request.news).keys() | request.olds.keys()
-        )
+        foreign = {"__internal"} & (from_struct(request.news).keys() | request.olds.keys())
         if foreign:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"not the provider's: {foreign}")
         if old == new:
@@ -245,3 +244,16 @@ class Slow(ShelfProvider):
         finally:
             with self.lock:
                 self.running -= 1
+
+
+class Served(ShelfProvider):
+    """The same as a plugin of the CLI."""
+
+    def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return plugin_pb2.PluginInfo(version="1.2.3")
+
+
+if __name__ == "__main__":
+    from local.provider.serving import run
+
+    run(Served(Shelf(Path(sys.argv[1]))))

@@ -112,7 +112,8 @@ def test_the_document_is_what_the_cli_accepts() -> None:
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ({"version": 4, "deployment": {}}, "version 4"),
+        ({"version": 5, "deployment": {}}, "version 5"),
+        ({"version": 4, "features": ["byteString"], "deployment": {}}, "have: byteString"),
         ({"version": 3}, "not a deployment"),
         (
             {"version": 3, "deployment": {"resources": [{"urn": "u", "novel": 1}]}},
