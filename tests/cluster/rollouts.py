@@ -28,8 +28,8 @@ PLAN: Json = {
     "guards": {"errors": {}},
 }
 """A rollout of seconds: the rules are the same, only impatient."""
-RATE = 400.0
-"""Requests a second: enough for a verdict in some looks."""
+RATE = 3000.0
+"""Requests a second: enough for a verdict in a few looks."""
 USUAL = 0.005
 """The error rate of a healthy version."""
 OVER = ("Promoted", "RolledBack", "Rejected")

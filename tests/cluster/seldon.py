@@ -302,8 +302,10 @@ def _same(part: Any, whole: Any) -> bool:
 def _within(part: Any, whole: Any) -> bool:
     """Whether everything asked for is there; lists must be as long, maps may have more."""
     if isinstance(part, dict):
+        # What is empty is not stored.
         return isinstance(whole, dict) and all(
-            key in whole and _within(value, whole[key]) for key, value in part.items()
+            _within(value, whole[key]) if key in whole else value in ([], {}, None)
+            for key, value in part.items()
         )
     if isinstance(part, list):
         return (

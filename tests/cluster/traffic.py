@@ -202,7 +202,7 @@ class Traffic:
             self._times[labels, seconds == SLOW] += amount
             for _ in range(amount):
                 server.request(code, seconds)
-        server.predictions(self._random.uniform(size=count - failed))
+        server.predictions(self._random.uniform(size=count - failed).tolist())
         judged = int(self._random.binomial(count - failed, users.feedback))
         wrong = int(self._random.binomial(judged, users.wrong.get(route.predictor, 0)))
         server.feedback["wrong"] += wrong
