@@ -47,7 +47,8 @@ class ApiServer:
         self._httpd = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self._httpd.serve_forever, args=(0.01,), daemon=True).start()
         settings = client.Configuration()
-        settings.host = f"http://127.0.0.1:{self._httpd.server_port}"
+        self.url = f"http://127.0.0.1:{self._httpd.server_port}"
+        settings.host = self.url
         settings.retries = False
         self.api = Api(settings)
 
@@ -219,11 +220,12 @@ class Counted:
 class Cluster:
     """One model in one namespace."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: str = "churn") -> None:
         self.server = ApiServer()
         self.counted = Counted()
         self.now = 1.7e9
-        self.path = f"{PLACE}/churn"
+        self.model = model
+        self.path = f"{PLACE}/{model}"
 
     def close(self) -> None:
         self.server.close()
@@ -234,13 +236,13 @@ class Cluster:
         return Stepper(self.server.api, prometheus, clock=lambda: self.now)
 
     def step(self, stepper: Stepper | None = None) -> float | None:
-        return (stepper or self.stepper()).step("models", "churn")
+        return (stepper or self.stepper()).step("models", self.model)
 
     def want(self, version: int, **plan: Any) -> None:
         """Ask for a version."""
         plan = {"interval": "10s", "guards": {"errors": {}}, **plan}
-        artifact = {"version": str(version), "uri": f"s3://artifacts/churn/{version}"}
-        old = self.server.objects.get(self.path, {"metadata": {"name": "churn"}})
+        artifact = {"version": str(version), "uri": f"s3://artifacts/{self.model}/{version}"}
+        old = self.server.objects.get(self.path, {"metadata": {"name": self.model}})
         spec = {"artifact": artifact, "plan": plan}
         body = {"metadata": copy.deepcopy(old["metadata"]), "spec": spec}
         self.server.put(self.path, body)
@@ -260,7 +262,7 @@ class Cluster:
 
     @property
     def seldon(self) -> Json:
-        return self.server.objects[f"{SELDON}/churn"]
+        return self.server.objects[f"{SELDON}/{self.model}"]
 
     @property
     def events(self) -> list[Json]:
@@ -268,12 +270,15 @@ class Cluster:
 
     def seldon_acts(self, ready: bool = True) -> None:
         """Make of the SeldonDeployment what Seldon makes of it: status, and then the routes."""
-        path = f"{SELDON}/churn"
+        path = f"{SELDON}/{self.model}"
         if path not in self.server.objects:
             return
         predictors = self.seldon["spec"]["predictors"]
         counts = {
-            f"churn-{one['name']}-0-churn": {"replicas": 1, "availableReplicas": int(ready)}
+            f"{self.model}-{one['name']}-0-{self.model}": {
+                "replicas": 1,
+                "availableReplicas": int(ready),
+            }
             for one in predictors
         }
         self.server.put(path, {"status": {"deploymentStatus": counts}}, status=True)
@@ -284,23 +289,25 @@ class Cluster:
             for one in predictors
             if not one.get("shadow")
         ]
-        prefix = {"match": [{"uri": {"prefix": "/seldon/models/churn/"}}], "route": routes}
+        prefix = {"match": [{"uri": {"prefix": f"/seldon/models/{self.model}/"}}], "route": routes}
         owner = {"uid": self.seldon["metadata"]["uid"]}
-        meta = {"name": "churn-http", "ownerReferences": [owner]}
-        self.server.put(f"{ROUTES}/churn-http", {"metadata": meta, "spec": {"http": [prefix]}})
+        meta = {"name": f"{self.model}-http", "ownerReferences": [owner]}
+        self.server.put(
+            f"{ROUTES}/{self.model}-http", {"metadata": meta, "spec": {"http": [prefix]}}
+        )
 
     def pass_time(self, seconds: float, rate: float = 100.0, bad: float = 0.0) -> None:
         """Time and traffic by the weights; `bad` of the candidate's requests fail."""
         self.now += seconds
         for name, weight in self.weights().items():
-            before = self.counted.totals.setdefault(f"churn-{name}", [0, 0])
+            before = self.counted.totals.setdefault(f"{self.model}-{name}", [0, 0])
             total = int(rate * seconds * weight / 100)
             failed = int(total * (bad if name != "v1" else 0.005))
-            self.counted.totals[f"churn-{name}"] = [before[0] + total, before[1] + failed]
+            self.counted.totals[f"{self.model}-{name}"] = [before[0] + total, before[1] + failed]
 
     def weights(self) -> dict[str, int]:
         """What Istio has, in percent."""
-        routes = self.server.objects.get(f"{ROUTES}/churn-http", {"spec": {"http": []}})
+        routes = self.server.objects.get(f"{ROUTES}/{self.model}-http", {"spec": {"http": []}})
         found = [one for http in routes["spec"]["http"] for one in http["route"]]
         return {one["destination"]["subset"]: one["weight"] for one in found}
 
