@@ -641,7 +641,7 @@ class Run:
             replace(
                 state,
                 id=found.id,
-                inputs=state.inputs | found.inputs,
+                inputs=found.inputs,  # not those asked for: it may have come half way
                 outputs=found.outputs,
                 created=moment,
                 modified=moment,

@@ -5,12 +5,12 @@ The tests of this file go through one environment's life in the order in which t
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import uuid
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +23,18 @@ from local.supervisor import Supervisor
 from local.twin import Twin
 from tests.integration.infra.conftest import KILLS
 from tests.integration.infra.standing import PROJECT, Standing
+
+
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "ec2.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    ],
+}
 
 
 def command(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -89,7 +101,7 @@ def test_killed_ten_times_it_comes_up_without_a_duplicate_or_an_orphan(
 
 def test_one_changed_setting_changes_only_that(standing: Standing, killed: list[int]) -> None:
     lifecycle = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
-    with standing.changed(lake={"noncurrent_days": 11}):
+    with standing.changed(lake={"lifecycle": {"versions": "11d"}}):
         result = up(standing.workspace)
         assert {(step.op, step.type, step.keys) for step in result.changes} == {
             (Op.UPDATE, lifecycle, ("rules",))
@@ -114,14 +126,15 @@ def test_what_has_the_name_already_is_never_taken_over(standing: Standing) -> No
     """A creation refused because of its name leaves the other one alone, at the next run too."""
     import boto3
 
-    name, iam = f"taken-{uuid.uuid4().hex[:8]}", boto3.client("iam")
-    iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")
+    name, iam = "taken", boto3.client("iam")
+    trust = json.dumps(TRUST)
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)
     program = standing.project / "taken"
     program.mkdir()
     (program / "Pulumi.yaml").write_text("name: taken\nruntime: python\n")
     (program / "__main__.py").write_text(
         "import pulumi_aws as aws\n"
-        f"aws.iam.Role('role', name='{name}', assume_role_policy='{{}}')\n"
+        f"aws.iam.Role('role', name='{name}', assume_role_policy='{trust}')\n"
     )
     workspace = replace(standing.workspace, root=program, program=program)
     for _ in range(2):
