@@ -108,6 +108,7 @@ def detailed(step: Step) -> Iterator[Text]:
     assert step.old is not None
     assert step.new is not None
     found = dict(step.diff.detailed) or dict.fromkeys(step.keys, "update")
+    found.pop("__internal", None)
     for text, kind in sorted(found.items()):
         path = paths.parse(text)
         base = kind.removesuffix("-replace")

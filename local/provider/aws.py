@@ -62,7 +62,7 @@ class Settings:
 
         The region falls back to AWS_REGION, AWS_DEFAULT_REGION, then us-east-1.
         """
-        values = {key: _structured(value) for key, value in config.items()}
+        values = {key: structured(value) for key, value in config.items()}
         region = values.get("region") or os.environ.get("AWS_REGION")
         blocks = values.get("endpoints") or []
         endpoints = [blocks] if isinstance(blocks, dict) else blocks
@@ -80,7 +80,8 @@ class Settings:
         )
 
 
-def _structured(value: Any) -> Any:
+def structured(value: Any) -> Any:
+    """A setting's value; that of a structured one may be JSON text."""
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
             return json.loads(value)

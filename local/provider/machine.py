@@ -349,7 +349,7 @@ def await_ready(subject: Subject, timeout: float) -> None:
     """Wait until the resource is in a ready state. Raises InfrastructureError when it fails or
     time is up.
     """
-    wait, deadline, pause = subject.row.wait, time.monotonic() + timeout, 0.05
+    wait, deadline, pause = subject.row.wait, time.monotonic() + timeout, 0.02
     if wait is None or not isinstance(subject.row.read, Read):
         return
     while True:
@@ -558,7 +558,7 @@ def _delete_patiently(subject: Subject) -> None:
 
 
 def _await_gone(subject: Subject, timeout: float) -> None:
-    deadline, pause = time.monotonic() + timeout, 0.05
+    deadline, pause = time.monotonic() + timeout, 0.02
     while describe(subject) is not None:
         if time.monotonic() > deadline:
             raise InfrastructureError(

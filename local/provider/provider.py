@@ -18,7 +18,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from contracts.errors import InfrastructureError
 from local.provider import functions, machine, schema, serving
-from local.provider.aws import Aws, Settings, aws_of
+from local.provider.aws import Aws, Settings, aws_of, structured
 from local.provider.check import GENERATED, check
 from local.provider.compare import IGNORED, Difference, differences, project, same
 from local.provider.resource import ResourceType, Subject
@@ -113,8 +113,14 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
     def DiffConfig(self, request: Any, context: Any = None) -> Any:  # noqa: N802
-        olds, news = from_struct(request.olds), from_struct(request.news)
-        changed = [k for k in sorted({*olds, *news}) if olds.get(k) != news.get(k)]
+        # Structured settings are JSON text in one engine's state, and structures in another's.
+        olds, news = (
+            {key: structured(value) for key, value in plain(from_struct(side)).items()}
+            for side in (request.olds, request.news)
+        )
+        changed = [
+            k for k in sorted({*olds, *news}) if k in CONFIG_KEYS and olds.get(k) != news.get(k)
+        ]
         response = provider_pb2.DiffResponse
         return response(
             changes=response.DIFF_SOME if changed else response.DIFF_NONE,

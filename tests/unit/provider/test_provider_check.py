@@ -39,6 +39,9 @@ CACHE = {
 }
 CLUSTER = {"clusterIdentifier": "warehouse", "nodeType": "ra3.xlplus", "masterUsername": "keeper"}
 ON_DEMAND = {"hashKey": "id", "billingMode": "PAY_PER_REQUEST"}
+TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+DELIVERY = "aws:kinesis/firehoseDeliveryStream:FirehoseDeliveryStream"
+TO_LAKE = {"bucketArn": "arn:aws:s3:::lake", "roleArn": "arn:aws:iam::123456789012:role/r"}
 CONTROL = {"roleArn": "arn:aws:iam::123456789012:role/r"}
 
 REFUSED = [
@@ -137,6 +140,38 @@ REFUSED = [
         "aws:secretsmanager/secret:Secret",
         {"recoveryWindowInDays": 3},
         "3 is neither 0 (none) nor 7 to 30 days",
+    ),
+    (TEMPLATE, {"name": "a b"}, 'name: "a b" is refused: a launch template'),
+    (
+        TEMPLATE,
+        {"updateDefaultVersion": True, "defaultVersion": 1},
+        "only one of defaultVersion and updateDefaultVersion may be given",
+    ),
+    (
+        TEMPLATE,
+        {"blockDeviceMappings": [{"ebs": {"kmsKeyId": "k", "encrypted": "false"}}]},
+        "blockDeviceMappings[0].ebs.encrypted: must be true where kmsKeyId names a key",
+    ),
+    (TEMPLATE, {"metadataOptions": {"httpTokens": "no"}}, '"no" is not one of optional, required'),
+    (DELIVERY, {"destination": "extended_s3"}, "the destination extended_s3 needs its"),
+    (DELIVERY, {"destination": "splunk"}, '"splunk" is not one of extended_s3'),
+    (
+        DELIVERY,
+        {"destination": "extended_s3", "extendedS3Configuration": {**TO_LAKE, "bufferingSize": 0}},
+        "0 is outside",
+    ),
+    (
+        DELIVERY,
+        {
+            "destination": "extended_s3",
+            "extendedS3Configuration": TO_LAKE,
+            "kinesisSourceConfiguration": {
+                "kinesisStreamArn": "arn:aws:kinesis:eu-west-1:123456789012:stream/s",
+                "roleArn": "arn:aws:iam::123456789012:role/r",
+            },
+            "serverSideEncryption": {"enabled": True},
+        },
+        "a delivery stream that reads a Kinesis stream has that one's",
     ),
 ]
 

@@ -141,3 +141,17 @@ def test_the_schema_is_current() -> None:
     assert set(json.loads(schema.SCHEMA_FILE.read_text())) == set(TABLE)
     sample = ("aws:s3/bucket:Bucket", "aws:s3/bucketVersioning:BucketVersioning")
     assert schema.describe(sample) == {token: schema._load()[token] for token in sample}
+
+
+def test_a_provider_is_the_same_however_its_settings_were_written() -> None:
+    """Structured settings are JSON text in one state and structures in another."""
+    written = {"region": "us-east-1", "defaultTags": {"tags": {"a": "b"}}, "__internal": {}}
+    stored = {"region": "us-east-1", "defaultTags": '{"tags": {"a": "b"}}'}
+    provider = AwsProvider()
+
+    def change(olds: dict, news: dict) -> list[str]:
+        request = provider_pb2.DiffRequest(olds=to_struct(olds), news=to_struct(news))
+        return list(provider.DiffConfig(request).diffs)
+
+    assert change(stored, written) == []
+    assert change(stored, {**written, "region": "eu-west-1"}) == ["region"]
