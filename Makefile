@@ -6,7 +6,9 @@ STAMP := $(VENV)/.synced
 # Without its compiled modules each process spends seconds compiling the libraries again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-unit test-integration lint format generate lock setup clean
+POLICY := .millwright/policy-venv
+
+.PHONY: demo policy test test-unit test-integration test-cluster lint format generate lock setup clean
 
 setup: $(STAMP)
 
@@ -31,6 +33,12 @@ test-unit: setup
 
 test-integration: setup
 	@$(BIN)/python -m pytest tests/integration
+
+# The operator on a real Kubernetes API. CLUSTER=kind, processes (built with Go, minutes once) or
+# context:NAME; the default is what the machine has. Needs Prometheus on the PATH or PROMETHEUS=URL.
+test-cluster: setup
+	@$(BIN)/python -m pytest tests/cluster $(if $(CLUSTER),--cluster=$(CLUSTER)) \
+	  $(if $(PROMETHEUS),--prometheus=$(PROMETHEUS))
 
 lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -37,6 +37,8 @@ class Planned:
     protect: bool
     provider: str
     ignored: tuple[str, ...]
+    dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """URNs of the resources that each input's value comes from."""
 
     def policy(self, key: str = "policy") -> list[dict[str, Any]]:
         """The statements of a policy among the inputs."""
@@ -114,6 +116,9 @@ class Monitor(mocks.MockMonitor):
                     protect=request.protect,
                     provider=request.provider,
                     ignored=tuple(request.ignoreChanges),
+                    dependencies={
+                        key: tuple(one.urns) for key, one in request.propertyDependencies.items()
+                    },
                 )
             )
         return answer

@@ -1,0 +1,117 @@
+"""Check an environment's plan with checkov: every finding is mended or has a reason beside it.
+
+    python -m policy.check prod .millwright/policy-venv/bin/checkov
+
+Exits with 1 when a finding has no reason, a reason has no finding, or fewer than 98 % of the
+checks that apply pass.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from policy.terraform import plan_of
+
+HERE = Path(__file__).parent
+EXCEPTIONS = HERE / "exceptions.yaml"
+PLANS = HERE.parent / "tests" / "unit" / "infra" / "conftest.py"
+"""Where the program is run with stand-ins for AWS's answers."""
+LEAST = 0.98
+
+Findings = set[tuple[str, str]]
+"""Check and resource."""
+
+
+def planned(environment: str) -> dict[str, Any]:
+    """The Terraform plan of one of the project's environments."""
+    spec = importlib.util.spec_from_file_location("policy_plans", PLANS)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return plan_of(module.plan_of(environment).resources)
+
+
+def scan(checkov: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """What checkov finds."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "plan.json"
+        file.write_text(json.dumps(plan))
+        answer = subprocess.run(
+            [
+                *(checkov, "--file", file, "--framework", "terraform_plan"),
+                *("--output", "json", "--compact", "--quiet", "--skip-download"),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    try:
+        found = json.loads(answer.stdout)
+    except json.JSONDecodeError:
+        raise SystemExit(f"checkov failed:\n{answer.stderr[-2000:]}") from None
+    return dict(found[0] if isinstance(found, list) else found)
+
+
+def excepted(document: Mapping[str, Any]) -> Findings:
+    """The findings that have a reason."""
+    for check, entry in document.items():
+        if not entry.get("why"):
+            raise SystemExit(f"{EXCEPTIONS.name}: {check} has no reason")
+    return {(check, one) for check, entry in document.items() for one in entry["resources"]}
+
+
+def verdict(report: Mapping[str, Any], reasons: Findings) -> list[str]:
+    """What is wrong, a sentence each.
+
+    Args:
+        report: checkov's, of one framework.
+        reasons: the findings that have a reason.
+    """
+    summary = report["summary"]
+    applied = summary["passed"] + summary["failed"]
+    failed = report["results"]["failed_checks"]
+    names = {one["check_id"]: one["check_name"] for one in failed}
+    found = {(one["check_id"], one["resource"]) for one in failed}
+    wrong = [
+        f"{check} on {resource}: {names[check]}" for check, resource in sorted(found - reasons)
+    ]
+    wrong += [
+        f"{check} on {resource} has a reason but is no finding: remove it"
+        for check, resource in sorted(reasons - found)
+    ]
+    if not applied or summary["passed"] / applied < LEAST:
+        wrong.append(f"{summary['passed']} of {applied} checks pass, fewer than {LEAST:.0%}")
+    return wrong
+
+
+def main(environment: str, checkov: str) -> int:
+    """Scan, print, and say by the exit code whether all is well."""
+    report = scan(Path(checkov), planned(environment))
+    reasons = yaml.safe_load(EXCEPTIONS.read_text())
+    wrong = verdict(report, excepted(reasons))
+    summary = report["summary"]
+    applied = summary["passed"] + summary["failed"]
+    print(
+        f"{environment}: {summary['passed']} of {applied} checks pass "
+        f"({summary['passed'] / max(applied, 1):.1%}) on {summary['resource_count']} resources, "
+        f"by checkov {summary['checkov_version']}"
+    )
+    for check, entry in reasons.items():
+        print(f"  accepted {check} on {len(entry['resources'])}: {entry['why']}")
+    for one in wrong:
+        print(f"  WRONG {one}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:3]))
