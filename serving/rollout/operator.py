@@ -65,7 +65,7 @@ from serving.rollout.kubernetes import (
     configuration,
 )
 from serving.rollout.ports import NoRegistry, step
-from serving.rollout.prometheus import Prometheus, PrometheusTelemetry
+from serving.rollout.prometheus import STALE, Prometheus, PrometheusTelemetry
 from serving.rollout.seldon import IMAGE
 
 log = structlog.get_logger(__name__)
@@ -195,15 +195,17 @@ class Stepper:
         deployment = KubernetesDeployment(
             self._api, resource.owner, spec, image=self._image, repaired=resource.repaired
         )
+        telemetry = self._telemetry(resource.owner, spec, resource.status)
+        updated = resource.status.updated
         status = step(
             spec.plan,
             resource.status.rollout(),
             wanted=spec.artifact,
             commands=resource.commands(),
             deployment=deployment,
-            telemetry=self._telemetry(resource.owner, spec, resource.status),
+            telemetry=telemetry,
             registry=NoRegistry(),
-            clock=self._clock,
+            clock=lambda: look_time(telemetry.sampled, updated, self._clock()),
             save=resource.save,
             record=lambda decision: self._record(resource, decision),
         )
@@ -258,6 +260,25 @@ class Stepper:
         )
 
 
+def look_time(sampled: float | None, updated: float | None, now: float) -> float:
+    """The time that a look is of: when its counters were counted.
+
+    Prometheus scrapes at its own pace. By our clock a look between two scrapes would have met no
+    traffic, and the one after it twice as much; by the counters' own there is no look before there
+    is something new.
+
+    Args:
+        sampled: when the counters were counted, by Prometheus' clock; None for no counters.
+        updated: the time of the last step; a sample that is a little older is no step back.
+        now: our clock's time.
+    """
+    if sampled is None:
+        return now
+    if updated is not None and 0 <= updated - sampled < STALE:
+        return updated
+    return sampled
+
+
 def _phase(status: RolloutStatus) -> Phase:
     """The phase whose rules apply."""
     return status.resume or status.phase
@@ -296,6 +317,7 @@ class Resource:
         self.problem = ""
         self.spec = self._accepted()
         self._order = str(metadata.get("annotations", {}).get(ORDER, "")).strip()
+        self._early = False
 
     def _accepted(self) -> ModelRolloutSpec | None:
         """The spec, or the last one that could be followed."""
@@ -318,13 +340,22 @@ class Resource:
             self.tell("NotUnderstood", f"{ORDER}: {word!r}; write one of {known}", warning=True)
             return frozenset()
         current = self.status.candidate or (self.spec.artifact if self.spec else None)
+        self._early = word != "retry" and self._about_to_start()
+        if self._early:
+            return frozenset()
         if version.strip() and (current is None or current.version != version.strip()):
             return frozenset()
         return frozenset({word})  # type: ignore[arg-type]
 
+    def _about_to_start(self) -> bool:
+        """Whether an order is about a rollout that the next step begins: then it waits for it."""
+        status, wanted = self.status, self.spec.artifact.version if self.spec else None
+        served = status.stable is not None and status.stable.version == wanted
+        return status.candidate is None and not served and wanted not in status.rejected
+
     def forget_order(self) -> None:
         """Take the order away that was obeyed; a newer one stays."""
-        if not self._order:
+        if not self._order or self._early:
             return
         path = f"/metadata/annotations/{ORDER.replace('/', '~1')}"
         change = [
@@ -353,7 +384,7 @@ class Resource:
             observedGeneration=self._body["metadata"].get("generation", 0),
             share=f"{rollout.weight * 100 / WHOLE:g}%" if rollout.candidate else "",
             served=max((one.candidate.total for one in rollout.guards.values()), default=0),
-            obeyed=self._order,
+            obeyed="" if self._early else self._order,
             accepted=self.spec,
             conditions=self._conditions(rollout),
         )

@@ -68,11 +68,10 @@ class Prometheus:
         self._url = url.rstrip("/")
         self._client = client or httpx.Client(timeout=TIMEOUT)
 
-    def at_once(self) -> Query:
-        """A query function whose answers are all of this moment, by Prometheus' own clock."""
-        now = self._ask("time()", None)
-        moment = float(now[0].value) if now else math.nan
-        return lambda text: self._ask(text, moment)
+    def at_once(self) -> tuple[float, Query]:
+        """This moment by Prometheus' own clock, and a query function for it."""
+        moment = self._ask("time()", None)[0].value
+        return moment, lambda text: self._ask(text, moment)
 
     def _ask(self, text: str, moment: float | None) -> list[Sample]:
         """The instant vector of a query.
@@ -130,6 +129,8 @@ class PrometheusTelemetry:
         self._predictors = sorted(predictors)
         self._slow_over = slow_over
         self._mirrored = frozenset(mirrored)
+        self.sampled: float | None = None
+        """When what was read last had been counted, in seconds since 1970; None for no data."""
 
     def read(self) -> Mapping[str, Counters] | None:
         """Counters by predictor; None when nobody reports on the model.
@@ -137,11 +138,14 @@ class PrometheusTelemetry:
         Raises:
             RolloutError: Prometheus cannot be asked.
         """
+        self.sampled = None
         if not self._predictors:
             return None
-        query = self._prometheus.at_once()
+        moment, query = self._prometheus.at_once()
         own = _own(query, self._own_labels())
         gateway = None if self._mirrored else _gateway(query, self._gateway_labels())
+        if reported := own if self._mirrored else gateway:
+            self.sampled = moment - reported.age
         found = {name: self._counters(name, gateway, own) for name in self._predictors}
         known = {name: one for name, one in found.items() if one != Counters()}
         return known or None
@@ -186,6 +190,8 @@ def _quoted(text: str) -> str:
 class _Gateway:
     """What the gateways report on a model."""
 
+    age: float
+    """Seconds since the oldest of their last reports."""
     epoch: str
     totals: list[Sample]
     buckets: list[Sample]
@@ -231,9 +237,11 @@ def _gateway(query: Query, labels: str) -> _Gateway | None:
     totals = query(
         f"sum by ({split},response_code,response_flags) ({total}{{{labels}}})",
     )
-    if not totals or _stale(query, f"{total}{{{labels}}}"):
+    age = _age(query, f"{total}{{{labels}}}")
+    if not totals or age is None:
         return None
     return _Gateway(
+        age=age,
         epoch=_epoch(
             totals, query(f"sum by (instance,pod) (resets({total}{{{labels}}}[{RESETS}]))")
         ),
@@ -242,9 +250,11 @@ def _gateway(query: Query, labels: str) -> _Gateway | None:
     )
 
 
-def _stale(query: Query, series: str) -> bool:
+def _age(query: Query, series: str) -> float | None:
+    """Seconds since the oldest last report; None when there is none, or it is too old."""
     ages = query(f"time() - max by (instance,pod) (timestamp({series}))")
-    return any(one.value > STALE for one in ages)
+    oldest = max((one.value for one in ages), default=math.inf)
+    return oldest if oldest <= STALE else None
 
 
 def _epoch(samples: Collection[Sample], resets: Collection[Sample], began: str = "") -> str:
@@ -309,6 +319,8 @@ class _Servers:
 class _Own:
     """What the model's servers report."""
 
+    age: float
+    """Seconds since the oldest of their last reports."""
     samples: list[Sample]
     resets: list[Sample]
     began: list[Sample]
@@ -333,9 +345,11 @@ def _own(query: Query, labels: str) -> _Own | None:
     """What our servers report; None when none does, or one's last report is old."""
     samples = query(f'{{__name__=~"{"|".join(OWN)}",{labels}}}')
     one = f"millwright_request_seconds_count{{{labels}}}"
-    if not samples or _stale(query, one):
+    age = _age(query, one)
+    if not samples or age is None:
         return None
     return _Own(
+        age=age,
         samples=samples,
         resets=query(f"sum by (instance,pod) (resets({one}[{RESETS}]))"),
         began=query(f"process_start_time_seconds and on (instance,pod) {one}"),

@@ -192,6 +192,7 @@ class Counted:
     age: float = 1.0
     down: bool = False
     gateway: str = "10.0.0.1:15020"
+    scraped: float = 1.7e9
 
     def handle(self, request: httpx.Request) -> httpx.Response:
         if self.down:
@@ -202,7 +203,8 @@ class Counted:
     def _answer(self, query: str) -> Json:
         source = {"instance": self.gateway, "pod": "gateway-0"}
         if query == "time()":
-            return {"status": "success", "data": {"resultType": "scalar", "result": [0, "7"]}}
+            now = self.scraped + self.age
+            return {"status": "success", "data": {"resultType": "scalar", "result": [0, repr(now)]}}
         if "istio_requests_total" not in query:
             return series([])
         if "timestamp" in query:
@@ -225,6 +227,8 @@ class Cluster:
         self.counted = Counted()
         self.now = 1.7e9
         self.model = model
+        self.scrapes = True
+        """Whether each step meets a scrape of its own."""
         self.path = f"{PLACE}/{model}"
 
     def close(self) -> None:
@@ -236,6 +240,8 @@ class Cluster:
         return Stepper(self.server.api, prometheus, clock=lambda: self.now)
 
     def step(self, stepper: Stepper | None = None) -> float | None:
+        if self.scrapes:
+            self.counted.scraped = self.now
         return (stepper or self.stepper()).step("models", self.model)
 
     def want(self, version: int, **plan: Any) -> None:

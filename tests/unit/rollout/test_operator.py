@@ -12,7 +12,7 @@ from contracts.custom_resource import DECISION
 from contracts.errors import DocumentError
 from contracts.rollout import Decision
 from serving.rollout.kubernetes import ConflictError
-from serving.rollout.operator import AT_REST
+from serving.rollout.operator import AT_REST, look_time
 from tests.unit.rollout.cluster_world import ROUTES, SELDON, Cluster, Refused
 
 
@@ -221,6 +221,17 @@ def test_an_order_is_obeyed_once_and_taken_away(cluster: Cluster):
     assert cluster.until("RolledBack")
 
 
+def test_an_order_given_with_a_new_version_is_about_that(cluster: Cluster):
+    cluster.serve_first()
+    cluster.want(2)
+    cluster.order("pause")
+    cluster.step()
+    assert not cluster.status["paused"]
+    cluster.step()
+    assert cluster.status["paused"]
+    assert cluster.resource["metadata"]["annotations"] == {}
+
+
 def test_a_spec_that_cannot_be_followed_does_not_stop_the_judge(cluster: Cluster):
     cluster.serve_first()
     cluster.want(2)
@@ -290,3 +301,36 @@ def test_hand_made_routes_are_not_confirmed(cluster: Cluster):
     cluster.step()
     assert cluster.status["confirmed"]["v2"] == 9000
     assert "confirm" in cluster.status["reason"]
+
+
+def test_between_two_scrapes_there_is_no_look(cluster: Cluster):
+    cluster.serve_first()
+    cluster.want(2)
+    cluster.until("Ramping")
+    cluster.pass_time(10)
+    cluster.step()
+    before = cluster.status["look"]
+    cluster.scrapes = False
+    for _ in range(2):
+        cluster.now += 10
+        cluster.step()
+        assert (cluster.status["phase"], cluster.status["look"]) == ("Ramping", before)
+    cluster.scrapes = True
+    cluster.pass_time(10)
+    cluster.step()
+    assert cluster.status["look"] == before + 1
+    assert cluster.status["rate"] < 100, "of all the time since the last scrape"
+
+
+@pytest.mark.parametrize(
+    ("sampled", "updated", "time"),
+    [(None, 90.0, 100.0), (95.0, None, 95.0), (95.0, 90.0, 95.0), (85.0, 90.0, 90.0)],
+)
+def test_a_look_is_of_the_time_of_its_counters(
+    sampled: float | None, updated: float | None, time: float
+):
+    assert look_time(sampled, updated, 100.0) == time
+
+
+def test_a_clock_far_ahead_does_not_stop_the_looks():
+    assert look_time(95.0, 400.0, 400.0) == 95.0
