@@ -83,6 +83,6 @@ def test_the_broken_model_is_a_valid_model_that_differs_where_it_is_broken(tmp_p
     path = broken_model(source, tmp_path)
     good, bad = ModelSpec.load(source / "model.yaml"), ModelSpec.load(path)
     assert bad.preprocess.categorical.unknown == "error"
-    changed = {"preprocess": bad.preprocess, "select": bad.select}
+    changed = {"preprocess": bad.preprocess, "select": bad.select, "tune": bad.tune}
     assert good.model_copy(update=changed) == bad
     assert read_yaml(path) != read_yaml(source / "model.yaml")
