@@ -30,12 +30,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    """The choice, said before anything runs."""
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """What is missing is said once, before anything runs."""
+    option = session.config.getoption
     try:
-        kind, why = clusters.choose(config.getoption("--cluster", None))
+        clusters.choose(option("--cluster", None))
+        if not option("--prometheus", None):
+            prometheus.binary()
     except MissingError as error:
-        raise pytest.UsageError(str(error)) from None
+        pytest.exit(f"cluster tests: {error}", returncode=1)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """The choice."""
+    kind, why = clusters.choose(config.getoption("--cluster", None))
     return f"cluster: {kind} ({why}); seldon: {'installed' if _installed() else 'stand-in'}"
 
 

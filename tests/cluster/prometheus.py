@@ -12,6 +12,21 @@ from tests.cluster.binaries import MissingError
 from tests.cluster.programs import Program, free_port
 
 
+def binary() -> str:
+    """The installed program.
+
+    Raises:
+        MissingError: no Prometheus is installed here.
+    """
+    found = shutil.which("prometheus")
+    if not found:
+        raise MissingError(
+            "no prometheus on the PATH: install it (Debian, Ubuntu: apt-get install prometheus; "
+            "macOS: brew install prometheus), or name a running one with --prometheus=URL"
+        )
+    return found
+
+
 def start(root: Path, target: str) -> tuple[Program, str]:
     """The server and its URL.
 
@@ -22,12 +37,6 @@ def start(root: Path, target: str) -> tuple[Program, str]:
     Raises:
         MissingError: no Prometheus is installed here.
     """
-    binary = shutil.which("prometheus")
-    if not binary:
-        raise MissingError(
-            "no prometheus on the PATH: install it (Debian, Ubuntu: apt-get install prometheus; "
-            "macOS: brew install prometheus), or name a running one with --prometheus=URL"
-        )
     scrape = {
         "job_name": "traffic",
         # The page carries the labels that a scrape in a cluster would add.
@@ -50,7 +59,7 @@ def start(root: Path, target: str) -> tuple[Program, str]:
     url = f"http://127.0.0.1:{port}"
     program = Program(
         "prometheus",
-        [binary, *(f"--{key}={value}" for key, value in flags.items())],
+        [binary(), *(f"--{key}={value}" for key, value in flags.items())],
         log=root / "prometheus.log",
         ready=lambda: _answers(url),
     )

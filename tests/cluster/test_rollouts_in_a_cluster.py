@@ -166,12 +166,13 @@ def test_a_person_can_hold_and_end_it(world: World) -> None:
     model = world.model()
     model.users(rate=20)
     model.serve_first()
-    model.want(2, deadline="30m")
-    model.until("Ramping")
+    # At a weight that does not grow: only a candidate whose weight is confirmed can be promoted.
+    model.want(2, deadline="30m", weight={"start": "10%", "max": "10%"})
+    model.until("Ramping", confirmed={"v1": 9000, "v2": 1000})
     model.order("pause")
     held = model.until("Held", paused=True)
     model.order("resume")
-    model.until("Ramping", paused=False)
+    model.until("Ramping", paused=False, confirmed={"v1": 9000, "v2": 1000})
     model.order("promote")
     status = model.until("Promoted", stable=2)
     assert status["promoted_by"] == "a person"
