@@ -40,6 +40,17 @@ test-cluster: setup
 	@$(BIN)/python -m pytest tests/cluster $(if $(CLUSTER),--cluster=$(CLUSTER)) \
 	  $(if $(PROMETHEUS),--prometheus=$(PROMETHEUS))
 
+# Security checks over what prod would be made of; checkov lives in an environment of its own.
+policy: setup $(POLICY)/.synced
+	@$(BIN)/python -m policy.check prod $(POLICY)/bin/checkov
+
+$(POLICY)/.synced: policy/requirements.txt
+	@mkdir -p .millwright
+	@UV=$$(command -v uv || echo $(BIN)/uv); \
+	$$UV venv --quiet --allow-existing --python $(BIN)/python $(POLICY) && \
+	$$UV pip install --quiet --python $(POLICY)/bin/python -r policy/requirements.txt
+	@touch $@
+
 lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 

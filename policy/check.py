@@ -34,7 +34,8 @@ Findings = set[tuple[str, str]]
 def planned(environment: str) -> dict[str, Any]:
     """The Terraform plan of one of the project's environments."""
     spec = importlib.util.spec_from_file_location("policy_plans", PLANS)
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

@@ -1,0 +1,94 @@
+"""What the doctor finds in an account, asked of a real AWS API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import boto3
+import pytest
+
+from contracts.environment import Environment
+from local import doctor
+from local.cloud import CloudEndpoints, environment
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+def document(account: str, **changed: object) -> Environment:
+    return Environment.parse(
+        {
+            "name": "doctored",
+            "tier": "dev",
+            "account": account,
+            "region": "eu-central-1",
+            **changed,
+        }
+    )
+
+
+@pytest.fixture
+def session(cloud: CloudEndpoints, monkeypatch: pytest.MonkeyPatch) -> boto3.Session:
+    for name, value in environment(cloud).items():
+        monkeypatch.setenv(name, value)
+    return boto3.Session()
+
+
+def test_the_account_of_the_document_is_examined(session: boto3.Session) -> None:
+    rows = {one.about: one for one in doctor.account(document("123456789012"), session)}
+    assert rows["Credentials"].state == "ok"
+    assert rows["Region eu-central-1"].found == "with eu-central-1a, eu-central-1b"
+    assert rows["VPCs"].found.endswith("1 wanted")
+    buckets = [one for about, one in rows.items() if about.startswith("Bucket ")]
+    assert [one.found for one in buckets] == ["the name is free"] * 4
+
+
+def test_a_bucket_that_is_there_is_ours(session: boto3.Session) -> None:
+    ours = document("123456789012", name="doctored2")
+    s3 = session.client("s3", region_name="eu-central-1")
+    place = {"LocationConstraint": "eu-central-1"}
+    name = "millwright-doctored2-raw-123456789012"
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration=place)
+    try:
+        row = doctor.bucket(session, ours, "raw")
+    finally:
+        s3.delete_bucket(Bucket=name)
+    assert (row.state, row.found) == ("ok", "there already, and ours")
+
+
+def test_another_account_stops_everything_else(session: boto3.Session) -> None:
+    rows = list(doctor.account(document("999999999999"), session))
+    assert [one.state for one in rows] == ["missing"]
+    assert "of the account 123456789012" in rows[0].found
+    assert "sign in there" in rows[0].fix
+
+
+def test_a_zone_that_is_not_there(session: boto3.Session) -> None:
+    row = doctor.region(session, document("123456789012", network={"zones": ["a", "h"]}))
+    assert row.state == "missing"
+    assert row.found == "without eu-central-1h"
+    assert "eu-central-1b" in row.fix
+
+
+def test_a_quota_without_room_says_how_to_ask_for_more(session: boto3.Session) -> None:
+    small = doctor.Quota(
+        about="VPCs",
+        service="vpc",
+        code="L-F678F1CE",
+        uses=lambda document: 1000,
+        used=lambda clients: 2,
+    )
+    row = doctor.room(session, document("123456789012"), small)
+    assert row.state == "missing"
+    assert "--quota-code L-F678F1CE --desired-value 1002" in row.fix
+
+
+def test_the_machine(tmp_path: Path) -> None:
+    local = Environment.read(PROJECT / "Pulumi.local.yaml")
+    rows = {one.about: one for one in doctor.machine(PROJECT, local)}
+    assert {rows[one].state for one in ("Python", "Redis", "Envoy", "Ports")} == {"ok"}
+    lock = tmp_path / "requirements.lock"
+    lock.write_text('pydantic==0.1 \\\n    --hash=sha256:00\nabsent==1 ; sys_platform == "plan9"\n')
+    row = doctor.locked(lock)
+    assert (row.state, row.fix) == ("missing", "Run `make setup`.")
+    assert row.found.startswith("1 of 1 differ from the lock: pydantic ")
+    assert doctor.locked(tmp_path / "none").state == "missing"
