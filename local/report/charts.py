@@ -57,7 +57,7 @@ def rollout(decisions: Sequence[Decision]) -> str:
 
     def draw(figure: Figure) -> None:
         weights, evidence = figure.subplots(2, 1, sharex=True, height_ratios=[1, 1.3])
-        shares = [decision.weight / WHOLE * 100 for decision in decisions]
+        shares = [share(decision) for decision in decisions]
         weights.step(seconds, shares, where="post", color=CANDIDATE, linewidth=2)
         weights.fill_between(seconds, shares, step="post", color=CANDIDATE, alpha=0.15)
         weights.set_ylabel("candidate's weight, %")
@@ -72,9 +72,15 @@ def rollout(decisions: Sequence[Decision]) -> str:
         evidence.set_xlabel("seconds")
         handles, _ = evidence.get_legend_handles_labels()
         if handles:
-            evidence.legend(ncols=3, fontsize=7.5, loc="lower right")
+            place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2)}
+            evidence.legend(ncols=len(handles) // 2, fontsize=7.5, **place)
 
-    return picture((7.4, 4.4), draw)
+    return picture((7.4, 4.7), draw)
+
+
+def share(decision: Decision) -> float:
+    """The version's share of the traffic, in percent; once promoted it is no candidate any more."""
+    return 100.0 if decision.phase is Phase.PROMOTED else decision.weight / WHOLE * 100
 
 
 def draw_evidence(axes: Any, decisions: Sequence[Decision], name: str, began: float) -> None:
@@ -103,7 +109,7 @@ def mark_verdict(axes: Any, decisions: Sequence[Decision], began: float) -> None
             color = FOR if after.phase == Phase.PROMOTING else AGAINST
             axes.axvline(after.at - began, color=color, linewidth=1.2)
             name = "promoted" if after.phase == Phase.PROMOTING else "rolled back"
-            axes.text(after.at - began, 104, f" {name}", color=color, va="top", fontsize=8)
+            axes.text(after.at - began, 112, name, color=color, ha="center", va="top", fontsize=8)
 
 
 def calibration(evaluations: Sequence[tuple[str, Evaluation]]) -> str:

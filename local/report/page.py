@@ -103,8 +103,9 @@ def rollout_part(story: RolloutStory) -> str:
         f'<p><span class="{"good" if good else "bad"}">{escape(str(status.phase))}</span> '
         f"after {status.look} looks, one every {format_duration(spec.interval)}. "
         f"{escape(status.reason)}</p>"
-        f"<p>Harm: about {harm.estimate:.0f} bad responses because of the candidate "
-        f"({harm.low:.0f} to {harm.high:.0f}), of a budget of {spec.harm_budget:g}.</p>"
+        f"<p>Harm: about {max(harm.estimate, 0):.0f} bad responses because of the candidate "
+        f"({max(harm.low, 0):.0f} to {max(harm.high, 0):.0f}), "
+        f"of a budget of {spec.harm_budget:g}.</p>"
     )
     picture = charts.rollout(story.decisions) if len(story.decisions) > 1 else ""
     return f"<h2>{escape(story.title)}</h2>{sentence}{picture}{guards_table(looks)}"
