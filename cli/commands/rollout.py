@@ -318,7 +318,7 @@ def decision_table(decisions: Sequence[Decision], plan: RolloutSpec) -> Table:
     rows = [
         [
             decision.look or "",
-            f"{decision.weight / WHOLE:.2%}" if decision.candidate else "",
+            weight(decision),
             f"[{VERDICTS.get(decision.phase, 'white')}]{decision.phase}[/]",
             requests(decision),
             *(bad(decision.guards.get(name)) for name in guards),
@@ -329,6 +329,12 @@ def decision_table(decisions: Sequence[Decision], plan: RolloutSpec) -> Table:
         for decision in decisions
     ]
     return table("", columns, rows, right=[name for name in columns if name != "phase"])
+
+
+def weight(decision: Decision) -> str:
+    """The version's share of the traffic; once promoted it has all of it."""
+    share = 1.0 if decision.phase is Phase.PROMOTED else decision.weight / WHOLE
+    return f"{share:.2%}"
 
 
 def requests(decision: Decision) -> str:
@@ -359,7 +365,7 @@ def print_new(decisions: Sequence[Decision], printed: int) -> int:
     """Decisions as lines, where nobody watches a terminal."""
     for one in decisions[printed:]:
         output.say(
-            f"    look {one.look:>3}  {one.weight / WHOLE:>7.2%}  {one.phase:<11}  "
+            f"    look {one.look:>3}  {weight(one):>7}  {one.phase:<11}  "
             f"{requests(one):>13}  against {evidence(one, 'against') or '-':>5}  "
             f"for {evidence(one, 'for') or '-':>5}  {one.reason}"
         )
@@ -418,7 +424,7 @@ def history(
             f"{datetime.fromtimestamp(one.at):%m-%d %H:%M:%S}",
             one.candidate or "",
             one.look or "",
-            f"{one.weight / WHOLE:.2%}",
+            weight(one),
             one.phase,
             one.reason,
         )
