@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests" / "operator"
 PLAN: Json = {
     "interval": "1s",
-    "deadline": "90s",
-    "startup": "15s",
+    "deadline": "3m",
+    "startup": "45s",
     "watch": "2s",
     "weight": {"start": "10%", "max": "50%"},
     "guards": {"errors": {}},
@@ -32,7 +32,6 @@ RATE = 3000.0
 """Requests a second: enough for a verdict in a few looks."""
 USUAL = 0.005
 """The error rate of a healthy version."""
-OVER = ("Promoted", "RolledBack", "Rejected")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +219,7 @@ class Model:
         return dict(found.get("status") or {})
 
     def until(
-        self, *phases: str, within: float = 60.0, stable: int | None = None, **fields: Any
+        self, *phases: str, within: float = 90.0, stable: int | None = None, **fields: Any
     ) -> Json:
         """Wait for one of these phases (with these values of other fields); the status then."""
         seen: list[str] = []
