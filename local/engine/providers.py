@@ -17,7 +17,8 @@ from typing import Any, NoReturn
 import grpc  # type: ignore[import-untyped]
 from google.protobuf import struct_pb2  # type: ignore[import-untyped]
 from google.protobuf.message import Message  # type: ignore[import-untyped]
-from pulumi.runtime.proto import provider_pb2, status_pb2
+from google.rpc import status_pb2
+from pulumi.runtime.proto import provider_pb2
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
 from contracts.errors import InfrastructureError, MillwrightError

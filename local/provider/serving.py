@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import grpc  # type: ignore[import-untyped]
 from google.protobuf.any_pb2 import Any as AnyMessage  # type: ignore[import-untyped]
 from google.protobuf.struct_pb2 import Struct  # type: ignore[import-untyped]
-from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
+from google.rpc import status_pb2
+from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from contracts.errors import MillwrightError
 from local.provider.machine import PartlyCreatedError, RefusedError
