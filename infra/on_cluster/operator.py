@@ -23,8 +23,6 @@ NAMESPACE: Final = "millwright"
 DEFINITION: Final = "CustomResourceDefinition"
 IMAGE: Final = "operator"
 """The repository that holds the operator's image."""
-VERSION: Final = "4.34.0"
-"""Of Pulumi's Kubernetes provider, whose types the objects are."""
 
 
 class Operator(Part):

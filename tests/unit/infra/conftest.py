@@ -169,6 +169,8 @@ def planned_from() -> Callable[..., Plan]:
             "tier": "dev",
             "account": "123456789012",
             "region": "eu-central-1",
+            # Half of the objects, and of the time, where a test is about AWS.
+            "on_cluster": {"enabled": False},
             **changed,
         }
         return run_program(Environment.parse(document))
