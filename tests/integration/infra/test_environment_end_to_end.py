@@ -24,7 +24,6 @@ from local.twin import Twin
 from tests.integration.infra.conftest import KILLS
 from tests.integration.infra.standing import PROJECT, Standing
 
-
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [
