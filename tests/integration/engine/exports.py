@@ -19,7 +19,7 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 SERIAL = re.compile(r"\b\d{16,}\b|\b\d\.\d+e\+1\d\b")
 SUFFIX = re.compile(r"-[0-9a-f]{7}\b")
 MOMENTS = ("created", "modified")
-OUTSIDE = "project:///../"
+OUTSIDE = re.compile(r"^project:///\.\./|/site-packages/")
 PROPERTIES = ("inputs", "outputs", "replacementTrigger")
 
 
@@ -40,20 +40,23 @@ def comparable(document: Mapping[str, Any], passphrase: str) -> dict[str, Any]:
         }
         opened |= {name: "then" for name in MOMENTS if name in opened}
         at_home(opened)
-        if "dependencies" in opened:  # a set: the SDK gives it in any order
+        # Sets: the SDK gives them in any order.
+        if "dependencies" in opened:
             opened["dependencies"] = sorted(opened["dependencies"])
+        for name, urns in opened.get("propertyDependencies", {}).items():
+            opened["propertyDependencies"][name] = urns and sorted(urns)
         found[key] = json.loads(anonymous(json.dumps(opened)))
     return found
 
 
 def at_home(resource: dict[str, Any]) -> None:
     """Leave only positions in the project: the CLI also keeps where on this machine the SDK is."""
-    if resource.get("sourcePosition", "").startswith(OUTSIDE):
+    if OUTSIDE.search(resource.get("sourcePosition", "")):
         del resource["sourcePosition"]
     frames = [
         frame
         for frame in resource.pop("stackTrace", ())
-        if frame and not frame["sourcePosition"].startswith(OUTSIDE)
+        if frame and not OUTSIDE.search(frame["sourcePosition"])
     ]
     if frames:
         resource["stackTrace"] = frames

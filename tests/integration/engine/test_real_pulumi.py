@@ -12,14 +12,16 @@ import os
 import shutil
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from contracts.errors import InfrastructureError
-from local import engine, pulumi_cli
+from local import cloud, engine, pulumi_cli
 from local.engine import Op
+from local.provider.provider import AwsProvider
 from local.pulumi_cli import PulumiCli
 from tests.integration.engine.exports import anonymous, comparable, differences
 from tests.integration.engine.stacks import PASSPHRASE, Stack
@@ -265,3 +267,39 @@ def test_a_state_left_with_a_killed_cli_is_taken_back(
 
 def killed(cli: PulumiCli) -> None:
     raise RuntimeError("killed")
+
+
+AWS = """
+    import pulumi_aws.kms as kms
+    import pulumi_aws.s3 as s3
+    import pulumi_aws.cloudwatch as cloudwatch
+    key = kms.Key("data", description="one", deletion_window_in_days=7)
+    lake = s3.Bucket("lake", tags={"Project": "demo"})
+    s3.BucketVersioning("lake", bucket=lake.id, versioning_configuration={"status": "Enabled"})
+    logs = cloudwatch.LogGroup("logs", retention_in_days=7)
+    export("bucket", lake.bucket)
+    export("key", Output.secret(key.arn))
+"""
+
+
+def test_our_aws_provider_as_the_plugin_of_the_cli(
+    pair: tuple[Stack, Stack], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through ``pulumi-resource-aws`` against the local cloud, the engines taking turns."""
+    stack, _ = pair
+    for name, value in cloud.environment(cloud.start(tmp_path)).items():
+        monkeypatch.setenv(name, value)
+    try:
+        workspace = replace(stack.write(AWS), providers={"aws": AwsProvider})
+        made = pulumi_cli.up(workspace)
+        assert made.counts == {Op.CREATE: 6}
+        assert made.secret_outputs == {"key"}
+        assert not engine.preview(workspace).changed
+        stack.write(AWS.replace("days=7)\n    export", "days=14)\n    export"))
+        changed = engine.up(workspace)
+        assert [(one.name, one.keys) for one in changed.changes] == [("logs", ("retentionInDays",))]
+        assert not pulumi_cli.preview(workspace).changed
+        assert pulumi_cli.destroy(workspace).counts[Op.DELETE] >= 5
+        assert engine.resources(workspace) == ()
+    finally:
+        cloud.stop(tmp_path)
