@@ -63,7 +63,7 @@ class Api:
             response_type="object",
             auth_settings=["BearerToken"],
             _return_http_data_only=True,
-            _request_timeout=10,
+            _request_timeout=30,
         )
         return answer or {}
 
@@ -154,7 +154,7 @@ def documents(path: Path) -> list[Json]:
 
 
 def eventually(
-    check: Callable[[], Value], what: str, within: float = 30.0, every: float = 0.1
+    check: Callable[[], Value], what: str, within: float = 90.0, every: float = 0.1
 ) -> Value:
     """What `check` gives once that is true; an API that does not answer counts as not yet.
 

@@ -70,7 +70,7 @@ class ControlPlane:
         api = Api(self.kubeconfig("admin"))
         for number in range(NODES):
             api.apply(node(f"node-{number}"))
-        eventually(lambda: self._nodes_ready(api), "every node ready", within=60)
+        eventually(lambda: self._nodes_ready(api), "every node ready")
         eventually(
             lambda: api.get("v1", "ServiceAccount", "default", "default"), "controllers at work"
         )

@@ -66,7 +66,7 @@ class Program:
                 self.command, stdout=log, stderr=log, env=self._env, cwd=self._cwd
             )
 
-    def wait_ready(self, within: float = 60.0) -> None:
+    def wait_ready(self, within: float = 180.0) -> None:
         """Wait until it answers.
 
         Raises:

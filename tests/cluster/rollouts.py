@@ -219,7 +219,7 @@ class Model:
         return dict(found.get("status") or {})
 
     def until(
-        self, *phases: str, within: float = 90.0, stable: int | None = None, **fields: Any
+        self, *phases: str, within: float = 180.0, stable: int | None = None, **fields: Any
     ) -> Json:
         """Wait for one of these phases (with these values of other fields); the status then."""
         seen: list[str] = []
@@ -243,7 +243,7 @@ class Model:
                 f"{error}\n{story}\n{self.world.operator.program.tail()}"
             ) from None
 
-    def until_weights(self, weights: dict[str, int], within: float = 30.0) -> None:
+    def until_weights(self, weights: dict[str, int], within: float = 90.0) -> None:
         """Wait until the data plane uses exactly these weights."""
         eventually(
             lambda: self.world.traffic.weights(self.namespace, self.name) == weights,
@@ -271,7 +271,7 @@ class Model:
 
 
 def watch_phases(
-    model: Model, on: Callable[[str], None], until: Iterable[str], within: float = 90.0
+    model: Model, on: Callable[[str], None], until: Iterable[str], within: float = 180.0
 ) -> list[str]:
     """Call back at the first sight of each phase, as soon as it is written; the phases in order."""
     seen: list[str] = []

@@ -68,7 +68,7 @@ def test_an_outage_of_the_api_server_loses_nothing(world: World, cluster: Cluste
         cluster.plane.apiserver.start()
         cluster.plane.apiserver.wait_ready()
     model.users()
-    status = model.until("Promoted", stable=2, within=90)
+    status = model.until("Promoted", stable=2)
     assert status["started"] == before["started"], "the same rollout went on"
 
 
@@ -118,7 +118,7 @@ def test_deleted_in_every_phase_it_leaves_nothing(world: World, api: Api) -> Non
     for name, case in cases.items():
         models[name].until(*case["phases"], stable=case.get("stable"))
         models[name].delete()
-    eventually(lambda: not world.owned(), f"nothing of {world.owned()} left", within=60)
+    eventually(lambda: not world.owned(), f"nothing of {world.owned()} left")
     assert api.get("v1", "ConfigMap", world.namespace, "bystander")
 
 
@@ -139,7 +139,7 @@ def test_without_an_operator_a_namespace_can_go(world: World, api: Api) -> None:
     place = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": world.namespace}}
     api.delete(place)
     gone = lambda: api.get("v1", "Namespace", None, world.namespace) is None  # noqa: E731
-    eventually(gone, "the namespace is gone", within=60)
+    eventually(gone, "the namespace is gone")
 
 
 def test_an_object_of_somebody_else_is_not_taken_over(world: World, api: Api) -> None:
