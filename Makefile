@@ -26,7 +26,7 @@ demo: setup
 	@$(BIN)/millwright demo
 
 test: setup
-	@$(BIN)/python -m pytest tests/unit tests/integration
+	@$(BIN)/python -m pytest tests/unit tests/integration -n 3 --dist loadfile
 
 test-unit: setup
 	@$(BIN)/python -m pytest tests/unit

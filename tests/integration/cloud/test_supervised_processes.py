@@ -148,6 +148,10 @@ def test_a_start_killed_half_way_neither_leaks_nor_doubles(
         f"s.Spec(name='web', argv={_SERVER!r}, ready=s.HttpReady()))\n"
     )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 9
+    # Right after a process has begun, the system does not show its environment yet.
+    deadline = time.monotonic() + 10
+    while len(marked(tmp_path)) < write - 1 and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert len(marked(tmp_path)) == write - 1
     running = supervisor.start(server())
     assert [process.pid for process in marked(tmp_path)] == [running.pid]
