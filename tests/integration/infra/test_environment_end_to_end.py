@@ -146,7 +146,7 @@ def test_what_has_the_name_already_is_never_taken_over(standing: Standing) -> No
 
 
 def lives(pid: int) -> bool:
-    """Whether the process runs; one that has ended and that its parent has not asked for does not."""
+    """Whether the process runs; one that has ended, though its parent has not asked, does not."""
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
