@@ -14,7 +14,7 @@ from local.cloud import CloudEndpoints
 from local.supervisor import Supervisor
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudEndpoints]:
     root = tmp_path_factory.mktemp("cloud")
     with pytest.MonkeyPatch.context() as patch:
@@ -28,7 +28,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudEndpoints]:
             Supervisor(root).stop_all()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def client(cloud: CloudEndpoints) -> Callable[[str], Any]:
     """`client("s3")`: a boto3 client of the local cloud."""
     return functools.cache(boto3.client)

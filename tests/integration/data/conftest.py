@@ -15,7 +15,7 @@ from local.supervisor import Supervisor
 BUCKETS = {zone: f"millwright-data-test-{zone}" for zone in ("raw", "curated", "artifacts")}
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     root = tmp_path_factory.mktemp("cloud")
     with pytest.MonkeyPatch.context() as patch:

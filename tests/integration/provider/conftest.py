@@ -9,14 +9,14 @@ from local.cloud import endpoints
 from local.provider.provider import AwsProvider
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     root = tmp_path_factory.mktemp("cloud")
     yield endpoints.start(root).endpoint_url
     endpoints.stop(root)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def provider(endpoint: str) -> AwsProvider:
     """A configured provider: making its clients costs most of a short test, so it is made once."""
     services = boto3.session.Session().get_available_services()
