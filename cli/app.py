@@ -1,4 +1,5 @@
 """The command line's root: its options, and the output that every command shares."""
+
 from __future__ import annotations
 
 import typer
