@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 
-import grpc  # type: ignore[import-untyped]
+import grpc
 
 from contracts.errors import InfrastructureError
 from local.engine import steps, urns

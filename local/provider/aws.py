@@ -17,17 +17,17 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]
-import botocore.model  # type: ignore[import-untyped]
-import botocore.session  # type: ignore[import-untyped]
-from botocore.config import Config  # type: ignore[import-untyped]
-from botocore.exceptions import (  # type: ignore[import-untyped]
+import boto3
+import botocore.model
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     HTTPClientError,
 )
 from botocore.exceptions import ConnectionError as NoConnectionError
-from botocore.loaders import Loader  # type: ignore[import-untyped]
+from botocore.loaders import Loader
 
 from contracts.errors import InfrastructureError
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+from botocore.exceptions import BotoCoreError, ClientError
 
 from contracts.errors import InfrastructureError
 from local.provider.aws import Aws, explain
@@ -246,7 +246,7 @@ def _eks_auth(aws: Aws, arguments: Properties) -> Properties:
     """A token for the cluster's API: a presigned GetCallerIdentity, as the AWS CLI makes it."""
     import base64
 
-    from botocore.signers import RequestSigner  # type: ignore[import-untyped]
+    from botocore.signers import RequestSigner
 
     session = aws.session
     signer = RequestSigner(

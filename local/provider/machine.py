@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-import jmespath  # type: ignore[import-untyped]
-from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
-from botocore.model import OperationModel  # type: ignore[import-untyped]
+import jmespath
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.model import OperationModel
 
 from contracts.errors import InfrastructureError
 from local.provider.aws import Aws, asked_once, error_code, explain, is_gone, is_in_doubt

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import jmespath  # type: ignore[import-untyped]
+import jmespath
 
 from local.provider.aws import Aws
 from local.provider.schema import TypeSchema, schema_of

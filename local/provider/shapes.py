@@ -18,7 +18,7 @@ from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any
 
-from botocore.model import Shape  # type: ignore[import-untyped]
+from botocore.model import Shape
 
 from local.provider.schema import Kind
 from local.provider.values import UNKNOWN
