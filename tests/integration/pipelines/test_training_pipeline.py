@@ -1,18 +1,44 @@
 """One month of flights through all nine steps, for real: processes, S3, MLflow, ONNX."""
 
 import hashlib
+import json
 from datetime import date
 
 import boto3
+import joblib
 import pytest
 
+from components import parts
+from components.documents import PREPROCESSING, Preprocessing, read
+from components.train.step import NATIVE_FILE
 from contracts.errors import PipelineError, RejectedError
 from data.model_registry import ModelRegistry
+from local.replay import request_body
 from pipelines import runs, training
+from serving.runtime.model import Model
 
 
 def follow(events):
     return lambda step, state, seconds: events.append((step, state))
+
+
+def assert_served_as_native(made, artifact, onnx):
+    """What the inference server answers to requests of real rows is what the native model says."""
+    data = runs.output(made.run, "preprocess", "parts")
+    native = joblib.load(runs.output(made.run, "train", "trained") / NATIVE_FILE)
+    features = read(Preprocessing, data / PREPROCESSING).features
+    names = [feature.name for feature in features]
+    frame = parts.load(data, "test", names).head(200)
+    kept = [feature for feature in features if feature.name in artifact.features]
+    expected = native.predict_proba(parts.inputs(frame, kept))
+    server = Model(artifact.name, artifact, onnx)
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    assert any(value is None for row in rows for value in row.values())
+    for row, wanted in zip(rows, expected, strict=True):
+        _, answer = server.answer(request_body(row, artifact.inputs, "r"), "r")
+        outputs = {one["name"]: one["data"] for one in json.loads(answer.body)["outputs"]}
+        assert outputs["probabilities"] == pytest.approx(wanted, abs=1e-5)
+        assert outputs["label"] == [int(wanted[1] > 0.5)]
 
 
 def test_a_month_of_flights_becomes_a_registered_version(place):
@@ -47,6 +73,7 @@ def test_a_month_of_flights_becomes_a_registered_version(place):
     assert artifact.trained_on.end.date() < date(2013, 1, 20)
     assert artifact.trained_on.rows == made.preprocessing.parts["train"].rows
     assert set(artifact.features) == {tensor.name for tensor in artifact.inputs if tensor.used}
+    assert_served_as_native(made, artifact, onnx)
     run = registry.client.get_run(artifact.run_id)
     assert run.data.metrics["roc_auc"] == pytest.approx(artifact.metrics["roc_auc"].value)
     assert run.data.params["learning_rate"] == str(artifact.parameters["learning_rate"])
