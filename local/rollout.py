@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +29,7 @@ from contracts.rollout import (
     RolloutStatus,
     Target,
 )
+from local.files import write_whole
 from local.serving import LocalServing, PredictorCounters
 from serving.rollout.controller import Command, Observed, Predictor
 from serving.rollout.ports import NoRegistry, Registry, step
@@ -392,12 +391,7 @@ class _Files:
             return None
 
     def _write(self, suffix: str, text: str) -> None:
-        handle, temporary = tempfile.mkstemp(dir=self._folder, prefix=".", suffix=".tmp")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(self._path(suffix))
+        write_whole(self._path(suffix), text)
 
 
 def statuses(root: Path) -> list[RolloutStatus]:

