@@ -34,3 +34,7 @@ def main() -> None:
         output.failure(wrong)
         code = wrong.exit_code
     sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -196,7 +196,7 @@ def status(environment: EnvironmentName = "local") -> None:
         table("Resources", ("concern", "count"), sorted(concerns.items()), right=("count",))
     )
     if rollouts:
-        from cli.commands.rollout import status_table
+        from cli.rollout_tables import status_table
 
         output.console.print(status_table(rollouts))
 

@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
-from rich.live import Live
-from rich.table import Table
 
 from cli.app import app, output
 from cli.common import EnvironmentOption, ModelName, model_of, twin
-from cli.output import is_terminal, table
+from cli.output import table
+from cli.rollout_tables import status_table, weight
+from cli.watching import Found, show
 from contracts.document import parse_duration, parse_share
-from contracts.errors import RejectedError, RolloutError, UsageError
+from contracts.errors import RolloutError, UsageError
 from contracts.model import ModelSpec
-from contracts.rollout import (
-    WHOLE,
-    Decision,
-    GuardNumbers,
-    Phase,
-    RolloutSpec,
-    RolloutStatus,
-    Target,
-)
+from contracts.rollout import RolloutSpec, RolloutStatus, Target
 
 if TYPE_CHECKING:
-    from local.rollout import LocalRollout
     from local.twin import Twin
     from serving.rollout.cluster import ClusterRollout
     from serving.rollout.controller import Command
 
-    AnyRollout = LocalRollout | ClusterRollout
+T = TypeVar("T")
 
 ContextOption = Annotated[
     str, typer.Option("--context", help="A Kubernetes context: the rollout in that cluster.")
@@ -47,25 +36,6 @@ group = typer.Typer(
     help="Bring a new version to its users, judged on evidence.", no_args_is_help=True
 )
 app.add_typer(group, name="rollout")
-
-SHOWN = 16
-"""Decisions that the live table shows."""
-VERDICTS = {Phase.PROMOTED: "green", Phase.WATCHING: "green", Phase.ROLLED_BACK: "red"}
-VERDICTS |= {Phase.ROLLING_BACK: "red", Phase.REJECTED: "red", Phase.HELD: "yellow"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """A model's rollout, here or in a cluster, and who runs it."""
-
-    rollout: AnyRollout
-    ensure: Callable[[], object] = lambda: None
-    """Makes sure that somebody runs it; in a cluster that is the operator's Deployment."""
-    runs: Callable[[], bool] = lambda: True
-    lost: str = ""
-    """What to do when nobody runs it."""
-    every: float = 1.0
-    """Seconds between two looks at it."""
 
 
 def find(model: str, environment: str, context: str, namespace: str) -> Found:
@@ -127,29 +97,38 @@ def start(
     if max_weight:
         share = given("--max-weight", max_weight, parse_share)
         changes["weight"] = {**spec.rollout.weight.model_dump(mode="json"), "max": share}
-    if not context:
+    if context:
+        there = in_cluster(context, namespace, spec.name)
+        target = target_of(where, spec, version, uri)
+        there.start(target, plan=plan_of(spec, changes), serving=spec.serving, retry=retry)
+        output.say(f"    {spec.name} version {target.version} is wanted in {context}")
+        found = Found(rollout=there)
+    else:
         begin(where, spec, version, changes, retry=retry, uri=uri)
         found = on_this_machine(where, spec)
-    else:
-        found = Found(rollout=in_cluster(context, namespace, spec.name))
-        target = target_of(where, spec, version, uri)
-        plan = plan_of(spec, changes)
-        in_cluster(context, namespace, spec.name).start(
-            target, plan=plan, serving=spec.serving, retry=retry
-        )
-        output.say(f"    {spec.name} version {target.version} is wanted in {context}")
     if watch_it:
         show(found)
 
 
-def given(option: str, text: str, parse: object) -> object:
+@group.command()
+def watch(
+    model: ModelName,
+    environment: EnvironmentOption = "local",
+    context: ContextOption = "",
+    namespace: NamespaceOption = "default",
+) -> None:
+    """Show look by look how a rollout goes, until its verdict. Ends with 3 if it is rolled back."""
+    show(find(model, environment, context, namespace))
+
+
+def given(option: str, text: str, parse: Callable[[str], T]) -> T:
     """A value of the command line, parsed as the document's.
 
     Raises:
         UsageError: it is not one.
     """
     try:
-        return parse(text)  # type: ignore[operator]
+        return parse(text)
     except ValueError as error:
         raise UsageError(str(error), where=option) from None
 
@@ -172,19 +151,10 @@ def begin(
     plan = plan_of(spec, changes or {})
     where.rollout(spec).start(target, plan=plan, retry=retry)
     where.start_loop(spec.name)
-    output.say(f"    {spec.name} version {version} is wanted; the loop judges it from now on")
+    output.say(
+        f"    {spec.name} version {target.version} is wanted; the loop judges it from now on"
+    )
     return target
-
-
-@group.command()
-def watch(
-    model: ModelName,
-    environment: EnvironmentOption = "local",
-    context: ContextOption = "",
-    namespace: NamespaceOption = "default",
-) -> None:
-    """Show look by look how a rollout goes, until its verdict. Ends with 3 if it is rolled back."""
-    show(find(model, environment, context, namespace))
 
 
 def target_of(where: Twin, spec: ModelSpec, version: str, uri: str) -> Target:
@@ -220,180 +190,6 @@ def plan_of(spec: ModelSpec, changes: dict[str, object]) -> RolloutSpec:
 def follow(where: Twin, spec: ModelSpec, *, until_warm: bool = False) -> RolloutStatus:
     """Print the rollout of an environment on this machine live until it is over; as `show`."""
     return show(on_this_machine(where, spec), until_warm=until_warm)
-
-
-def show(found: Found, *, until_warm: bool = False) -> RolloutStatus:
-    """Print a rollout live until it is over.
-
-    Args:
-        found: the rollout.
-        until_warm: stop watching once it is promoted, though the old version is still kept warm.
-
-    Raises:
-        RejectedError: it was rolled back.
-        RolloutError: its loop has ended without a verdict.
-    """
-    rollout = found.rollout
-    since = len(rollout.history())
-    printed = 0
-    live = Live(console=output.console, transient=True, refresh_per_second=4)
-    shows = is_terminal() and not output.as_json
-    if shows:
-        live.start()
-    try:
-        while True:
-            status = rollout.status()
-            decisions = this_rollout(rollout, status)
-            if shows:
-                live.update(decision_table(decisions[-SHOWN:], rollout.plan()))
-            elif not output.as_json:
-                printed = print_new(decisions, printed)
-            if finished(rollout, status, until_warm=until_warm):
-                break
-            if not found.runs():
-                if finished(rollout, rollout.status(), until_warm=until_warm):
-                    continue
-                raise RolloutError(
-                    "the loop that runs it has ended", where=rollout.model.name, fix=found.lost
-                )
-            time.sleep(found.every)
-    finally:
-        if shows:
-            live.stop()
-    if shows:
-        output.console.print(decision_table(thinned(decisions), rollout.plan()))
-    verdict(rollout, status, since)
-    return status
-
-
-def this_rollout(rollout: AnyRollout, status: RolloutStatus) -> list[Decision]:
-    """The decisions since the present rollout began."""
-    began = status.started or 0.0
-    return [one for one in rollout.history() if one.at >= began]
-
-
-def finished(rollout: AnyRollout, status: RolloutStatus, *, until_warm: bool) -> bool:
-    """Whether there is nothing left to watch."""
-    if until_warm and status.phase is Phase.WATCHING:
-        return True
-    return rollout.over(status)
-
-
-def thinned(decisions: Sequence[Decision]) -> list[Decision]:
-    """At most as many as fit a screen: the first, the last, and some between."""
-    if len(decisions) <= SHOWN:
-        return list(decisions)
-    step = (len(decisions) - 1) / (SHOWN - 1)
-    return [decisions[round(index * step)] for index in range(SHOWN)]
-
-
-def verdict(rollout: AnyRollout, status: RolloutStatus, since: int) -> None:
-    """How it ended.
-
-    Raises:
-        RejectedError: it was rolled back.
-    """
-    harm, plan = status.harm, rollout.plan()
-    colour = VERDICTS.get(status.phase, "white")
-    output.result(
-        status.model_dump(mode="json"),
-        lambda console: console.print(
-            f"    [{colour}]{status.phase}[/]: {status.reason}\n"
-            f"    harm: about {max(harm.estimate, 0):.0f} bad responses because of it "
-            f"({max(harm.low, 0):.0f} to {max(harm.high, 0):.0f}), budget {plan.harm_budget:g}"
-        ),
-    )
-    if status.phase in (Phase.ROLLED_BACK, Phase.REJECTED):
-        raise RejectedError(f"rolled back: {status.reason}", where=rollout.model.name)
-
-
-# -- tables ---------------------------------------------------------------------------------------
-
-
-def decision_table(decisions: Sequence[Decision], plan: RolloutSpec) -> Table:
-    """Look, weight, requests, bad, evidence against and for, phase."""
-    guards = list(plan.guards.compared())
-    columns = ["look", "weight", "phase", "requests"]
-    columns += [f"bad: {name}" for name in guards] + ["against", "for", "harm"]
-    rows = [
-        [
-            decision.look or "",
-            weight(decision),
-            f"[{VERDICTS.get(decision.phase, 'white')}]{decision.phase}[/]",
-            requests(decision),
-            *(bad(decision.guards.get(name)) for name in guards),
-            evidence(decision, "against"),
-            evidence(decision, "for"),
-            f"{decision.harm.estimate:.1f}" if decision.guards else "",
-        ]
-        for decision in decisions
-    ]
-    return table("", columns, rows, right=[name for name in columns if name != "phase"])
-
-
-def weight(decision: Decision) -> str:
-    """The version's share of the traffic; once promoted it has all of it."""
-    share = 1.0 if decision.phase is Phase.PROMOTED else decision.weight / WHOLE
-    return f"{share:.2%}"
-
-
-def requests(decision: Decision) -> str:
-    """Requests of candidate and stable in this look."""
-    numbers = next(iter(decision.guards.values()), None)
-    return f"{numbers.candidate.total:,} | {numbers.stable.total:,}" if numbers else ""
-
-
-def bad(numbers: GuardNumbers | None) -> str:
-    """Bad outcomes of candidate and stable in this look."""
-    return f"{numbers.candidate.bad} | {numbers.stable.bad}" if numbers else ""
-
-
-def evidence(decision: Decision, side: str) -> str:
-    """Log evidence as a share of what a verdict takes: the strongest guard against, the weakest
-    for, because one guard condemns and all must clear."""
-    numbers = decision.guards.values()
-    if not numbers:
-        return ""
-    if side == "against":
-        share = max(one.harm / one.harm_limit for one in numbers)
-    else:
-        share = min(max(one.safe, one.rare) / one.safe_limit for one in numbers)
-    return f"{max(share, 0):.0%}"
-
-
-def print_new(decisions: Sequence[Decision], printed: int) -> int:
-    """Decisions as lines, where nobody watches a terminal."""
-    for one in decisions[printed:]:
-        output.say(
-            f"    look {one.look:>3}  {weight(one):>7}  {one.phase:<11}  "
-            f"{requests(one):>13}  against {evidence(one, 'against') or '-':>5}  "
-            f"for {evidence(one, 'for') or '-':>5}  {one.reason}"
-        )
-    return len(decisions)
-
-
-def status_table(statuses: Sequence[RolloutStatus]) -> Table:
-    """How each rollout stands."""
-    return table(
-        "Rollouts",
-        ("model", "phase", "stable", "candidate", "weight", "looks", "reason"),
-        [
-            (
-                one.model,
-                f"[{VERDICTS.get(one.phase, 'white')}]{one.phase}[/]",
-                one.stable.version if one.stable else "",
-                one.candidate.version if one.candidate else "",
-                f"{one.weight / WHOLE:.2%}" if one.candidate else "",
-                one.look,
-                one.reason,
-            )
-            for one in statuses
-        ],
-        right=("weight", "looks"),
-    )
-
-
-# -- what a person says ---------------------------------------------------------------------------
 
 
 @group.command()
@@ -447,45 +243,27 @@ def say(found: Found, command: Command) -> None:
     )
 
 
-@group.command()
-def pause(
-    model: ModelName,
-    environment: EnvironmentOption = "local",
-    context: ContextOption = "",
-    namespace: NamespaceOption = "default",
-) -> None:
-    """Hold a rollout at its weight."""
-    say(find(model, environment, context, namespace), "pause")
+ORDERS: dict[Command, str] = {
+    "pause": "Hold a rollout at its weight.",
+    "resume": "Go on with a paused rollout, and start its loop again where it has ended.",
+    "abort": "Roll the candidate back.",
+    "promote": "Promote the candidate on your word instead of evidence; the status says so.",
+}
 
 
-@group.command()
-def resume(
-    model: ModelName,
-    environment: EnvironmentOption = "local",
-    context: ContextOption = "",
-    namespace: NamespaceOption = "default",
-) -> None:
-    """Go on with a paused rollout, and start its loop again where it has ended."""
-    say(find(model, environment, context, namespace), "resume")
+def order(command: Command) -> Callable[..., None]:
+    """The subcommand that hands over this word."""
+
+    def handed_over(
+        model: ModelName,
+        environment: EnvironmentOption = "local",
+        context: ContextOption = "",
+        namespace: NamespaceOption = "default",
+    ) -> None:
+        say(find(model, environment, context, namespace), command)
+
+    return handed_over
 
 
-@group.command()
-def abort(
-    model: ModelName,
-    environment: EnvironmentOption = "local",
-    context: ContextOption = "",
-    namespace: NamespaceOption = "default",
-) -> None:
-    """Roll the candidate back."""
-    say(find(model, environment, context, namespace), "abort")
-
-
-@group.command()
-def promote(
-    model: ModelName,
-    environment: EnvironmentOption = "local",
-    context: ContextOption = "",
-    namespace: NamespaceOption = "default",
-) -> None:
-    """Promote the candidate on your word instead of evidence; the status says so."""
-    say(find(model, environment, context, namespace), "promote")
+for _command, _help in ORDERS.items():
+    group.command(_command, help=_help)(order(_command))
