@@ -493,8 +493,9 @@ class Cluster(Document):
     """EKS."""
 
     version: Annotated[
-        str, AfterValidator(matching(r"1\.(2[89]|[34]\d)", "a Kubernetes version such as 1.33"))
-    ] = "1.33"
+        str, AfterValidator(matching(r"1\.(2[89]|[34]\d)", "a Kubernetes version such as 1.35"))
+    ] = "1.35"
+    """The Kubernetes version. `millwright doctor` says until when EKS supports it."""
     public_access: tuple[Cidr, ...] = ()
     """Networks from which the Kubernetes API is reached; none: from inside the VPC only."""
     node_groups: dict[Name, NodeGroup] = Field(default_factory=system_nodes, min_length=1)

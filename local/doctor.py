@@ -262,6 +262,7 @@ def account(environment: Environment, session: boto3.Session) -> Iterator[Check]
     if caller.state == "missing":
         return
     yield region(session, environment)
+    yield kubernetes(session, environment)
     for quota in QUOTAS:
         yield room(session, environment, quota)
     for purpose in BUCKETS:
@@ -315,6 +316,38 @@ def region(session: boto3.Session, environment: Environment) -> Check:
         found=f"without {', '.join(lacking)}" if lacking else f"with {', '.join(sorted(wanted))}",
         fix=f"Choose network.zones among {', '.join(sorted(there))}." if lacking else "",
     )
+
+
+def kubernetes(session: boto3.Session, environment: Environment) -> Check:
+    """Whether EKS still supports the cluster's version at the ordinary price.
+
+    Extended support costs six times as much by the hour (aws.amazon.com/eks/pricing).
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    version = environment.cluster.version
+    about = f"Kubernetes {version}"
+    try:
+        answer = client(session, "eks", environment).describe_cluster_versions(includeAll=True)
+    except (BotoCoreError, ClientError) as error:
+        return Check(
+            about=about,
+            state="warning",
+            found=f"cannot be asked: {reason(error)}",
+            fix="Allow eks:DescribeClusterVersions to see this.",
+        )
+    there = {one["clusterVersion"]: one for one in answer["clusterVersions"]}
+    supported = sorted(
+        name for name, one in there.items() if one["versionStatus"] == "STANDARD_SUPPORT"
+    )
+    advice = f"Set cluster.version to one of {', '.join(supported)}."
+    if version not in there or there[version]["versionStatus"] == "UNSUPPORTED":
+        return Check(about=about, state="missing", found="not offered by EKS", fix=advice)
+    until = f"{there[version]['endOfStandardSupportDate']:%Y-%m-%d}"
+    if version not in supported:
+        found = f"in extended support, at six times the price, since {until}"
+        return Check(about=about, state="warning", found=found, fix=advice)
+    return Check(about=about, state="ok", found=f"standard support until {until}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,6 +43,14 @@ _ADDONS: Mapping[str, str] = {
     "snapshot-controller": "v8.2.0-eksbuild.1",
     "eks-node-monitoring-agent": "v1.2.0-eksbuild.1",
 }
+_VERSIONS: Mapping[str, tuple[str, str, str]] = {
+    "1.31": ("2024-09-26", "2025-11-26", "2026-11-26"),
+    "1.32": ("2025-01-23", "2026-03-23", "2027-03-23"),
+    "1.33": ("2025-05-29", "2026-07-29", "2027-07-29"),
+    "1.34": ("2025-10-02", "2026-12-02", "2027-12-02"),
+    "1.35": ("2026-01-27", "2027-03-27", "2028-03-27"),
+}
+"""Kubernetes releases on EKS: from when, and the ends of standard and of extended support."""
 _ENTRY_TYPES = ("STANDARD", "FARGATE_LINUX", "EC2_LINUX", "EC2_WINDOWS", "EC2", "HYBRID_LINUX")
 _ACCESS_POLICY = re.compile(r"arn:[\w-]+:eks::aws:cluster-access-policy/Amazon\w+")
 _ROLE = re.compile(r"arn:[\w-]+:iam::\d{12}:role/.+")
@@ -55,6 +63,7 @@ _PATHS = (
     ),
     "{0}/clusters/(?P<name>[^/]+)/node-groups/(?P<nodegroupName>[^/]+)/update-version$",
     "{0}/addons/supported-versions$",
+    "{0}/cluster-versions$",
 )
 
 
@@ -467,6 +476,34 @@ def list_updates(self: EKSResponse) -> ActionResult:
     return ActionResult({"updateIds": [update["id"] for update in updates]})
 
 
+def describe_cluster_versions(self: EKSResponse) -> ActionResult:
+    wanted = self.querystring.get("clusterVersions") or list(_VERSIONS)
+    days = {
+        version: [datetime.fromisoformat(day).replace(tzinfo=UTC) for day in _VERSIONS[version]]
+        for version in wanted
+        if version in _VERSIONS
+    }
+    found = [
+        {
+            "clusterVersion": version,
+            "clusterType": "eks",
+            "defaultVersion": version == max(_VERSIONS),
+            "releaseDate": released,
+            "endOfStandardSupportDate": standard,
+            "endOfExtendedSupportDate": extended,
+            "versionStatus": _support(standard, extended),
+        }
+        for version, (released, standard, extended) in days.items()
+    ]
+    return ActionResult({"clusterVersions": found})
+
+
+def _support(standard: datetime, extended: datetime) -> str:
+    if _now() < standard:
+        return "STANDARD_SUPPORT"
+    return "EXTENDED_SUPPORT" if _now() < extended else "UNSUPPORTED"
+
+
 def update_cluster_version(self: EKSResponse) -> ActionResult:
     name, version = _cluster(self), self._get_param("version")
     self.eks_backend.clusters[name].version = version
@@ -591,6 +628,7 @@ _OPERATIONS = (
     delete_pod_identity_association,
     describe_update,
     list_updates,
+    describe_cluster_versions,
     update_cluster_version,
     update_nodegroup_version,
 )

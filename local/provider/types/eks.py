@@ -169,7 +169,7 @@ CLUSTER = ResourceType(
             r"[0-9A-Za-z][A-Za-z0-9_-]{0,99}",
             "a cluster's name is 1 to 100 letters, digits, hyphens and underscores",
         ),
-        rules.text("version", r"1\.\d{2}", "a version is like 1.33"),
+        rules.text("version", r"1\.\d{2}", "a version is like 1.35"),
         _cluster_rules,
     ),
 )

@@ -69,6 +69,21 @@ def test_a_zone_that_is_not_there(session: boto3.Session) -> None:
     assert "eu-central-1b" in row.fix
 
 
+def test_a_version_is_judged_by_what_eks_says_of_it(session: boto3.Session) -> None:
+    states = {"STANDARD_SUPPORT": "ok", "EXTENDED_SUPPORT": "warning", "UNSUPPORTED": "missing"}
+    eks = session.client("eks", region_name="eu-central-1")
+    offered = eks.describe_cluster_versions()
+    newest = eks.describe_cluster_versions(clusterVersions=["1.35"])["clusterVersions"]
+    assert [one["clusterVersion"] for one in newest] == ["1.35"]
+    for one in offered["clusterVersions"]:
+        wanted = document("123456789012", cluster={"version": one["clusterVersion"]})
+        row = doctor.kubernetes(session, wanted)
+        assert row.state == states[one["versionStatus"]]
+        assert (row.fix == "") == (row.state == "ok")
+    row = doctor.kubernetes(session, document("123456789012", cluster={"version": "1.49"}))
+    assert (row.state, row.found) == ("missing", "not offered by EKS")
+
+
 def test_a_quota_without_room_says_how_to_ask_for_more(session: boto3.Session) -> None:
     small = doctor.Quota(
         about="VPCs",

@@ -83,7 +83,7 @@ REFUSED: list[tuple[str, object, str]] = [
     ("cache.node_type", "cache.t4g.smal", "did you mean 'cache.t4g.small'?"),
     ("cache.replicas", 6, "cache.replicas: input should be less than or equal to 5"),
     ("cache", {"engine": "redis"}, "redis 8.0 is not offered; one of 6.2, 7.0, 7.1 is"),
-    ("cluster.version", "1.20", "'1.20' is not a Kubernetes version such as 1.33"),
+    ("cluster.version", "1.20", "'1.20' is not a Kubernetes version such as 1.35"),
     ("cluster.public_access", ["0.0.0.0/0"], "open to the whole internet; name the networks"),
     ("cluster.node_groups", {}, "cluster.node_groups: dictionary should have at least 1 item"),
     (
