@@ -14,11 +14,12 @@ from pathlib import Path
 from cli.app import output
 from cli.commands.data import load_flights
 from cli.commands.environment import bring_up
-from cli.commands.rollout import begin, follow
+from cli.commands.rollout import begin
 from cli.commands.serving import curl_line, show_prediction
 from cli.commands.training import train_here
 from cli.common import by_concern
 from cli.output import pairs
+from cli.watching import Found, show
 from contracts.errors import RejectedError, RolloutError
 from contracts.features import FeatureTable
 from contracts.model import ModelSpec
@@ -101,8 +102,7 @@ class Demo:
 
     def serve(self, result: TrainingResult) -> None:
         """The first version takes all traffic; one prediction shows it."""
-        begin(self.where, self.spec, result.version, PACE)
-        status = follow(self.where, self.spec)
+        status = show(begin(self.where, self.spec, result.version, PACE))
         if status.stable is None or status.stable.version != result.version:
             raise RolloutError(f"version {result.version} does not serve", where=MODEL)
         tested = result.evaluation.start.date(), result.evaluation.end.date()
@@ -118,8 +118,7 @@ class Demo:
         """One canary under October's traffic, with the true outcomes coming back."""
         rollout = self.where.rollout(self.spec)
         with self.traffic(result):
-            begin(self.where, self.spec, result.version, PACE, retry=True)
-            status = self.verdict()
+            status = self.verdict(begin(self.where, self.spec, result.version, PACE, retry=True))
         began = status.started or 0.0
         self.stories.append(
             RolloutStory(
@@ -135,10 +134,10 @@ class Demo:
                 where=f"{MODEL} version {result.version}",
             )
 
-    def verdict(self) -> RolloutStatus:
+    def verdict(self, begun: Found) -> RolloutStatus:
         """Watch until it is over; here a rollback is not a failure."""
         try:
-            return follow(self.where, self.spec)
+            return show(begun)
         except RejectedError:
             return self.where.rollout(self.spec).status()
 

@@ -25,6 +25,14 @@ SHOWN = 16
 """Decisions that the live table shows."""
 
 
+Key = tuple[float, int, str, str]
+
+
+def key(decision: Decision) -> Key:
+    """What tells a decision from all others of its model."""
+    return decision.at, decision.look, decision.phase.value, decision.reason
+
+
 @dataclass(frozen=True, kw_only=True)
 class Found:
     """A model's rollout, here or in a cluster, and who runs it."""
@@ -37,21 +45,34 @@ class Found:
     """What to do when nobody runs it."""
     every: float = 1.0
     """Seconds between two looks at it."""
+    before: frozenset[Key] | None = None
+    """Decisions of rollouts before this one, where it has only just been asked for."""
 
 
-def show(found: Found, *, until_warm: bool = False) -> RolloutStatus:
+def told(rollout: AnyRollout) -> frozenset[Key]:
+    """The decisions there are; none where the model has had no rollout yet."""
+    try:
+        return frozenset(key(one) for one in rollout.history())
+    except RolloutError:
+        return frozenset()
+
+
+def earlier(rollout: AnyRollout) -> frozenset[Key]:
+    """The decisions of rollouts before the present one."""
+    began = rollout.status().started or 0.0
+    return frozenset(key(one) for one in rollout.history() if one.at < began)
+
+
+def show(found: Found) -> RolloutStatus:
     """Print a rollout live until it is over.
-
-    Args:
-        found: the rollout.
-        until_warm: stop watching once it is promoted, though the old version is still kept warm.
 
     Raises:
         RejectedError: it was rolled back.
         RolloutError: its loop has ended without a verdict.
     """
     rollout = found.rollout
-    printed = 0
+    known = set(earlier(rollout) if found.before is None else found.before)
+    decisions: list[Decision] = []
     live = Live(console=output.console, transient=True, refresh_per_second=4)
     shows = is_terminal() and not output.as_json
     if shows:
@@ -59,15 +80,17 @@ def show(found: Found, *, until_warm: bool = False) -> RolloutStatus:
     try:
         while True:
             status = rollout.status()
-            decisions = this_rollout(rollout, status)
+            new = [one for one in rollout.history() if key(one) not in known]
+            known |= {key(one) for one in new}
+            decisions += new
             if shows:
                 live.update(decision_table(decisions[-SHOWN:], rollout.plan()))
-            elif not output.as_json:
-                printed = print_new(decisions, printed)
-            if finished(rollout, status, until_warm=until_warm):
+            else:
+                print_lines(new)
+            if rollout.over(status):
                 break
             if not found.runs():
-                if finished(rollout, rollout.status(), until_warm=until_warm):
+                if rollout.over(rollout.status()):
                     continue
                 raise RolloutError(
                     "the loop that runs it has ended", where=rollout.model.name, fix=found.lost
@@ -82,28 +105,14 @@ def show(found: Found, *, until_warm: bool = False) -> RolloutStatus:
     return status
 
 
-def print_new(decisions: Sequence[Decision], printed: int) -> int:
+def print_lines(decisions: Sequence[Decision]) -> None:
     """Decisions as lines, where nobody watches a terminal."""
-    for one in decisions[printed:]:
+    for one in decisions:
         output.say(
             f"    look {one.look:>3}  {weight(one):>7}  {one.phase:<11}  "
             f"{requests(one):>13}  against {evidence(one, 'against') or '-':>5}  "
             f"for {evidence(one, 'for') or '-':>5}  {one.reason}"
         )
-    return len(decisions)
-
-
-def this_rollout(rollout: AnyRollout, status: RolloutStatus) -> list[Decision]:
-    """The decisions since the present rollout began."""
-    began = status.started or 0.0
-    return [one for one in rollout.history() if one.at >= began]
-
-
-def finished(rollout: AnyRollout, status: RolloutStatus, *, until_warm: bool) -> bool:
-    """Whether there is nothing left to watch."""
-    if until_warm and status.phase is Phase.WATCHING:
-        return True
-    return rollout.over(status)
 
 
 def thinned(decisions: Sequence[Decision]) -> list[Decision]:

@@ -202,8 +202,8 @@ def status(environment: EnvironmentName = "local") -> None:
 
 
 def state_of(name: str, state: str) -> str:
-    """A rollout's loop ends with its rollout: that is not a death."""
-    return "done" if state == "dead" and name.startswith("rollout.") else state
+    """A rollout's loop ends with its rollout, the keeper with the last model: not a death."""
+    return "done" if state == "dead" and name.startswith(("rollout.", "keeper")) else state
 
 
 def coloured(state: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -12,11 +13,11 @@ from cli.app import app, output
 from cli.common import EnvironmentOption, ModelName, model_of, twin
 from cli.output import table
 from cli.rollout_tables import status_table, weight
-from cli.watching import Found, show
+from cli.watching import Found, show, told
 from contracts.document import parse_duration, parse_share
 from contracts.errors import RolloutError, UsageError
 from contracts.model import ModelSpec
-from contracts.rollout import RolloutSpec, RolloutStatus, Target
+from contracts.rollout import RolloutSpec, Target
 
 if TYPE_CHECKING:
     from local.twin import Twin
@@ -100,12 +101,11 @@ def start(
     if context:
         there = in_cluster(context, namespace, spec.name)
         target = target_of(where, spec, version, uri)
+        found = Found(rollout=there, before=told(there))
         there.start(target, plan=plan_of(spec, changes), serving=spec.serving, retry=retry)
         output.say(f"    {spec.name} version {target.version} is wanted in {context}")
-        found = Found(rollout=there)
     else:
-        begin(where, spec, version, changes, retry=retry, uri=uri)
-        found = on_this_machine(where, spec)
+        found = begin(where, spec, version, changes, retry=retry, uri=uri)
     if watch_it:
         show(found)
 
@@ -141,20 +141,24 @@ def begin(
     *,
     retry: bool = False,
     uri: str = "",
-) -> Target:
+) -> Found:
     """Ask for a version, and make sure that the loop runs.
+
+    Returns:
+        The rollout, to `show`.
 
     Raises:
         RolloutError: the version does not exist, serves already or was rolled back before.
     """
     target = target_of(where, spec, version, uri)
-    plan = plan_of(spec, changes or {})
-    where.rollout(spec).start(target, plan=plan, retry=retry)
-    where.start_loop(spec.name)
+    found = on_this_machine(where, spec)
+    found = replace(found, before=told(found.rollout))
+    where.rollout(spec).start(target, plan=plan_of(spec, changes or {}), retry=retry)
+    found.ensure()
     output.say(
         f"    {spec.name} version {target.version} is wanted; the loop judges it from now on"
     )
-    return target
+    return found
 
 
 def target_of(where: Twin, spec: ModelSpec, version: str, uri: str) -> Target:
@@ -185,11 +189,6 @@ def plan_of(spec: ModelSpec, changes: dict[str, object]) -> RolloutSpec:
     """The model's plan with what the command line says instead."""
     written = {**spec.rollout.model_dump(mode="json"), **changes}
     return RolloutSpec.parse(written, where="the rollout's plan")
-
-
-def follow(where: Twin, spec: ModelSpec, *, until_warm: bool = False) -> RolloutStatus:
-    """Print the rollout of an environment on this machine live until it is over; as `show`."""
-    return show(on_this_machine(where, spec), until_warm=until_warm)
 
 
 @group.command()
