@@ -56,3 +56,4 @@ class Budget(Concern):
             tags=self.tags(name),
             opts=self.child(),
         )
+        self.register_outputs({})

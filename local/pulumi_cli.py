@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -66,6 +67,8 @@ OPS = {
 """The CLI's names of steps where they differ from ours."""
 OWN_PLUGIN = "using pulumi-resource-aws from $PATH"
 """How the CLI warns of a plugin that it has not installed: here that is the point."""
+SHOWN = 12
+"""How many lines of what the program printed go with a failure."""
 LOOK_EVERY = 0.05
 """Seconds between two looks at what the CLI has told."""
 
@@ -74,7 +77,7 @@ def preview(workspace: Workspace, *, on_event: Listener = silent) -> Plan:
     """What ``pulumi up`` would change.
 
     Raises:
-        UsageError: the CLI is missing.
+        UsageError: the CLI is missing, or the program's virtual environment.
         InfrastructureError: it failed, with what it said.
     """
     return operate(workspace, "preview", on_event)
@@ -185,7 +188,8 @@ class PulumiCli:
         """The CLI on PATH.
 
         Raises:
-            UsageError: it, or its host for Python programs, is not there.
+            UsageError: it, its host for Python programs or the program's virtual environment is
+            not there.
         """
         missing = [name for name in (COMMAND, LANGUAGE_HOST) if not shutil.which(name)]
         if missing:
@@ -193,6 +197,14 @@ class PulumiCli:
                 f"the Pulumi CLI is not on PATH ({' and '.join(missing)})",
                 where="--engine pulumi",
                 fix=INSTALL,
+            )
+        virtualenv = workspace.project().virtualenv
+        if virtualenv and not (virtualenv / "bin" / "python").exists():
+            # The CLI would make an empty one, and the program would find no library in it.
+            raise UsageError(
+                "the virtual environment that Pulumi.yaml names is not there",
+                where=str(virtualenv),
+                fix="`make setup` makes it.",
             )
         return cls(Path(shutil.which(COMMAND) or COMMAND), workspace)
 
@@ -210,7 +222,7 @@ class PulumiCli:
         self.home.state.mkdir(parents=True, exist_ok=True)
         return {
             **os.environ,
-            "PATH": os.pathsep.join((str(self.home.plugins), os.environ.get("PATH", ""))),
+            "PATH": os.pathsep.join((*self._first, os.environ.get("PATH", ""))),
             "PULUMI_HOME": str(self.home.folder / "home"),
             "PULUMI_BACKEND_URL": self.home.state.as_uri(),
             "PULUMI_CONFIG_PASSPHRASE": self.workspace.passphrase(create=True) or "",
@@ -219,6 +231,12 @@ class PulumiCli:
             "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
             "PULUMI_DEBUG_COMMANDS": "true",  # the event log is one of those
         }
+
+    @property
+    def _first(self) -> tuple[str, str]:
+        """What comes first on PATH: our plugin, and the Python that this process runs with, which
+        is the program's where Pulumi.yaml names no virtual environment."""
+        return str(self.home.plugins), str(Path(sys.executable).parent)
 
     def give(self, document: Mapping[str, Any], *, for_change: bool) -> None:
         """Put a state into the CLI's backend, in place of what it has."""
@@ -332,9 +350,11 @@ class EventLog:
     listener: Listener
     steps: list[Step] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    printed: list[str] = field(default_factory=list)
+    """What the program wrote to its standard error: a traceback, if it ended with one."""
 
     def __post_init__(self) -> None:
-        self._begun: dict[tuple[str, str], float] = {}
+        self._begun: dict[tuple[str, str], tuple[float, Mapping[str, Any]]] = {}
 
     def follow(self, path: Path, process: subprocess.Popen[bytes]) -> None:
         """Tell what a process writes to its event log until it ends."""
@@ -357,12 +377,12 @@ class EventLog:
 
     def failure(self) -> str:
         """What went wrong, as the program, the provider or the CLI said it."""
-        return "\n".join(dict.fromkeys(self.errors))
+        return "\n".join((*self.printed[-SHOWN:], *dict.fromkeys(self.errors)))
 
     def _translated(self, event: Mapping[str, Any]) -> Iterator[Event]:
         if found := event.get("resourcePreEvent"):
             metadata = found["metadata"]
-            self._begun[metadata["urn"], metadata["op"]] = time.perf_counter()
+            self._begun[metadata["urn"], metadata["op"]] = time.perf_counter(), metadata
             yield ResourcePre(step_of(metadata))
         elif found := event.get("resOutputsEvent"):
             yield from map(ResourceOutputs, self._ended(found["metadata"]))
@@ -370,24 +390,30 @@ class EventLog:
             yield from (Failed(step, "failed") for step in self._ended(found["metadata"], "failed"))
         elif found := event.get("diagnosticEvent"):
             yield from self._diagnostic(found)
+        elif (found := event.get("summaryEvent")) and found.get("result") == "succeeded":
+            # Of a component that declares no outputs the CLI says nothing more.
+            for _, metadata in list(self._begun.values()):
+                yield from map(ResourceOutputs, self._ended(metadata))
 
     def _ended(self, metadata: Mapping[str, Any], error: str = "") -> Iterator[Step]:
         """The step that is over; none where only a component has told its outputs."""
         begun = self._begun.pop((metadata["urn"], metadata["op"]), None)
         if begun is None:
             return
-        seconds = 0.0 if self.kind == "preview" else time.perf_counter() - begun
+        seconds = 0.0 if self.kind == "preview" else time.perf_counter() - begun[0]
         step = step_of(metadata, error, seconds)
         self.steps.append(step)
         yield step
 
     def _diagnostic(self, found: Mapping[str, Any]) -> Iterator[Event]:
-        severity = str(found.get("severity", "info")).split("#")[0]
+        severity, _, stream = str(found.get("severity", "info")).partition("#")
         message = str(found.get("message", "")).strip()
         if not message or found.get("ephemeral") or OWN_PLUGIN in message:
             return
         if severity == "error":
             self.errors.append(message)
+        elif stream == "err":
+            self.printed.append(message)
         if severity in ("debug", "info", "warning", "error"):
             yield Diagnostic(severity, message, found.get("urn", ""))  # type: ignore[arg-type]
 

@@ -26,13 +26,14 @@ UNSUPPORTED_BACKENDS = ("https://", "http://", "s3://", "gs://", "azblob://")
 
 @dataclass(frozen=True)
 class Project:
-    """``Pulumi.yaml``: the project's name, where its program is, and its configuration's
-    defaults."""
+    """``Pulumi.yaml``: the project's name, where its program is, its configuration's defaults, and
+    the virtual environment that the Pulumi CLI runs it in."""
 
     name: str
     directory: Path
     main: Path
     config: Mapping[str, Any] = field(default_factory=dict)
+    virtualenv: Path | None = None
 
     @property
     def home(self) -> Path:
@@ -114,7 +115,10 @@ def project_of(path: Path, program: Path) -> Project:
             fix="Run it with the Pulumi CLI, or take `backend` out for a local stack.",
         )
     main = path.parent / value["main"] if value.get("main") else program
-    return Project(str(name), path.parent, main, value.get("config") or {})
+    options = (runtime.get("options") or {}) if isinstance(runtime, Mapping) else {}
+    named = options.get("virtualenv")
+    virtualenv = path.parent / named if named else None
+    return Project(str(name), path.parent, main, value.get("config") or {}, virtualenv)
 
 
 def load_config(project: Project, stack: str, crypter: Crypter) -> Config:

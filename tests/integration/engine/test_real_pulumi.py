@@ -41,10 +41,6 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 @pytest.fixture(autouse=True)
 def settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", PASSPHRASE)
-    # The CLI runs the program with the first Python on PATH.
-    monkeypatch.setenv(
-        "PATH", os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    )
 
 
 def lay(folder: Path) -> Stack:

@@ -43,6 +43,20 @@ def test_a_state_that_nobody_lent_needs_no_cli(
     assert marker.exists(), "it is still with the CLI"
 
 
+def test_a_missing_virtual_environment_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (pulumi_cli.COMMAND, pulumi_cli.LANGUAGE_HOST):
+        (tmp_path / name).touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    runtime = "{name: python, options: {virtualenv: .venv}}"
+    (tmp_path / "Pulumi.yaml").write_text(f"name: demo\nruntime: {runtime}\n")
+    with pytest.raises(UsageError, match="virtual environment") as caught:
+        pulumi_cli.preview(workspace(tmp_path))
+    assert caught.value.where == str(tmp_path / ".venv")
+    assert not (tmp_path / ".venv").exists()
+
+
 def metadata(op: str, **more: Any) -> dict[str, Any]:
     return {"op": op, "urn": URN, "type": "shelf:index:Thing", **more}
 
@@ -61,13 +75,16 @@ def test_events_become_those_of_the_engine() -> None:
     log.take({"diagnosticEvent": {"severity": "warning", "message": warning, "color": "never"}})
     log.take({"diagnosticEvent": {"severity": "error", "message": "no\n", "urn": URN}})
     log.take({"diagnosticEvent": {"severity": "info#err", "message": "so so"}})
-    log.take({"summaryEvent": {}})
+    log.take({"resourcePreEvent": {"metadata": metadata("create")}})
+    log.take({"summaryEvent": {"result": "succeeded"}})
 
     assert [type(one) for one in told] == [
-        *(ResourcePre, ResourceOutputs, ResourcePre, Failed, Diagnostic, Diagnostic)
+        *(ResourcePre, ResourceOutputs, ResourcePre, Failed, Diagnostic, Diagnostic),
+        *(ResourcePre, ResourceOutputs),
     ]
     assert [(one.op, one.keys, one.error) for one in log.steps] == [
         (Op.UPDATE, ("tags",), ""),
         (Op.CREATE_REPLACEMENT, (), "failed"),
+        (Op.CREATE, (), ""),
     ]
-    assert log.failure() == "no"
+    assert log.failure() == "so so\nno", "what the program printed goes with the failure"
