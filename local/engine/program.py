@@ -35,6 +35,7 @@ from contracts.errors import InfrastructureError, MillwrightError
 from local.engine.config import Config, Project
 from local.engine.monitor import CLI, Engine, Monitor
 from local.engine.run import Identity
+from local.engine.sdk import load_by_name
 
 LACKING = re.compile(r"The Pulumi CLI does not support (?:the )?(.+?)\. Please update")
 """What the SDK says when a monitor does not offer a feature; here the CLI is not what lacks it."""
@@ -164,6 +165,7 @@ async def load_and_settle(project: Project, main: ModuleType) -> None:
 
 def load(project: Project, main: ModuleType) -> None:
     """Execute the program's main file in its module."""
+    load_by_name()
     path = main_file(project)
     code = compile(path.read_bytes(), str(path), "exec")
     exec(code, main.__dict__)
