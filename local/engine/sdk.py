@@ -1,6 +1,6 @@
 """Loads of a provider's Python SDK only the files whose names a program uses.
 
-A package such as ``pulumi_aws.ec2`` is generated: its ``__init__.py`` star-imports one file for each
+A package such as ``pulumi_aws.ec2`` is generated: its ``__init__.py`` star-imports a file for each
 of its hundred and eighty resources and functions, so that a program with one VPC in it executes the
 definitions of everything that EC2 ever had. That was most of a cold command. Here such a package is
 loaded without its star imports; each name it would have had is fetched from the file that exports
