@@ -20,6 +20,9 @@ from contracts.document import Document
 WEIGHTS = "millwright.dev/weights"
 """Annotation: predictor → weight in 1/10000 as a JSON object; finer than Seldon's percentages."""
 
+ARTIFACT = "artifact"
+"""Graph parameter: where the artifact is; Seldon's own `modelUri` is taken where it is missing."""
+
 SLOW_OVER = "slow_over"
 """Graph parameter: the latency limit, such as 50ms; what takes longer is counted as slow."""
 
@@ -46,9 +49,26 @@ class Graph(_Part):
     """The model; of Seldon's graphs only a single one is taken."""
 
     name: str
-    model_uri: str = Field(alias="modelUri")
+    model_uri: str = Field(default="", alias="modelUri")
     parameters: tuple[GraphParameter, ...] = ()
     children: tuple[dict[str, Any], ...] = Field(default=(), max_length=0)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The parameters by name."""
+        return {one.name: one.value for one in self.parameters}
+
+    @property
+    def artifact(self) -> str:
+        """Where the artifact is."""
+        return self.settings.get(ARTIFACT) or self.model_uri
+
+    @model_validator(mode="after")
+    def artifact_is_named(self) -> Self:
+        """There is something to serve."""
+        if not self.artifact:
+            raise ValueError(f"name the artifact in the parameter {ARTIFACT!r} or in modelUri")
+        return self
 
 
 class Variable(_Part):
@@ -206,7 +226,6 @@ def read_deployment(document: object) -> Deployment:
 
 
 def _predictor(spec: PredictorSpec, weight: int, replicas: int) -> Predictor:
-    parameters = {parameter.name: parameter.value for parameter in spec.graph.parameters}
     env = {
         variable.name: variable.value
         for component in spec.component_specs
@@ -216,12 +235,12 @@ def _predictor(spec: PredictorSpec, weight: int, replicas: int) -> Predictor:
     }
     return Predictor(
         name=spec.name,
-        artifact=_absolute(spec.graph.model_uri),
+        artifact=_absolute(spec.graph.artifact),
         model=spec.graph.name,
         replicas=replicas if spec.replicas is None else spec.replicas,
         weight=weight,
         shadow=spec.shadow,
-        slow_over=parameters.get(SLOW_OVER, "50ms"),
+        slow_over=spec.graph.settings.get(SLOW_OVER, "50ms"),
         env=tuple(sorted(env.items())),
     )
 

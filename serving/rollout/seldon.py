@@ -27,6 +27,11 @@ WEIGHTS = "millwright.dev/weights"
 """Annotation with the weights in 1/10000, which `traffic` (whole percents) cannot express."""
 PORT = 9000
 """The HTTP port that Seldon gives the first container of a graph."""
+METRICS_PORT = 6000
+"""The port that Seldon gives the first container for metrics; our server's are on its only port."""
+ARTIFACT = "artifact"
+"""Graph parameter: the artifact's URI. Seldon would fetch a `modelUri` itself, by rclone, into a
+volume that our server does not read, in a container that restricted namespaces refuse."""
 USER = 10001
 
 Json = dict[str, object]
@@ -130,14 +135,19 @@ def _predictor(
         "name": one.target.predictor,
         "replicas": model.serving.replicas,
         **traffic,
-        # Our server speaks the V2 protocol itself: Seldon's executor would only cost time.
-        "annotations": {"seldon.io/no-engine": "true"},
+        "annotations": {
+            # Our server speaks the V2 protocol itself: Seldon's executor would only cost time.
+            "seldon.io/no-engine": "true",
+            # Seldon says /prometheus, and no port.
+            "prometheus.io/path": "/metrics",
+            "prometheus.io/port": str(PORT),
+        },
         "labels": {"version": one.target.predictor},
         "graph": {
             "name": model.name,
             "type": "MODEL",
-            "modelUri": one.target.uri,
             "parameters": [
+                {"name": ARTIFACT, "type": "STRING", "value": one.target.uri},
                 {"name": "slow_over", "type": "STRING", "value": slow_over(model)},
             ],
         },
@@ -187,7 +197,12 @@ def _pod(model: Served, one: Predictor, image: str, env: dict[str, str]) -> Json
                     *("--slow-over", slow_over(model), "--grace", "10s"),
                 ],
                 "env": [{"name": name, "value": env[name]} for name in sorted(env)],
-                "ports": [{"name": "http", "containerPort": PORT}],
+                "ports": [
+                    {"name": "http", "containerPort": PORT},
+                    # Left out, Seldon counts it up from predictor to predictor, and the second
+                    # one's pods are made anew when the first is removed.
+                    {"name": "metrics", "containerPort": METRICS_PORT},
+                ],
                 "resources": {
                     "requests": {"cpu": model.serving.cpu, "memory": model.serving.memory},
                     "limits": {"memory": model.serving.memory},

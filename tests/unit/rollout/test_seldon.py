@@ -42,11 +42,19 @@ def test_the_document_says_what_runs_and_how():
     assert json.loads(json.dumps(document)) == document
 
 
+def test_seldon_adds_nothing_that_would_restart_or_refuse_pods():
+    """With a modelUri it adds a container that fetches; without a metrics port, one by place."""
+    for one in seldon_deployment(MODEL, predictors(9975, 25))["spec"]["predictors"]:
+        assert "modelUri" not in one["graph"]
+        (container,) = one["componentSpecs"][0]["spec"]["containers"]
+        assert {"http", "metrics"} == {port["name"] for port in container["ports"]}
+
+
 def test_the_laptop_takes_the_same_document():
     read = read_deployment(seldon_deployment(MODEL, predictors(9975, 25)))
-    assert [(one.name, one.weight, one.slow_over) for one in read.predictors] == [
-        ("v1", 9975, "50ms"),
-        ("v2", 25, "50ms"),
+    assert [(one.name, one.weight, one.artifact, one.slow_over) for one in read.predictors] == [
+        ("v1", 9975, "s3://artifacts/m/1", "50ms"),
+        ("v2", 25, "s3://artifacts/m/2", "50ms"),
     ]
     shadow = [predictors(WHOLE)[0], Predictor(target=target(2), weight=0, shadow=True)]
     assert [one.shadow for one in read_deployment(seldon_deployment(MODEL, shadow)).predictors] == [
