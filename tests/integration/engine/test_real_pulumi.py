@@ -69,7 +69,30 @@ def by_cli(stack: Stack, kind: str, program: str) -> engine.Result:
         return result
 
 
+ASSETS = """
+    import tarfile, zipfile
+    from pathlib import Path
+    from pulumi import AssetArchive, FileArchive, FileAsset, StringAsset
+    Path("data/deep").mkdir(parents=True, exist_ok=True)
+    Path("data/deep/b.txt").write_text("CONTENT")
+    Path("data/deep-not").write_text("comes after what is in deep, though - is before /")
+    Path("data/empty").touch()
+    Path("data", "long" * 40).write_text("a name that ustar cannot hold")
+    Path("data/grün").write_text("nor this one")
+    with zipfile.ZipFile("packed.zip", "w") as packed:
+        packed.writestr(zipfile.ZipInfo("./z/y"), "CONTENT")
+    with tarfile.open("packed.tar", "w") as packed:
+        packed.add("data/deep", filter=lambda one: one.replace(mtime=0, uid=0, gid=0, deep=False))
+    a = Thing("a", tags={"file": FileAsset("data/deep/b.txt"), "text": StringAsset("x")})
+    b = Thing("b", tags={"folder": FileArchive("data"), "zip": FileArchive("packed.zip")})
+    c = Thing("c", links=[AssetArchive({"x": StringAsset("x"), "data": FileArchive("data"),
+              "zip": FileArchive("packed.zip"), "tar": FileArchive("packed.tar"),
+              "more": AssetArchive({"data": FileAsset("data/empty")})})])
+    d = Thing("d", tags={"file": FileAsset("data/empty"), "none": AssetArchive({})})
+"""
+
 SCENARIOS: dict[str, tuple[str, ...]] = {
+    "assets": (ASSETS.replace("CONTENT", "one"), ASSETS.replace("CONTENT", "two")),
     "life": (
         """
         a = Thing("a", size=1)
