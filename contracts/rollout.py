@@ -32,8 +32,9 @@ class Guard(Document):
     tolerate: float | None = Field(default=None, gt=1)
     """The odds ratio still acceptable for this guard; the rollout's `tolerate` when left out."""
     negligible: Share = 0.01
-    """A bad rate so low that the version passes without being compared, as long as there is no
-    strong evidence of harm. For outcomes too rare to compare."""
+    """A bad rate so low that the version passes with less comparison: as soon as its own rate is
+    shown to be below, and what there is of a comparison does not speak against it. For outcomes
+    too rare to compare. 0% always compares."""
 
 
 class ErrorsGuard(Guard):
@@ -44,7 +45,9 @@ class SlowGuard(Guard):
     """Responses slower than a limit."""
 
     over: Duration
-    """A response that takes longer is slow."""
+    """A response that takes longer is slow. The model servers count by it, so an edit midway starts
+    those of both versions anew, one after the other, and looks are left out until they count again.
+    The evidence stays valid: at each look both versions are measured by the same limit."""
 
     @model_validator(mode="after")
     def positive(self) -> Self:
@@ -152,8 +155,11 @@ class RolloutSpec(Document):
     guards: Guards = Guards(errors=ErrorsGuard())
     deadline: Duration = 1800.0
     """After this long without a verdict, `on_deadline` decides. Time paused by a person is free."""
-    on_deadline: Literal["rollback", "hold"] = "rollback"
-    """What becomes of a candidate that the evidence neither condemns nor clears."""
+    on_deadline: Literal["rollback", "hold"] = "hold"
+    """What becomes of a candidate that the evidence neither condemns nor clears. `hold`: a person
+    decides, who may promote it, abort it or lengthen the deadline; meanwhile its weight does not
+    grow, shrinks with what is left of the harm budget, and evidence of harm still rolls it back.
+    `rollback`: it goes back and counts as rejected, which on thin traffic good versions do too."""
     startup: Duration = 300.0
     """How long a candidate may take to become ready, at the start or after a failure."""
     watch: Duration = 300.0
@@ -203,7 +209,7 @@ class Phase(StrEnum):
     ROLLED_BACK = "RolledBack"
     """The stable version serves alone again."""
     HELD = "Held"
-    """Nothing moves, for the reason given."""
+    """Nothing goes on, for the reason given; evidence of harm still rolls it back."""
     REJECTED = "Rejected"
     """A version that was rolled back before was asked for again; a person has to say so."""
 
@@ -341,7 +347,8 @@ class GuardNumbers(Document):
     difference: tuple[float, float]
     """Anytime-valid intervals for both bad rates and for their difference."""
     passed: bool
-    """Whether this guard lets the candidate be promoted."""
+    """Whether this guard lets the candidate be promoted: by `safe` at the limit, or by `rare` at
+    the limit after ten times a negative `safe` was taken off, without strong evidence of harm."""
 
 
 class Harm(Document):
@@ -388,6 +395,9 @@ class RolloutStatus(Document):
     """The phase to go on in when what held it is over."""
     paused: bool = False
     """A person asked for it to be held."""
+    promotion_asked: bool = False
+    """A person asked for the promotion: it is done as soon as the candidate is ready and the data
+    plane has confirmed the weights. Lapses when it is paused or rolled back."""
     stable: Target | None = None
     candidate: Target | None = None
     promoted_by: Literal["", "evidence", "first version", "a person"] = ""
@@ -423,6 +433,10 @@ class RolloutStatus(Document):
     """Requests per second, of all versions, in the last look."""
     quiet: float = 0.0
     """Requests that the candidate should have had, by its weight, since it last had one."""
+    blind: Count = 0
+    """Looks in a row that gave no outcomes of some guard, or of any request."""
+    missing: tuple[str, ...] = ()
+    """The guards that the last look gave no outcomes of."""
     condemned: bool = False
     """Whether the rollback under way is a verdict on the version: it is not tried again."""
     decisions: tuple[Decision, ...] = ()

@@ -12,8 +12,9 @@ The rules, in their order of importance:
 2. After a rollback is decided the candidate gets no traffic again.
 3. No data is no verdict: without telemetry, traffic or a readable deployment nothing moves.
 4. A weight moves only when the data plane has confirmed the last one, and only onto a ready
-predictor. 5. Promotion needs evidence in every guard, or a person's word; which of them is in the
-status.
+   predictor.
+5. Promotion needs evidence in every guard, or a person's word; which of them is in the status.
+6. A person's word is not lost: what cannot be done at once waits in the status.
 """
 
 from __future__ import annotations
@@ -51,6 +52,9 @@ WATCH_SHARE = 0.1
 SILENCE = 10.0
 """The candidate should have had this many requests by its weight and had none: by chance that
 happens to one in 22,000."""
+BLIND = 2
+"""So many looks in a row without outcomes are *no data*. One alone is not: a version's first look
+often finds its counters only just begun, and a scrape can fail."""
 LARGEST_STEP = 60.0
 """Between two calls the rollout's clock moves by at most this many seconds, or ten intervals."""
 
@@ -110,6 +114,9 @@ class Record:
 
 
 Action = Apply | SetAlias | Record
+
+BEFORE_PROMOTION = (Phase.PENDING, Phase.SHADOW, Phase.RAMPING)
+"""The phases in which the stable version has the traffic and a candidate is under way."""
 
 
 @dataclass(kw_only=True)
@@ -189,10 +196,14 @@ def decide(
     step = _Step(spec=spec, status=status, seen=observation, now=now)
     _tick(step)
     _observe(step)
-    _obey(step)
-    if step.phase not in (Phase.ROLLING_BACK, *TERMINAL):
+    if step.phase in TERMINAL:  # What is said with a wish is about the rollout that it begins.
+        _forgive(step)
+        _at_rest(step)
+        _obey(step)
+    else:
+        _obey(step)
         _answer_new_wish(step)
-    RULES[step.phase](step)
+        RULES[step.phase](step)
     _write_down(step)
     return step.status, _actions(step)
 
@@ -218,25 +229,45 @@ def _observe(step: _Step) -> None:
     step.set(confirmed=weights)
 
 
+def _forgive(step: _Step) -> None:
+    """Try a version again that was rolled back before."""
+    wanted, status = step.seen.wanted, step.status
+    if "retry" in step.seen.commands and wanted:
+        step.set(rejected=tuple(one for one in status.rejected if one != wanted.version))
+
+
 def _obey(step: _Step) -> None:
-    """Do what a person says. One word at a time matters; the safest is obeyed first."""
-    commands, status = step.seen.commands, step.status
-    running = step.phase not in TERMINAL and step.phase is not Phase.ROLLING_BACK
-    if "retry" in commands and step.seen.wanted:
-        kept = tuple(one for one in status.rejected if one != step.seen.wanted.version)
-        step.set(rejected=kept)
-    if "abort" in commands and running:
+    """Do what a person says; of words that contradict each other, the safest.
+
+    A promotion that cannot be done yet (the candidate starts, or a weight is not confirmed) waits
+    in the status, until it can, or until a pause or a rollback.
+    """
+    commands = step.seen.commands
+    _forgive(step)
+    if step.phase in TERMINAL or step.phase is Phase.ROLLING_BACK:
+        return
+    if "abort" in commands:
         _roll_back(step, "a person aborted it")
-    elif "pause" in commands and running:
-        step.set(paused=True)
+        return
+    if "pause" in commands:
+        step.set(paused=True, promotion_asked=False)
     elif "resume" in commands:
         step.set(paused=False)
-    elif "promote" in commands and step.phase in (Phase.SHADOW, Phase.RAMPING):
-        if step.ready(status.candidate) and step.confirmed:
-            step.set(paused=False)
-            _promote(step, "a person promoted it", by="a person")
-        else:
-            step.notes.append("cannot be promoted now: the candidate is not ready and confirmed")
+    if "promote" in commands and "pause" not in commands and step.phase in BEFORE_PROMOTION:
+        step.set(paused=False, promotion_asked=True)
+    if step.status.promotion_asked:
+        _promote_as_asked(step)
+
+
+def _promote_as_asked(step: _Step) -> None:
+    """Promote on a person's word, or say for what it waits."""
+    status = step.status
+    if status.stable is None:
+        step.set(promotion_asked=False)  # The first version needs nobody's word.
+    elif step.ready(status.candidate) and step.confirmed:
+        _promote(step, "a person promoted it", by="a person")
+    elif "promote" in step.seen.commands:
+        step.notes.append("is promoted as asked once the candidate is ready and confirmed")
 
 
 def _answer_new_wish(step: _Step) -> None:
@@ -247,7 +278,7 @@ def _answer_new_wish(step: _Step) -> None:
     wanted, candidate = step.seen.wanted, step.status.candidate
     if wanted is None or candidate is None or wanted.version == candidate.version:
         return
-    if step.phase in (Phase.PENDING, Phase.SHADOW, Phase.RAMPING):
+    if step.phase in BEFORE_PROMOTION:
         _roll_back(step, f"version {wanted.version} is wanted instead", condemned=False)
 
 
@@ -333,6 +364,8 @@ def _afresh(step: _Step) -> dict[str, object]:
         "counters": dict(step.seen.counters or {}),
         "looked": step.now,
         "quiet": 0.0,
+        "blind": 0,
+        "missing": (),
     }
 
 
@@ -345,7 +378,7 @@ def _shadow(step: _Step) -> None:
         return _roll_back(step, reason)
     if obstacle := _obstacle(step):
         return step.hold(obstacle)
-    if step.looked and step.elapsed >= (step.spec.shadow or 0.0):
+    if step.looked and not step.status.blind and step.elapsed >= (step.spec.shadow or 0.0):
         return _start_ramp(step)
     return step.go_on("the candidate gets copies of requests")
 
@@ -360,15 +393,15 @@ def _ramping(step: _Step) -> None:
     if _overdue(step):
         if step.spec.on_deadline == "rollback":
             return _roll_back(step, "no verdict before the deadline")
-        return step.hold("no verdict before the deadline; a person decides")
+        return _await_a_person(step)
     if obstacle := _obstacle(step):
         return step.hold(obstacle)
     if not step.confirmed:
         return step.go_on("waits for the data plane to confirm the weights")
     if not step.looked:
         return step.go_on(step.status.reason if step.status.resume is None else "goes on")
-    if missing := step.spec.guards.compared().keys() - step.guards.keys():
-        return step.hold(f"no telemetry for {', '.join(sorted(missing))}")
+    if step.status.blind:
+        return step.go_on("waits for outcomes to judge by")
     if all(one.passed for one in step.guards.values()) and not _drifted(step):
         return _promote(step, "no worse than tolerated in every guard", by="evidence")
     return _move(step)
@@ -376,16 +409,27 @@ def _ramping(step: _Step) -> None:
 
 def _move(step: _Step) -> None:
     """The next weight."""
-    status, rate = step.status, step.status.rate
-    if status.weight == 0:  # It had been lost and is back.
+    if step.status.weight == 0:  # It had been lost and is back.
         return _start_again(step)
+    step.set(wanted=_weights(step.status, _fitting_weight(step)))
+    return step.go_on("no verdict yet")
+
+
+def _fitting_weight(step: _Step) -> int:
+    """The weight whose harm fits what is left of the budget."""
+    status, rate = step.status, step.status.rate
     requests = None if rate is None else rate * step.spec.interval
     excess = ramp.excess_bound(step.guards.values())
     charged = status.harm.charged + _unknown_harm(step)
-    weight = ramp.next_weight(step.spec, status.weight, requests, excess, charged)
-    step.set(wanted=_weights(status, weight))
-    step.go_on("no verdict yet")
-    return None
+    return ramp.next_weight(step.spec, status.weight, requests, excess, charged)
+
+
+def _await_a_person(step: _Step) -> None:
+    """The deadline is over: the weight may only shrink, as the budget does."""
+    if step.looked and step.confirmed and not step.status.blind and not _obstacle(step):
+        weight = min(step.status.weight, _fitting_weight(step))
+        step.set(wanted=_weights(step.status, weight))
+    step.hold("no verdict before the deadline; a person decides")
 
 
 def _unknown_harm(step: _Step) -> float:
@@ -510,11 +554,13 @@ def _roll_back(step: _Step, reason: str, *, condemned: bool = True) -> None:
     """Decide to go back. With no stable version to go back to, nothing is served."""
     status = step.status
     weights = _weights(status, 0) if status.stable else {}
-    step.enter(Phase.ROLLING_BACK, reason, wanted=weights, condemned=condemned, paused=False)
+    changes = {"condemned": condemned, "paused": False, "promotion_asked": False}
+    step.enter(Phase.ROLLING_BACK, reason, wanted=weights, **changes)
 
 
 def _promote(step: _Step, reason: str, *, by: str) -> None:
-    step.enter(Phase.PROMOTING, reason, wanted=_weights(step.status, WHOLE), promoted_by=by)
+    changes = {"promoted_by": by, "promotion_asked": False}
+    step.enter(Phase.PROMOTING, reason, wanted=_weights(step.status, WHOLE), **changes)
 
 
 def _settle(step: _Step, reason: str, *, by: str) -> None:
@@ -563,8 +609,9 @@ def _obstacle(step: _Step) -> str:
         return "no telemetry"
     if status.quiet >= SILENCE:
         return f"no traffic reaches the candidate: about {status.quiet:.0f} requests were due to it"
-    if status.rate == 0:
-        return "no traffic"
+    if status.blind >= BLIND:
+        missing = ", ".join(status.missing)
+        return f"no telemetry for {missing}" if missing else "no traffic"
     if _drifted(step):
         return "it predicts differently from the stable version"
     return ""
@@ -658,7 +705,9 @@ def _judge(step: _Step, own: Counters, other: Counters) -> None:
     if spec.guards.drift and own.predictions is not None and other.predictions is not None:
         drift = judge.drift_look(drift, own.predictions, other.predictions)
     mirrored = step.phase is Phase.SHADOW
-    due = ((own.requests or 0) + (other.requests or 0)) * status.weight / WHOLE
+    requests = (own.requests or 0) + (other.requests or 0)
+    missing = tuple(sorted(watched.keys() - step.guards.keys()))
+    due = requests * status.weight / WHOLE
     step.looked = True
     step.set(
         guards=states,
@@ -666,6 +715,8 @@ def _judge(step: _Step, own: Counters, other: Counters) -> None:
         harm=status.harm if mirrored else ramp.harm(states.values()),
         look=status.look + 1,
         quiet=0.0 if own.requests else status.quiet + due,
+        blind=status.blind + 1 if missing or not requests else 0,
+        missing=missing,
     )
 
 

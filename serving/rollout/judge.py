@@ -27,7 +27,8 @@ inequality turned round: ratios to f(x; tolerate) that fall with x.
 **Rare outcomes.** Where hardly anything fails on either side there is nothing to compare. Then the
 candidate may pass on its own rate: the evidence against *its bad rate is at least u at every look*
 is the mixture of Bernoulli likelihood ratios over the rates below u (a Beta law cut off at u),
-valid for the same reason.
+valid for the same reason. Such a version must not look worse in the comparison, as far as there is
+one (`LEANING`, `STRONG`); that is a further condition, so it cannot make the error larger.
 
 **Several guards.** Harm is found when any guard finds it, so alpha is shared out between the
 guards (a union bound). Promotion needs every guard's consent, so a version that is worse in one of
@@ -89,6 +90,12 @@ TOLERANCE = 1e-10
 STRONG = math.log(10)
 """From here on evidence is called strong (Jeffreys, Theory of Probability, appendix B): with strong
 evidence of harm no version passes for its bad rate being low."""
+LEANING = 10.0
+"""How much the comparison counts where a version passes for its bad rate being low: while it speaks
+for *worse than tolerated*, that evidence is taken off the evidence of rarity so many times. So a
+rate that is low and just doubled is compared first, and a rate far below what is negligible passes
+whatever a handful of outcomes say. It only ever makes passing harder. By simulation (the rollouts'
+benchmark): 0.3 to 0.6 % gets through less often by far, and an equal version hardly later."""
 PRIOR = (0.5, 0.5)
 """The Beta law over rates behind the intervals and the evidence of rarity (Jeffreys)."""
 
@@ -332,14 +339,18 @@ def log_safe(state: GuardState) -> float:
 
 
 def _safe_prior(tolerate: float) -> Floats:
-    """Log weights over the grid's odds ratios below the tolerated one: half on *alike*, because
-    that is what most versions are; most of the rest on better ones."""
+    """Log weights over the grid's odds ratios below the tolerated one.
+
+    Most of it on *alike*, because that is what most versions are, and because against `tolerate`
+    that one ratio also grows for better versions. The rest is for much better ones, and for those
+    between alike and tolerated, which it would not clear where much is tolerated.
+    """
     below = ODDS < 1
     between = (ODDS > 1) & (tolerate > ODDS)
-    weights = np.where(ODDS == 1, 0.5, 0.0)
-    weights = weights + below * (0.3 / below.sum())
+    weights = np.where(ODDS == 1, 0.8, 0.0)
+    weights = weights + below * (0.1 / below.sum())
     if between.any():
-        weights = weights + between * (0.2 / between.sum())
+        weights = weights + between * (0.1 / between.sum())
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(weights / weights.sum()))
 
@@ -443,7 +454,8 @@ def numbers(
     rare = log_rate_below(state.candidate, negligible)
     # Both ways to pass share alpha; with superiority there is only one.
     safe_limit = math.log((1 if superiority else 2) / alpha)
-    by_rarity = not superiority and rare >= safe_limit and harm < STRONG
+    leaning = LEANING * min(0.0, safe)
+    by_rarity = not superiority and rare + leaning >= safe_limit and harm < STRONG
     own = rate_interval(state.candidate, alpha / 2)
     other = rate_interval(state.stable, alpha / 2)
     return GuardNumbers(
@@ -540,7 +552,7 @@ def growth(before: Mapping[str, Counters], now: Mapping[str, Counters]) -> Growt
                 baselines[name] = _take(baselines[name], counters, owner, fields)
             continue
         notes += [f"{name}: {told}" for name, told in verdicts.items() if told not in ("", MISSING)]
-        if any(verdict.startswith(AGAIN) for verdict in verdicts.values()):
+        if any(verdict.startswith((AGAIN, FIRST)) for verdict in verdicts.values()):
             for name, counters in now.items():
                 if not verdicts[name].startswith(OLD):
                     baselines[name] = _take(baselines[name], counters, owner, fields)
@@ -548,6 +560,7 @@ def growth(before: Mapping[str, Counters], now: Mapping[str, Counters]) -> Growt
 
 
 MISSING, AGAIN, OLD = "no data", "counting began again", "an old reading"
+FIRST = "counted from here on"
 
 
 def _family(owner: str, fields: Sequence[str], before: Counters | None, now: Counters) -> str:
@@ -555,7 +568,7 @@ def _family(owner: str, fields: Sequence[str], before: Counters | None, now: Cou
     if getattr(now, fields[0]) is None:
         return MISSING
     if before is None or getattr(before, fields[0]) is None:
-        return f"{AGAIN}, seen for the first time"
+        return FIRST
     if getattr(before, owner) != getattr(now, owner):
         return f"{AGAIN}, those who count were restarted"
     grown = {one: _less(before, now, one) for one in fields}

@@ -158,11 +158,64 @@ def test_a_person_promotes_without_evidence_and_that_is_written_down():
     confirmed, world.weights = world.weights, {"v1": WHOLE, "v2": 0}
     status, _ = once(world, status, "promote")
     assert status.phase is Phase.RAMPING  # the first weight is not confirmed yet
-    assert "cannot be promoted now" in status.decisions[-1].reason
+    assert "as asked once the candidate is ready and confirmed" in status.decisions[-1].reason
+    paused, _ = once(world, status, "pause")
     world.weights = confirmed
     world.pass_time(10)
-    status, _ = once(world, status, "promote")
+    status, _ = once(world, status)
     assert (status.phase, status.promoted_by) == (Phase.PROMOTING, "a person")
+    paused, _ = once(world, paused, "resume")
+    assert paused.phase is Phase.RAMPING  # a pause takes the word back
+
+
+def test_a_word_said_while_the_candidate_starts_waits_for_it():
+    world = World(ready={"v1": True, "v2": False})
+    status = play(world, SPEC, serving_one(), target(2), steps=2)
+    status, _ = once(world, status, "promote", "resume")
+    status = play(world, SPEC, status, target(2), steps=2)
+    assert (status.phase, status.promotion_asked) == (Phase.PENDING, True)
+    world.ready["v2"] = True
+    status = play(world, SPEC, status, target(2), until=frozenset({Phase.PROMOTING}), steps=2)
+    assert (status.phase, status.promoted_by) == (Phase.PROMOTING, "a person")
+
+
+def test_a_word_said_together_with_the_wish_is_about_that_version():
+    status, _ = once(World(), serving_one(), "pause")
+    assert (status.phase, status.paused) == (Phase.PENDING, True)
+    world = World()
+    status, _ = once(world, serving_one(), "abort")
+    status = play(world, SPEC, status, target(2), until=OVER)
+    assert (status.phase, status.rejected) == (Phase.ROLLED_BACK, ("2",))
+
+
+def test_the_first_look_at_a_version_seen_for_the_first_time_holds_nothing():
+    world = World()
+    status = ramping(world)
+    status = status.model_copy(update={"counters": {"v1": status.counters["v1"]}})
+    phases = []
+    for _ in range(3):
+        world.pass_time(10)
+        status, actions = once(world, status)
+        world.act(actions)
+        phases.append((status.phase, status.weight))
+    assert phases == [(Phase.RAMPING, 100), (Phase.RAMPING, 300), (Phase.RAMPING, 900)]
+    assert "v2: counted from here on" in world.decisions[-3].reason
+
+
+def test_one_look_without_outcomes_holds_nothing_and_two_do():
+    world = World()
+    status = ramping(world)
+    seen = []
+    for epoch in (1, 2, 3):
+        world.epoch = epoch  # those who count begin again each time
+        world.pass_time(10)
+        status, actions = once(world, status)
+        world.act(actions)
+        seen.append((status.phase, status.weight))
+    assert seen == [(Phase.RAMPING, 100), (Phase.HELD, 100), (Phase.HELD, 100)]
+    assert status.reason == "no telemetry for errors"
+    world.pass_time(3)
+    assert once(world, status)[0].reason == "no telemetry for errors"  # also between looks
 
 
 @pytest.mark.parametrize(
@@ -174,6 +227,29 @@ def test_the_deadline_rolls_back_or_holds(action, phase):
     status = play(world, spec, serving_one(), target(2), steps=40)
     assert status.phase is phase
     assert "no verdict before the deadline" in status.reason
+
+
+def test_held_at_the_deadline_the_weight_only_shrinks_and_harm_still_counts():
+    spec = SPEC.model_copy(update={"deadline": 100.0, "on_deadline": "hold", "superiority": True})
+    world = World()
+    status = play(world, spec, serving_one(), target(2), steps=20)
+    assert (status.phase, status.weight) == (Phase.HELD, 5000)
+    assert status.reason == "no verdict before the deadline; a person decides"
+    busy = World(seed=1, rate=20_000)
+    held = play(busy, spec, serving_one(), target(2), steps=20)
+    busy.bad["v2"] = 0.0055
+    weights = []
+    for _ in range(20):
+        held = play(busy, spec, held, target(2), steps=1)
+        weights.append(held.weight)
+    assert held.phase is Phase.HELD
+    assert weights == sorted(weights, reverse=True)
+    assert weights[-1] < weights[0]  # what it costs uses the budget up
+    longer = spec.model_copy(update={"deadline": 3600.0})
+    world.pass_time(10)
+    assert once(world, status, spec=longer)[0].phase is Phase.RAMPING
+    world.bad["v2"] = 0.1
+    assert play(world, spec, status, target(2), until=OVER).phase is Phase.ROLLED_BACK
 
 
 def test_another_version_waits_until_the_running_one_is_rolled_back():

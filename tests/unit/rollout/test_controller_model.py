@@ -24,6 +24,7 @@ PLANS = [
     ),
 ]
 COMMITTED = {Phase.PROMOTING, Phase.WATCHING, Phase.PROMOTED}
+BEFORE = {Phase.PENDING, Phase.SHADOW, Phase.RAMPING}
 SERVED_BY_CANDIDATE = {Phase.PROMOTING, Phase.WATCHING}
 
 
@@ -36,6 +37,8 @@ class Hostile(RuleBasedStateMachine):
         self.status = serving_one()
         self.spec = PLANS[0]
         self.verdicts: set[str] = set()
+        self.asked: str | None = None
+        """The candidate for which a person's word to promote stands."""
         self.newest = 1
         self.wish_for_new()
         self.last: Observation | None = None
@@ -129,6 +132,7 @@ class Hostile(RuleBasedStateMachine):
         after, actions = decide(self.spec, before, seen, self.world.now)
         assert (after, actions) == decide(self.spec, before, seen, self.world.now)
         self.check(before, after, seen)
+        self.check_word(before, after, seen)
         for action in actions:
             if isinstance(action, Apply) and action.predictors:
                 assert sum(one.weight for one in action.predictors) == WHOLE
@@ -136,6 +140,7 @@ class Hostile(RuleBasedStateMachine):
         if saved:
             self.status = RolloutStatus.model_validate_json(after.model_dump_json())
             assert self.status == after
+            self.hear(after, seen)
             self.world.act(actions[:done])
 
     def check(self, before: RolloutStatus, after: RolloutStatus, seen: Observation) -> None:
@@ -167,7 +172,8 @@ class Hostile(RuleBasedStateMachine):
     def check_promotion(self, after: RolloutStatus, seen: Observation) -> None:
         """A person's word, or numbers that anyone can check."""
         if after.promoted_by == "a person":
-            assert "promote" in seen.commands
+            assert after.candidate is not None
+            assert "promote" in seen.commands or self.asked == after.candidate.version
             return
         assert after.promoted_by == "evidence"
         assert seen.counters is not None
@@ -176,6 +182,25 @@ class Hostile(RuleBasedStateMachine):
         for one in numbers.values():
             assert one.passed
             assert max(one.safe, one.rare) >= one.safe_limit
+
+    def hear(self, after: RolloutStatus, seen: Observation) -> None:
+        """What a person has said and was saved."""
+        if {"pause", "abort"} & seen.commands or (after.resume or after.phase) not in BEFORE:
+            self.asked = None
+        elif "promote" in seen.commands and after.candidate:
+            self.asked = after.candidate.version
+
+    def check_word(self, before: RolloutStatus, after: RolloutStatus, seen: Observation) -> None:
+        """A word to promote is carried out at the first step at which it can be."""
+        candidate = before.candidate
+        if self.asked is None or candidate is None or {"pause", "abort"} & seen.commands:
+            return
+        assert self.asked == candidate.version
+        own = (seen.predictors or {}).get(candidate.predictor)
+        weights = {name: one.weight for name, one in (seen.predictors or {}).items()}
+        if own is not None and own.ready and weights == before.wanted:
+            assert after.phase is Phase.PROMOTING
+            assert after.promoted_by == "a person"
 
     def check_rollback(
         self, before: RolloutStatus, after: RolloutStatus, seen: Observation
