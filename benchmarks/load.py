@@ -1,15 +1,24 @@
-"""A closed-loop load generator: each connection sends its next request when the last is answered.
+"""Load generators on raw asyncio protocols and uvloop: a client library costs more than the server.
 
-Raw asyncio protocols on uvloop, because a client library costs more than the server that is
-measured.
+`run` is a closed loop, which finds the most that a server can do: each connection sends its next
+request when the last is answered. `python -m benchmarks.load` is an open loop, which finds what
+users see: requests come at a steady rate whether or not earlier ones were answered, and each
+one's time counts from when it was due. It is a process of its own, so that what it measures is not
+its neighbour's work.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import json
+import signal
+import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from pathlib import Path
+from typing import NamedTuple, TextIO, cast
 
 import uvloop
 
@@ -124,3 +133,136 @@ async def _run(port: int, request: bytes, connections: int, seconds: float) -> R
         p99=1000 * latencies[int(len(latencies) * 0.99)],
         failed=sum(one.failed for one in asking),
     )
+
+
+# --- The open loop --------------------------------------------------------------------------------
+
+
+class Seen(NamedTuple):
+    """One request of the open loop.
+
+    Args:
+        at: when it was due, in seconds since 1970.
+        seconds: from then until its answer was whole, or it was given up.
+        status: its HTTP status; 0 without an answer.
+        version: the model's version that answered.
+    """
+
+    at: float
+    seconds: float
+    status: int
+    version: str
+
+
+class _Caller(asyncio.Protocol):
+    """A connection that is used again and again, for one request at a time."""
+
+    def __init__(self) -> None:
+        self.alive = True
+        self._received = bytearray()
+        self._answer: asyncio.Future[bytes] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        need = _whole(self._received)
+        if need and len(self._received) >= need and self._answer and not self._answer.done():
+            self._answer.set_result(bytes(self._received))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.alive = False
+        if self._answer and not self._answer.done():
+            self._answer.set_exception(error or ConnectionResetError("closed"))
+
+    async def ask(self, request: bytes) -> bytes:
+        """Send a request and wait for its whole answer."""
+        self._received.clear()
+        self._answer = asyncio.get_running_loop().create_future()
+        self.transport.write(request)
+        return await self._answer
+
+
+class OpenLoop:
+    """Requests at a steady rate.
+
+    Args:
+        port: of the server on 127.0.0.1.
+        requests: sent in turn.
+        rate: of them, a second.
+        out: gets a line of JSON for each one that is over.
+        patience: seconds after which one is given up.
+    """
+
+    def __init__(
+        self, port: int, requests: Sequence[bytes], rate: float, out: TextIO, patience: float = 10.0
+    ) -> None:
+        self._port, self._requests, self._rate = port, requests, rate
+        self._out, self._patience = out, patience
+        self._free: list[_Caller] = []
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Until SIGTERM; then waits for what is under way."""
+        loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_signal_handler(signal.SIGTERM, stopped.set)
+        began, wall, number = time.monotonic(), time.time(), 0
+        while not stopped.is_set():
+            due = number / self._rate
+            await asyncio.sleep(max(0.0, began + due - time.monotonic()))
+            request = self._requests[number % len(self._requests)]
+            task = loop.create_task(self._one(request, began + due, wall + due))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+            number += 1
+        if self._running:
+            await asyncio.wait(self._running)
+
+    async def _one(self, request: bytes, due: float, at: float) -> None:
+        status, version = 0, ""
+        try:
+            async with asyncio.timeout_at(due + self._patience):
+                caller = await self._caller()
+                try:
+                    answer = await caller.ask(request)
+                except BaseException:
+                    caller.transport.abort()
+                    raise
+            self._free.append(caller)
+            status, version = int(answer[9:12]), _header(answer, b"x-millwright-version")
+        except (OSError, TimeoutError):
+            pass  # The status says it: no answer.
+        seen = Seen(at, time.monotonic() - due, status, version)
+        self._out.write(json.dumps(seen) + "\n")
+
+    async def _caller(self) -> _Caller:
+        while self._free:
+            caller = self._free.pop()
+            if caller.alive:
+                return caller
+        loop = asyncio.get_running_loop()
+        return (await loop.create_connection(_Caller, "127.0.0.1", self._port))[1]
+
+
+def _header(answer: bytes, name: bytes) -> str:
+    head = answer.partition(b"\r\n\r\n")[0].lower()
+    return head.partition(name + b": ")[2].partition(b"\r\n")[0].decode()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Load 127.0.0.1:PORT until SIGTERM, a line of JSON for each request on standard output."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=main.__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--path", required=True)
+    parser.add_argument("--bodies", type=Path, required=True, help="a file with one JSON a line")
+    parser.add_argument("--rate", type=float, required=True, help="requests a second")
+    given = parser.parse_args(argv)
+    bodies = given.bodies.read_bytes().splitlines()
+    requests = [post(given.path, body) for body in bodies]
+    uvloop.run(OpenLoop(given.port, requests, given.rate, sys.stdout).run())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

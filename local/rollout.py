@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +23,6 @@ from contracts.document import Document
 from contracts.errors import RolloutError
 from contracts.model import ModelSpec
 from contracts.rollout import (
-    TERMINAL,
     Counters,
     Decision,
     RolloutSpec,
@@ -34,6 +34,7 @@ from local.serving import LocalServing, PredictorCounters
 from serving.rollout.controller import Command, Observed, Predictor
 from serving.rollout.ports import NoRegistry, Registry, step
 from serving.rollout.seldon import seldon_deployment
+from serving.rollout.wishes import check_start, is_over, under_way
 
 if TYPE_CHECKING:
     from data.model_registry import ModelRegistry
@@ -203,17 +204,7 @@ class LocalRollout:
         Raises:
             RolloutError: it was rolled back before, or it is the stable version already.
         """
-        status = self.status()
-        if status.stable and status.stable.version == target.version:
-            raise RolloutError(
-                f"version {target.version} is the stable version already", where=self.model.name
-            )
-        if target.version in status.rejected and not retry:
-            raise RolloutError(
-                f"version {target.version} was rolled back before: {status.reason}",
-                where=self.model.name,
-                fix="Say --retry to try it again, or train another version.",
-            )
+        check_start(self.model.name, self.status(), target, retry=retry)
         orders = (Order(command="retry", version=target.version),) if retry else ()
         self._files.put_wish(Wish(wanted=target, plan=plan or self.model.rollout, orders=orders))
 
@@ -223,13 +214,7 @@ class LocalRollout:
         Raises:
             RolloutError: none is under way.
         """
-        candidate = self.status().candidate
-        if candidate is None:
-            raise RolloutError(
-                "no rollout is under way",
-                where=self.model.name,
-                fix=f"Start one with `millwright rollout start {self.model.name}`.",
-            )
+        candidate = under_way(self.model.name, self.status())
         with self._files.wishing():
             wish = self._wish()
             order = Order(command=command, version=candidate.version)
@@ -272,6 +257,7 @@ class LocalRollout:
             RolloutError: another loop runs it.
         """
         with self._files.looping():
+            self._files.complete_history(self.status().decisions)
             while True:
                 status = self._step()
                 if watch:
@@ -283,11 +269,7 @@ class LocalRollout:
     def over(self, status: RolloutStatus) -> bool:
         """Whether nothing is left to do: a verdict, confirmed, and no other version wanted."""
         wanted = self._wish().wanted
-        settled = status.phase in TERMINAL and status.confirmed == status.wanted
-        at_rest = wanted is None or wanted.version in status.rejected
-        return settled and (
-            at_rest or bool(status.stable and wanted and status.stable.version == wanted.version)
-        )
+        return is_over(status, wanted.version if wanted else None)
 
     def _step(self) -> RolloutStatus:
         wish, status = self._wish(), self.status()
@@ -353,8 +335,20 @@ class _Files:
             file.write(decision.model_dump_json() + "\n")
 
     def history(self) -> list[Decision]:
-        lines = (self._read(".history.jsonl") or "").splitlines()
-        return [Decision.model_validate_json(line) for line in lines if line.endswith("}")]
+        lines = (self._read(".history.jsonl") or "").splitlines(keepends=True)
+        # A line without its end is being written, or was when its writer was killed.
+        return [Decision.model_validate_json(line) for line in lines if line.endswith("\n")]
+
+    def complete_history(self, decided: Sequence[Decision]) -> None:
+        """Add what a killed loop had saved in its status and not yet told."""
+        path = self._path(".history.jsonl")
+        if path.exists():
+            written = path.read_bytes()
+            os.truncate(path, written.rfind(b"\n") + 1)
+        told = {(one.at, one.look, one.reason) for one in self.history()}
+        for one in decided:
+            if (one.at, one.look, one.reason) not in told:
+                self.add(one)
 
     @contextlib.contextmanager
     def wishing(self) -> Iterator[None]:
@@ -392,6 +386,13 @@ class _Files:
 
     def _write(self, suffix: str, text: str) -> None:
         write_whole(self._path(suffix), text)
+
+
+def names(root: Path) -> list[str]:
+    """The models of which a version was ever asked for in an environment's folder."""
+    ending = ".wish.json"
+    found = sorted((Path(root) / "rollouts").glob(f"*{ending}"))
+    return [one.name.removesuffix(ending) for one in found]
 
 
 def statuses(root: Path) -> list[RolloutStatus]:

@@ -281,26 +281,32 @@ class Supervisor:
 
     def watch(
         self,
-        specs: Mapping[str, Spec],
+        wanted: Callable[[], Mapping[str, Spec]],
         *,
         until: threading.Event,
         every: float = 1.0,
         on_restart: Callable[[str], None] = lambda name: None,
     ) -> None:
-        """Start again, until the event is set, each of these processes that has died.
+        """Start again, until the event is set, each wanted process that does not run.
 
         One that dies again and again is started at most every 2, 4, ... 60 seconds.
+
+        Args:
+            wanted: asked in each round which processes there should be, by name.
+            until: ends it.
+            every: seconds between two rounds.
+            on_restart: told the name of each one that was started.
         """
-        failures = dict.fromkeys(specs, 0)
-        due = dict.fromkeys(specs, 0.0)
+        failures: dict[str, int] = {}
+        due: dict[str, float] = {}
         while not until.wait(every):
-            for name, spec in specs.items():
-                if time.monotonic() < due[name]:
+            for name, spec in wanted().items():
+                if time.monotonic() < due.get(name, 0.0):
                     continue
                 if self.find(name):
                     failures[name] = 0
                     continue
-                failures[name] += 1
+                failures[name] = failures.get(name, 0) + 1
                 due[name] = time.monotonic() + min(60.0, 2.0 ** failures[name])
                 with contextlib.suppress(LocalError):
                     self.start(spec)

@@ -26,6 +26,8 @@ from local import cloud
 from local.supervisor import HttpReady, Running, Spec, Supervisor
 
 if TYPE_CHECKING:
+    import boto3
+
     from contracts.artifact import Artifact
     from contracts.model import ModelSpec
     from contracts.rollout import RolloutStatus
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from local.engine.events import Listener
     from local.rollout import LocalRollout
     from local.serving import LocalServing
+    from local.teardown import Finding, Footprint
     from serving.client import Client
 
 Deployer = Literal["embedded", "pulumi"]
@@ -40,8 +43,9 @@ Deployer = Literal["embedded", "pulumi"]
 
 OUTPUTS_FILE = "outputs.json"
 PROJECT_FILE = "Pulumi.yaml"
-LOOPS = ("rollout", "replay")
-"""How the names of processes begin that act on others."""
+KEEPER = "keeper"
+LOOPS = (KEEPER, "rollout", "replay")
+"""How the names of processes begin that act on others; one acts on those after it."""
 EPHEMERAL = (
     OUTPUTS_FILE,
     *("cloud", "examples", "mlflow.db", "replay", "rollouts", "runs", "serving"),
@@ -63,6 +67,23 @@ def find_project(start: Path) -> Path:
         where=str(start),
         fix="change to the Millwright checkout, or name it with --project",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destroyed:
+    """What became of an environment.
+
+    Args:
+        result: the engine's, of the stack's resources.
+        cleared: what the cluster and the services had made beside.
+        kept: what is there on purpose.
+        stopped: the names of the processes that were stopped.
+    """
+
+    result: Result
+    cleared: tuple[Finding, ...]
+    kept: tuple[Finding, ...]
+    stopped: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -246,55 +267,109 @@ class Twin:
             return ()
         return engine.resources(self.workspace)
 
-    def destroy(self, listener: Listener) -> tuple[Result, list[str]]:
+    def destroy(self, listener: Listener) -> Destroyed:
         """Remove every resource and process, and prove that nothing is left.
 
-        Serving goes first (it uses the environment), then the stack in reverse order, then the
+        Serving goes first (it uses the environment), then what the cluster made, for it blocks the
+        network's deletion, then the stack in reverse order, then what services made meanwhile. The
         AWS API server is asked for anything left; only then is it stopped.
 
-        Returns:
-            the engine's result, and the names of the processes that were stopped.
-
         Raises:
-            InfrastructureError: a deletion failed, or something with our tags is left.
+            InfrastructureError: a deletion failed, or something of ours is left.
         """
         stopped = self.stop_processes(keep=cloud.NAME)
         if self.resources():
             self.start_cloud()
+        there = cloud.find(self.root) is not None
+        cleared = self.clear() if there else []
         result: Result = self.engine.destroy(self.workspace, on_event=listener)
-        if cloud.find(self.root) is not None:
-            self.prove_empty()
+        kept: list[Finding] = []
+        if there:
+            cleared += self.clear()
+            kept = self.prove_empty()
         stopped += self.supervisor.stop_all()
         self.forget()
-        return result, stopped
+        return Destroyed(
+            result=result, cleared=tuple(cleared), kept=tuple(kept), stopped=tuple(stopped)
+        )
 
     def stop_processes(self, *, keep: str) -> list[str]:
         """Stop all processes but one, those that use others first."""
         names = [one.name for one in reversed(self.supervisor.status()) if one.name != keep]
         # Loops first: they would start again what is stopped under them.
-        names.sort(key=lambda name: not name.startswith(LOOPS))
+        names.sort(key=lambda name: [name.startswith(one) for one in LOOPS], reverse=True)
         return [name for name in names if self.supervisor.stop(name)]
 
-    def prove_empty(self) -> None:
-        """Ask the AWS API server for anything left with our tags.
+    @property
+    def footprint(self) -> Footprint:
+        """By what its leftovers are known."""
+        from local.teardown import Footprint
+
+        return Footprint.of(self.environment)
+
+    def account(self) -> boto3.Session:
+        """A session of the account and region that it lives in.
+
+        Raises:
+            LocalError: it lives on this machine, and is not up.
+            UsageError: the credentials are another account's, or there are none.
+        """
+        from local.doctor import credentials
+        from local.provider.aws import session_of
+
+        if self.is_local:
+            self.connect()
+        session = session_of(self.environment.region)
+        caller = credentials(session, self.environment)
+        if caller.state == "missing" and not self.is_local:
+            raise UsageError(caller.found, where=f"Pulumi.{self.name}.yaml", fix=caller.fix)
+        return session
+
+    def left(self) -> list[Finding]:
+        """Everything of it that exists, whoever made it; changes nothing."""
+        from local.teardown import examine
+
+        return examine(self.account(), self.footprint)
+
+    def clear(self) -> list[Finding]:
+        """Remove what its cluster and the services made; returns what that was."""
+        from local.teardown import clear
+
+        return clear(self.account(), self.footprint)
+
+    def sweep(self) -> list[Finding]:
+        """As `clear`, of an environment that is no longer in use.
+
+        Raises:
+            UsageError: it still runs: what would be removed is in use, and would come back.
+        """
+        from local.teardown import runs
+
+        if runs(self.account(), self.footprint):
+            raise UsageError(
+                "its cluster has nodes: the load balancers and disks there are in use",
+                where=self.name,
+                fix=f"Destroy it first: `pulumi destroy -s {self.name}`. Where that stops at the "
+                "network, the nodes are gone by then: sweep, and destroy again.",
+            )
+        return self.clear()
+
+    def prove_empty(self) -> list[Finding]:
+        """Ask AWS for anything left of it; returns what is kept on purpose.
 
         Raises:
             InfrastructureError: something is, each named.
         """
-        import boto3
-
-        from local.cloud.inventory import inventory
-
-        self.connect()
-        session = boto3.Session(region_name=self.environment.region)
-        left = inventory(session, self.name)
+        found = self.left()
+        left = [one for one in found if not one.kept]
         if left:
             raise InfrastructureError(
-                f"{len(left)} resources with our tags are left: "
+                f"{len(left)} resources of ours are left: "
                 + ", ".join(str(one) for one in left[:10]),
                 where=self.name,
                 fix="Run `millwright refresh` and `millwright destroy` again, or remove them.",
             )
+        return found
 
     def forget(self) -> None:
         """Remove what only made sense while the environment stood; logs and the report stay."""
@@ -370,18 +445,25 @@ class Twin:
 
     def start_loop(self, model: str) -> Running:
         """Make sure that the loop which runs a model's rollout is there; it ends with the
-        rollout."""
-        endpoints = self.connect()
-        return self.supervisor.start(
-            Spec(
-                name=f"rollout.{model}",
-                argv=(
-                    *(sys.executable, "-m", "local.loop", model),
-                    *("--env", self.name, "--project", str(self.project)),
-                ),
-                env=cloud.environment(endpoints),
-                ports=(),
-            )
+        rollout. The keeper brings it back when it is killed."""
+        loop = self.supervisor.start(self.loop(model))
+        self.supervisor.start(self._own(KEEPER, "local.keeper"))
+        return loop
+
+    def loop(self, model: str) -> Spec:
+        """The process that runs a model's rollout."""
+        return self._own(f"rollout.{model}", "local.loop", model)
+
+    def _own(self, name: str, *module: str) -> Spec:
+        """A process of this environment that acts on others."""
+        return Spec(
+            name=name,
+            argv=(
+                *(sys.executable, "-m", *module),
+                *("--env", self.name, "--project", str(self.project)),
+            ),
+            env=cloud.environment(self.connect()),
+            ports=(),
         )
 
     def loop_runs(self, model: str) -> bool:

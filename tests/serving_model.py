@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pandas as pd
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
@@ -31,8 +32,24 @@ OUTPUTS = (
 )
 
 
-def make_artifact(folder: Path, *, version: str = "1", seed: int = 0) -> Path:
-    """Train on noise shaped by the hour and the carrier; another seed is another model."""
+def make_artifact(
+    folder: Path, *, version: str = "1", seed: int = 0, late_above: float = 0.8, work: int = 0
+) -> Path:
+    """A model trained on noise.
+
+    Args:
+        folder: where the artifact is written.
+        version: its version.
+        seed: another seed is another model.
+        late_above: the higher, the fewer flights are late.
+        work: so many multiplications of large matrices are done for each request in vain.
+    """
+    content = train_model(seed=seed, late_above=late_above)
+    return write_artifact(folder, _delayed(content, work) if work else content, version=version)
+
+
+def train_model(*, seed: int = 0, late_above: float = 0.8) -> bytes:
+    """Train on noise shaped by the hour and the carrier; gives the ONNX model."""
     random = np.random.default_rng(seed)
     rows = 400
     data = pd.DataFrame(
@@ -42,7 +59,8 @@ def make_artifact(folder: Path, *, version: str = "1", seed: int = 0) -> Path:
             "carrier": random.choice(CARRIERS, rows),
         }
     )
-    late = (data.hour / 24 + (data.carrier == "B6") * 0.3 + random.normal(0, 0.3, rows)) > 0.8
+    noise = random.normal(0, 0.3, rows)
+    late = (data.hour / 24 + (data.carrier == "B6") * 0.3 + noise) > late_above
     columns = ColumnTransformer(
         [
             ("numbers", SimpleImputer(strategy="median"), ["distance", "hour"]),
@@ -51,13 +69,35 @@ def make_artifact(folder: Path, *, version: str = "1", seed: int = 0) -> Path:
     )
     model = make_pipeline(columns, LogisticRegression(max_iter=2000)).fit(data, late.astype(int))
     kinds = {"FP32": FloatTensorType, "BYTES": StringTensorType}
-    content = to_onnx(
+    content: bytes = to_onnx(
         model,
         initial_types=[(own.name, kinds[own.datatype]([None, 1])) for own in INPUTS],
         options={"zipmap": False},
         target_opset={"": 18, "ai.onnx.ml": 3},
     ).SerializeToString()
-    return write_artifact(folder, content, version=version)
+    return content
+
+
+def _delayed(content: bytes, work: int) -> bytes:
+    """The same model, slower: what it works out besides adds nothing to the probabilities."""
+    model = onnx.load_from_string(content)
+    graph, output, size = model.graph, "probabilities", 256
+    for node in graph.node:
+        node.output[:] = ["plain" if name == output else name for name in node.output]
+    identity = np.eye(size, dtype=np.float32)
+    graph.initializer.append(onnx.numpy_helper.from_array(identity, "identity"))
+    graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(1, np.float32), "nothing"))
+    make = onnx.helper.make_node
+    graph.node.append(make("ReduceMean", ["plain"], ["mean"], keepdims=0))
+    graph.node.append(make("Mul", ["identity", "mean"], ["step0"]))
+    for number in range(work):
+        graph.node.append(make("MatMul", [f"step{number}", "identity"], [f"step{number + 1}"]))
+    graph.node.append(make("ReduceMean", [f"step{work}"], ["last"], keepdims=0))
+    graph.node.append(make("Mul", ["last", "nothing"], ["zero"]))
+    graph.node.append(make("Add", ["plain", "zero"], [output]))
+    onnx.checker.check_model(model)
+    slower: bytes = model.SerializeToString()
+    return slower
 
 
 def write_artifact(folder: Path, content: bytes, *, version: str = "1", **changes: object) -> Path:

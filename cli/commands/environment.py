@@ -1,4 +1,4 @@
-"""``millwright up | preview | refresh | destroy | status | doctor``."""
+"""``millwright up | preview | refresh | destroy | sweep | status``."""
 
 from __future__ import annotations
 
@@ -138,21 +138,77 @@ def destroy(
 def tear_down(where: Twin) -> None:
     """Destroy, prove that nothing is left, stop every process."""
     with progress(len(where.resources()), "destroying") as listener:
-        result, stopped = where.destroy(listener)
-    deleted = counts(result).get("delete", 0)
+        done = where.destroy(listener)
+    deleted = counts(done.result).get("delete", 0)
     output.result(
-        {"deleted": deleted, "left": [], "stopped": stopped, "seconds": result.duration},
+        {
+            "deleted": deleted,
+            "cleared": [str(one) for one in done.cleared],
+            "left": [],
+            "kept": [str(one) for one in done.kept],
+            "stopped": list(done.stopped),
+            "seconds": done.result.duration,
+        },
         lambda console: console.print(
             pairs(
                 {
                     "resources deleted": deleted,
+                    "made by the cluster": len(done.cleared) or "nothing was left of it",
                     "left with our tags": "none (asked service by service)",
-                    "processes stopped": ", ".join(stopped) or "none ran",
-                    "seconds": f"{result.duration:.1f}",
+                    "kept on purpose": ", ".join(str(one) for one in done.kept) or "nothing",
+                    "processes stopped": ", ".join(done.stopped) or "none ran",
+                    "seconds": f"{done.result.duration:.1f}",
                 }
             )
         ),
     )
+
+
+@app.command()
+def sweep(
+    environment: EnvironmentName,
+    clear: bool = typer.Option(
+        False, "--clear", help="Remove what the cluster and the services left; keeps our data."
+    ),
+    yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask."),
+) -> None:
+    """Show what is left of an environment in its account, whoever made it; 1 if anything is.
+
+    Load balancers, disks, network interfaces and log groups are in no stack's state, and some stop
+    `pulumi destroy`: --clear takes them apart, once no node runs that would make them again.
+    """
+    where = twin(environment)
+    removed = []
+    if clear:
+        if not yes and is_terminal():
+            typer.confirm(f"Remove what is left of {environment!r} for good?", abort=True)
+        removed = where.sweep()
+    found = where.left()
+    left = [one for one in found if not one.kept]
+    output.result(
+        {
+            "removed": [str(one) for one in removed],
+            "left": [{"what": str(one), "made_by": one.maker} for one in left],
+            "kept": [{"what": str(one), "why": one.kept} for one in found if one.kept],
+        },
+        lambda console: console.print(
+            table(
+                f"What there is of {environment}",
+                ("", "what", "made by", "kept because of"),
+                [
+                    *(("[green]removed[/]", one, one.maker, "") for one in removed),
+                    *((_left_or_kept(one.kept), one, one.maker, one.kept) for one in found),
+                ],
+            )
+        ),
+    )
+    output.say(f"\n{len(left)} left, {len(found) - len(left)} kept, {len(removed)} removed")
+    if left:
+        raise typer.Exit(1)
+
+
+def _left_or_kept(why: str) -> str:
+    return "[dim]kept[/]" if why else "[yellow]left[/]"
 
 
 @app.command()

@@ -497,8 +497,13 @@ def _backend(
     servers: list[_Server],
     view: envoy.View,
 ) -> envoy.Backend:
-    """The predictor's servers; those of its earlier form stay until the new ones are ready."""
-    current = {own.port for own in _current(deployment, predictor, servers) if own.alive}
+    """The predictor's servers; those of its earlier form stay until the new ones are ready.
+
+    Without a live one its dead ones stay: they come back on their ports, and a request waits a
+    while for a server that does not answer, but is refused at once where there is none.
+    """
+    own_servers = _current(deployment, predictor, servers)
+    current = {own.port for own in own_servers if own.alive} or {own.port for own in own_servers}
     ready = view.ready.get(f"{deployment}.{predictor.name}", frozenset())
     if len(current & ready) < predictor.replicas:
         current |= {

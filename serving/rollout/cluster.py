@@ -20,9 +20,10 @@ from contracts.custom_resource import (
 )
 from contracts.errors import RolloutError
 from contracts.model import ServingSpec
-from contracts.rollout import TERMINAL, Decision, RolloutSpec, RolloutStatus, Target
+from contracts.rollout import Decision, RolloutSpec, RolloutStatus, Target
 from serving.rollout.controller import Command
 from serving.rollout.kubernetes import EVENTS, ROLLOUTS, Api, Object
+from serving.rollout.wishes import check_start, is_over, under_way
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,16 +71,7 @@ class ClusterRollout:
         """
         body = self._api.get(ROLLOUTS, self._namespace, self.model.name)
         status = self._status(body)
-        if status.stable and status.stable.version == target.version:
-            raise RolloutError(
-                f"version {target.version} is the stable version already", where=self.model.name
-            )
-        if target.version in status.rejected and not retry:
-            raise RolloutError(
-                f"version {target.version} was rolled back before: {status.reason}",
-                where=self.model.name,
-                fix="Say --retry to try it again, or train another version.",
-            )
+        check_start(self.model.name, status, target, retry=retry)
         spec: Object = {**(body or {}).get("spec", {}), "artifact": target.model_dump(mode="json")}
         if plan:
             spec["plan"] = cluster_plan(plan).model_dump(mode="json", exclude_none=True)
@@ -100,13 +92,7 @@ class ClusterRollout:
         Raises:
             RolloutError: none is under way.
         """
-        candidate = self.status().candidate
-        if candidate is None:
-            raise RolloutError(
-                "no rollout is under way",
-                where=self.model.name,
-                fix=f"Start one with `millwright rollout start {self.model.name}`.",
-            )
+        candidate = under_way(self.model.name, self.status())
         self._patch({"metadata": {"annotations": {ORDER: f"{command} {candidate.version}"}}})
 
     def change(self, plan: RolloutSpec) -> None:
@@ -143,10 +129,7 @@ class ClusterRollout:
 
     def over(self, status: RolloutStatus) -> bool:
         """Whether nothing is left to do: a verdict, confirmed, and no other version wanted."""
-        wanted = self._spec().artifact.version
-        settled = status.phase in TERMINAL and status.confirmed == status.wanted
-        served = status.stable is not None and status.stable.version == wanted
-        return settled and (served or wanted in status.rejected)
+        return is_over(status, self._spec().artifact.version)
 
     # -- the resource ----------------------------------------------------------------------------
 

@@ -188,7 +188,7 @@ def test_watching_brings_back_what_dies(supervisor: Supervisor) -> None:
     back: list[str] = []
     watcher = threading.Thread(
         target=supervisor.watch,
-        args=({"web": server()},),
+        args=(lambda: {"web": server()},),
         kwargs={"until": enough, "every": 0.05, "on_restart": back.append},
     )
     watcher.start()
