@@ -69,6 +69,7 @@ OWN_PLUGIN = "using pulumi-resource-aws from $PATH"
 """How the CLI warns of a plugin that it has not installed: here that is the point."""
 SHOWN = 12
 """How many lines of what the program printed go with a failure."""
+CHECKOUT = Path(__file__).resolve().parents[1]
 LOOK_EVERY = 0.05
 """Seconds between two looks at what the CLI has told."""
 
@@ -223,6 +224,10 @@ class PulumiCli:
         return {
             **os.environ,
             "PATH": os.pathsep.join((*self._first, os.environ.get("PATH", ""))),
+            # The program reads the same contracts as this process, whatever its .venv has.
+            "PYTHONPATH": os.pathsep.join(
+                filter(None, (str(CHECKOUT), os.environ.get("PYTHONPATH", "")))
+            ),
             "PULUMI_HOME": str(self.home.folder / "home"),
             "PULUMI_BACKEND_URL": self.home.state.as_uri(),
             "PULUMI_CONFIG_PASSPHRASE": self.workspace.passphrase(create=True) or "",
@@ -397,7 +402,9 @@ class EventLog:
 
     def _ended(self, metadata: Mapping[str, Any], error: str = "") -> Iterator[Step]:
         """The step that is over; none where only a component has told its outputs."""
-        begun = self._begun.pop((metadata["urn"], metadata["op"]), None)
+        # What begins as a refresh ends as what it found: the same, an update, a deletion.
+        keys = ((metadata["urn"], op) for op in (metadata["op"], Op.REFRESH.value))
+        begun = next((self._begun.pop(key) for key in keys if key in self._begun), None)
         if begun is None:
             return
         seconds = 0.0 if self.kind == "preview" else time.perf_counter() - begun[0]

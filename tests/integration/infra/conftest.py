@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from local import cloud
 from tests.integration.infra.standing import PROJECT, Standing
 
 KILLS = 10
@@ -20,14 +19,12 @@ KILLS = 10
 
 @contextmanager
 def connected(standing: Standing) -> Iterator[Standing]:
-    """This process's AWS clients speak to that environment's cloud, until the end of the block."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in cloud.environment(standing.endpoints).items():
-            patch.setenv(name, value)
-        try:
+    """As `Standing.connected`; the cloud is stopped afterwards."""
+    try:
+        with standing.connected():
             yield standing
-        finally:
-            standing.close()
+    finally:
+        standing.close()
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 import yaml
@@ -87,6 +88,12 @@ class Standing:
             providers={"aws": AwsProvider},
             parallel=self.parallel,
         )
+
+    @contextmanager
+    def connected(self) -> Iterator[Standing]:
+        """Until the end of the block, this process's AWS clients speak to its cloud."""
+        with patch.dict(os.environ, cloud.environment(self.endpoints)):
+            yield self
 
     def close(self) -> None:
         Supervisor(self.root).stop_all()

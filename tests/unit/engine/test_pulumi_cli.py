@@ -61,6 +61,14 @@ def metadata(op: str, **more: Any) -> dict[str, Any]:
     return {"op": op, "urn": URN, "type": "shelf:index:Thing", **more}
 
 
+def test_a_refresh_ends_as_what_it_found() -> None:
+    log = pulumi_cli.EventLog("refresh", lambda event: None)
+    for op in ("same", "update", "delete"):
+        log.take({"resourcePreEvent": {"metadata": metadata("refresh")}})
+        log.take({"resOutputsEvent": {"metadata": metadata(op)}})
+    assert [one.op for one in log.steps] == [Op.SAME, Op.UPDATE, Op.DELETE]
+
+
 def test_events_become_those_of_the_engine() -> None:
     told: list[Event] = []
     log = pulumi_cli.EventLog("up", told.append)
