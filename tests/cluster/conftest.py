@@ -121,9 +121,11 @@ def installed(api: Api, seldon: None) -> Installed:
 
 @pytest.fixture
 def namespace(api: Api) -> Iterator[str]:
-    """A namespace of the test's own."""
+    """A namespace of the test's own, in which pods may do nothing to their node."""
     name = f"test-{uuid.uuid4().hex[:8]}"
-    document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    metadata = {"name": name, "labels": labels}
+    document = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
     api.apply(document)
     yield name
     api.delete(document)

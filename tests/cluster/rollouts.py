@@ -177,10 +177,10 @@ class Model:
         meta = {"name": self.name, "namespace": self.namespace}
         return {"apiVersion": API_VERSION, "kind": KIND, "metadata": meta}
 
-    def want(self, version: int, **plan: Any) -> None:
-        """Ask for a version, under the fast plan with these changes."""
+    def want(self, version: int, *, serving: Json | None = None, **plan: Any) -> None:
+        """Ask for a version, served so, with the quick plan and these changes."""
         uri = f"s3://artifacts/{self.name}/{version}"
-        serving = {"replicas": 1, "cpu": "100m", "memory": "128Mi"}
+        serving = {"replicas": 1, "cpu": "100m", "memory": "128Mi", **(serving or {})}
         spec = {
             "artifact": {"version": str(version), "uri": uri},
             "serving": serving,
@@ -256,6 +256,12 @@ class Model:
         found = self._api.get(SELDON, "SeldonDeployment", self.namespace, self.name)
         assert found, f"there is no SeldonDeployment {self.name}"
         return found
+
+    def pods(self, predictor: str) -> set[str]:
+        """The servers of a version, by what Kubernetes calls each of them for ever."""
+        label = f"seldon-app={self.name}-{predictor}"
+        found = self._api.list("v1", "Pod", self.namespace, labelSelector=label)
+        return {one["metadata"]["uid"] for one in found}
 
     def served(self, predictor: str) -> int:
         """Requests that a version answered in this namespace."""

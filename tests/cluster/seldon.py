@@ -1,22 +1,34 @@
 """Does to SeldonDeployments what Seldon Core 1.17.1 does, in a few hundred lines less.
 
 Seldon's operator is a container image and a chart; where no container can run, this takes its
-place. What our operator can see of Seldon is kept as it is there, in particular what is awkward:
+place. The suite has also been run against the real one (docs/operator.md says how that went), and
+what our operator and its pods can see of Seldon is kept as it is there, in particular what is
+awkward:
 
 - the VirtualService is written only while *every* predictor's Deployment is available, so a weight
   of 0 for a sick predictor changes nothing until it is removed;
-- predictors that are no longer asked for are removed only then, too;
+- predictors that are no longer asked for are removed only then, too, and stay in the status until
+  their last pod is gone; a Deployment that never had a pod is forgotten and stays;
+- the first container gets ports, a volume, variables and a hook to end; the port for metrics is
+  counted up from predictor to predictor, so removing one may restart the others;
+- a `modelUri` brings a container that fetches it, which restricted namespaces refuse;
+- the VirtualService is put right when somebody changes it, DestinationRules are never removed;
 - `status` says nothing about which generation it is of: `Available` may be about the last one;
-- weights are not checked to be between 0 and 100, only that they add up (its webhook).
+- weights are not checked to be between 0 and 100, only that they add up. Its webhook refuses the
+  rest; here rules of the CRD in `crds.yaml` do, with the same sentences.
+
+Left out: conditions in the status, Events, and everything that an executor would add (our
+predictors carry `seldon.io/no-engine`).
 
 Names, labels and the states follow operator/controllers/seldondeployment_controller.go and
 operator/apis/machinelearning.seldon.io/v1 of SeldonIO/seldon-core, tag v1.17.1 (Apache 2.0).
-Everything an executor would add is left out: our predictors carry `seldon.io/no-engine`.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import json
 import threading
 from collections.abc import Iterable
 from typing import Any
@@ -26,8 +38,10 @@ from tests.cluster.api import UNREACHABLE, Api, Json
 SELDON = "machinelearning.seldon.io/v1"
 ISTIO = "networking.istio.io/v1alpha3"
 APPS = "apps/v1"
-HTTP, GRPC = 9000, 9500
-"""The ports that Seldon's webhook gives the first container of a graph."""
+SCALING = "autoscaling/v2"
+HTTP, GRPC, METRICS = 9000, 9500, 6000
+"""The ports that the first container of a graph gets where it names none."""
+PODINFO = "seldon-podinfo"
 CUSTOM_NAME = "seldon.io/svc-name"
 EVERY = 0.2
 
@@ -67,37 +81,38 @@ class Seldon:
             self.errors.append(f"{one['metadata']['namespace']}/{one['metadata']['name']}: {error}")
 
 
-def reconcile(api: Api, deployment: Json) -> None:
+def reconcile(api: Api, stored: Json) -> None:
     """One look at one SeldonDeployment."""
-    if "deletionTimestamp" in deployment["metadata"]:
+    if "deletionTimestamp" in stored["metadata"]:
         return
-    status = dict(deployment.get("status") or {})
-    refusal = refused(deployment["spec"])
-    if refusal:
-        _set_status(api, deployment, {**status, "state": "Failed", "description": refusal})
-        return
+    deployment = defaulted(stored)
     wanted = [_apps_deployment(deployment, one) for one in deployment["spec"]["predictors"]]
-    new = [ensure(api, service) for service in _services(deployment)]
+    services = list(_services(deployment))
+    new = [ensure(api, one) for one in (*services, *_scalers(deployment))]
     written = [ensure(api, one) for one in wanted]
     found = [_read(api, one) for one in wanted]
     ready = not any(written) and all(_available(one) for one in found)
+    counts = _counts(stored, found)
     if ready:
         _route(api, deployment)
-        _remove_others(api, deployment, wanted)
-    _set_status(api, deployment, _status(deployment, found, ready and not any(new), status))
+        _remove_others(api, deployment, wanted, services, counts)
+    _set_status(api, stored, _status(deployment, found, counts, ready and not any(new)))
 
 
-def refused(spec: Json) -> str:
-    """What Seldon's validating webhook says about the traffic; empty when it lets it through."""
-    live = [one for one in spec["predictors"] if not one.get("shadow")]
-    total = sum(one.get("traffic", 0) for one in live)
-    if len(spec["predictors"]) - len(live) > 1:
-        return "Multiple shadows are not allowed"
-    if len(live) > 1 and total != 100:
-        return "Traffic must sum to 100 for multiple predictors"
-    if len(spec["predictors"]) == 1 and 0 < total < 100:
-        return "Traffic must sum be 100 for a single predictor when set"
-    return ""
+def defaulted(stored: Json) -> Json:
+    """The document with what Seldon fills in before it begins; it is not written back."""
+    deployment = copy.deepcopy(stored)
+    metrics = METRICS
+    for one in deployment["spec"]["predictors"]:
+        one.setdefault("labels", {}).setdefault("version", one["name"])
+        container = _pod(one)["containers"][0]
+        ports = container.setdefault("ports", [])
+        if "metrics" not in {port.get("name") for port in ports}:
+            ports.append({"name": "metrics", "containerPort": metrics, "protocol": "TCP"})
+            metrics += 1
+        mount = {"name": PODINFO, "mountPath": "/etc/podinfo"}
+        container.setdefault("volumeMounts", []).append(mount)
+    return deployment
 
 
 def predictor_key(deployment: Json, predictor: Json) -> str:
@@ -145,7 +160,7 @@ def _labels(deployment: Json, predictor: Json) -> tuple[dict[str, str], dict[str
         "app.kubernetes.io/managed-by": "seldon-core",
         "seldon.io/model": "true",
         **({"seldon.io/shadow": "true"} if predictor.get("shadow") else {}),
-        **predictor.get("labels", {}),
+        **predictor["labels"],
     }
     return selector, {**selector, **more}
 
@@ -177,13 +192,14 @@ def _apps_deployment(deployment: Json, predictor: Json) -> Json:
     }
     component = predictor["componentSpecs"][0]
     replicas = component.get("replicas", predictor.get("replicas"))
-    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "10%"}}
+    # Meant to be 10%, but written as a number, which has no percent: none may be away.
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0}}
     spec: Json = {
         "selector": {"matchLabels": selector},
         "strategy": strategy,
         "template": {
             "metadata": {"labels": labels, "annotations": annotations},
-            "spec": _pod(predictor),
+            "spec": _whole_pod(deployment, predictor),
         },
     }
     if replicas is not None and "hpaSpec" not in component:
@@ -192,6 +208,97 @@ def _apps_deployment(deployment: Json, predictor: Json) -> Json:
         spec["progressDeadlineSeconds"] = predictor["progressDeadlineSeconds"]
     meta = _meta(deployment, deployment_name(deployment, predictor), labels)
     return {"apiVersion": APPS, "kind": "Deployment", "metadata": meta, "spec": spec}
+
+
+def _whole_pod(deployment: Json, predictor: Json) -> Json:
+    """The pod that was asked for, and what Seldon puts into it."""
+    pod = copy.deepcopy(_pod(predictor))
+    pod.setdefault("terminationGracePeriodSeconds", 20)
+    fields = [{"path": "annotations", "fieldRef": {"fieldPath": "metadata.annotations"}}]
+    pod.setdefault("volumes", []).append({"name": PODINFO, "downwardAPI": {"items": fields}})
+    container = pod["containers"][0]
+    _add_ports(container)
+    for probe, delay in (("livenessProbe", 60), ("readinessProbe", 20)):
+        container.setdefault(probe, {"tcpSocket": {"port": HTTP}, "initialDelaySeconds": delay})
+    pause = {"exec": {"command": ["/bin/sh", "-c", "/bin/sleep 10"]}}
+    container.setdefault("lifecycle", {"preStop": pause})
+    variables = _variables(deployment, predictor, container)
+    container.setdefault("env", []).extend(
+        {"name": name, "value": value} for name, value in variables.items()
+    )
+    if uri := predictor["graph"].get("modelUri"):
+        _fetch(pod, container, uri)
+    return pod
+
+
+def _add_ports(container: Json) -> None:
+    named = {port.get("name") for port in container["ports"]}
+    container["ports"] += [
+        {"name": name, "containerPort": port, "protocol": "TCP"}
+        for name, port in (("http", HTTP), ("grpc", GRPC))
+        if name not in named
+    ]
+
+
+def _variables(deployment: Json, predictor: Json, container: Json) -> dict[str, str]:
+    ports = {port["name"]: str(port["containerPort"]) for port in container["ports"]}
+    parameters = predictor["graph"].get("parameters", [])
+    return {
+        "PREDICTIVE_UNIT_SERVICE_PORT": ports["http"],
+        "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": ports["http"],
+        "MLSERVER_HTTP_PORT": ports["http"],
+        "PREDICTIVE_UNIT_GRPC_SERVICE_PORT": ports["grpc"],
+        "MLSERVER_GRPC_PORT": ports["grpc"],
+        **({"PREDICTIVE_UNIT_PARAMETERS": json.dumps(parameters)} if parameters else {}),
+        "PREDICTIVE_UNIT_ID": container["name"],
+        "MLSERVER_MODEL_NAME": container["name"],
+        "PREDICTIVE_UNIT_IMAGE": container["image"],
+        "PREDICTOR_ID": predictor["name"],
+        "PREDICTOR_LABELS": json.dumps(predictor["labels"], sort_keys=True),
+        "SELDON_DEPLOYMENT_ID": deployment["metadata"]["name"],
+        "SELDON_EXECUTOR_ENABLED": "true",
+        "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": ports["metrics"],
+        "MLSERVER_METRICS_PORT": ports["metrics"],
+    }
+
+
+def _fetch(pod: Json, container: Json, uri: str) -> None:
+    """The container that brings a `modelUri` into a volume, as the chart configures it."""
+    volume = f"{container['name']}-provision-location"
+    mount = {"name": volume, "mountPath": "/mnt/models"}
+    pod["volumes"].append({"name": volume, "emptyDir": {}})
+    container["volumeMounts"].append({**mount, "readOnly": True})
+    pod.setdefault("initContainers", []).append(
+        {
+            "name": f"{container['name']}-model-initializer",
+            "image": "seldonio/rclone-storage-initializer:1.17.1",
+            "args": [uri, "/mnt/models"],
+            "volumeMounts": [mount],
+            "resources": {
+                "limits": {"cpu": "1", "memory": "1Gi"},
+                "requests": {"cpu": "100m", "memory": "100Mi"},
+            },
+        }
+    )
+
+
+def _scalers(deployment: Json) -> Iterable[Json]:
+    """A HorizontalPodAutoscaler of the same name for each Deployment that asks for one."""
+    for one in deployment["spec"]["predictors"]:
+        asked = one["componentSpecs"][0].get("hpaSpec")
+        if asked:
+            name = deployment_name(deployment, one)
+            labels = {"seldon-deployment-id": deployment["metadata"]["name"]}
+            target = {"apiVersion": APPS, "kind": "Deployment", "name": name}
+            spec = {"scaleTargetRef": target, "maxReplicas": asked["maxReplicas"]}
+            if "minReplicas" in asked:
+                spec["minReplicas"] = asked["minReplicas"]
+            yield {
+                "apiVersion": SCALING,
+                "kind": "HorizontalPodAutoscaler",
+                "metadata": _meta(deployment, name, labels),
+                "spec": {**spec, "metrics": asked.get("metricsv2", [])},
+            }
 
 
 def _services(deployment: Json) -> Iterable[Json]:
@@ -247,7 +354,7 @@ def virtual_service(deployment: Json) -> Json:
         "metadata": _meta(deployment, _name(meta["name"])),
         "spec": {
             "hosts": ["*"],
-            "gateways": ["seldon-gateway"],
+            "gateways": ["istio-system/seldon-gateway"],
             "http": http,
         },
     }
@@ -265,14 +372,18 @@ def _destination(deployment: Json, predictor: Json, port: int) -> Json:
 
 
 def _rule(deployment: Json, predictor: Json) -> Json:
-    subset: Json = {"name": predictor["name"]}
-    version = predictor.get("labels", {}).get("version")
-    subset["labels"] = {"version": version or ""}
+    version = predictor["labels"]["version"]
+    subset = {"name": predictor["name"], "labels": {"version": version}}
+    idle = {"connectionPool": {"http": {"idleTimeout": "60s"}}}
     return {
         "apiVersion": ISTIO,
         "kind": "DestinationRule",
         "metadata": _meta(deployment, predictor_key(deployment, predictor)),
-        "spec": {"host": host(deployment, predictor), "subsets": [subset]},
+        "spec": {
+            "host": host(deployment, predictor),
+            "subsets": [subset],
+            "trafficPolicy": idle,
+        },
     }
 
 
@@ -333,35 +444,48 @@ def _stuck(found: Json) -> bool:
     return conditions.get("Available") == "False" and conditions.get("Progressing") == "False"
 
 
-def _remove_others(api: Api, deployment: Json, wanted: list[Json]) -> None:
-    """What belongs to predictors that are no longer asked for."""
+def _counts(stored: Json, found: list[Json]) -> Json:
+    """Pods by Deployment: a new one is told once it has any, an old one until it is gone."""
+    counts: Json = copy.deepcopy((stored.get("status") or {}).get("deploymentStatus") or {})
+    for one in found:
+        name, status = one["metadata"]["name"], one.get("status", {})
+        numbers = {key: status[key] for key in ("replicas", "availableReplicas") if status.get(key)}
+        if numbers or name in counts:
+            counts[name] = numbers
+    return counts
+
+
+def _remove_others(
+    api: Api, deployment: Json, wanted: list[Json], services: list[Json], counts: Json
+) -> None:
+    """What belongs to predictors that are no longer asked for: its Deployments, then the rest."""
     meta = deployment["metadata"]
-    keep = {
-        APPS: {one["metadata"]["name"] for one in wanted},
-        "v1": {one["metadata"]["name"] for one in _services(deployment)},
-    }
+    old = counts.keys() - {one["metadata"]["name"] for one in wanted}
+    for name in old:
+        gone = True
+        for version, kind in ((APPS, "Deployment"), (SCALING, "HorizontalPodAutoscaler")):
+            if found := api.get(version, kind, meta["namespace"], name):
+                gone = False
+                api.delete({**found, "apiVersion": version, "kind": kind}, "Foreground")
+        if gone:
+            del counts[name]
+    if old:
+        return
+    keep = {one["metadata"]["name"] for one in services}
     label = f"seldon-deployment-id={meta['name']}"
-    for version, kind in ((APPS, "Deployment"), ("v1", "Service")):
-        for one in api.list(version, kind, meta["namespace"], labelSelector=label):
-            if one["metadata"]["name"] not in keep[version]:
-                api.delete({**one, "apiVersion": version, "kind": kind})
+    for one in api.list("v1", "Service", meta["namespace"], labelSelector=label):
+        if one["metadata"]["name"] not in keep:
+            api.delete({**one, "apiVersion": "v1", "kind": "Service"})
 
 
-def _status(deployment: Json, found: list[Json], available: bool, old: Json) -> Json:
+def _status(deployment: Json, found: list[Json], counts: Json, available: bool) -> Json:
     """As Seldon reports it: no generation, counts by Deployment, Services by name."""
     meta = deployment["metadata"]
-    counts = {
-        one["metadata"]["name"]: {
-            key: one.get("status", {}).get(key, 0)
-            for key in ("replicas", "availableReplicas")
-            if one.get("status", {}).get(key, 0)
-        }
-        for one in found
-    }
     state = "Available" if available else "Creating"
     if not available and any(_stuck(one) for one in found):
         state = "Failed"
     keys = [predictor_key(deployment, one) for one in deployment["spec"]["predictors"]]
+    graph = deployment["spec"]["predictors"][0]["graph"]["name"]
     address = f"{keys[0]}.{meta['namespace']}.svc.cluster.local:{HTTP}"
     return {
         "state": state,
@@ -377,8 +501,8 @@ def _status(deployment: Json, found: list[Json], available: bool, old: Json) -> 
             }
             for key in keys
         },
-        "replicas": next(iter(counts.values()), {}).get("replicas", 0),
-        "address": {"url": f"http://{address}/v2/models/infer"},
+        "replicas": found[0].get("status", {}).get("replicas", 0),
+        "address": {"url": f"http://{address}/v2/models/{graph}/infer"},
     }
 
 

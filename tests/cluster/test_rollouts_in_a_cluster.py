@@ -6,10 +6,15 @@ judge's, from what Prometheus scraped.
 
 from __future__ import annotations
 
+import time
+
+import pytest
+from kubernetes.client.exceptions import ApiException
+
 from contracts.custom_resource import API_VERSION, KIND
 from tests.cluster.api import Api, Json, eventually
 from tests.cluster.rollouts import World
-from tests.cluster.seldon import APPS
+from tests.cluster.seldon import APPS, SCALING, SELDON
 
 
 def quota(namespace: str, pods: int) -> Json:
@@ -27,12 +32,16 @@ def test_a_good_version_is_promoted(world: World, api: Api) -> None:
     model.users()
     model.serve_first()
     model.want(2)
+    model.until("Ramping")
+    judged = model.pods("v2")
     status = model.until("Promoted", stable=2)
     assert status["promoted_by"] == "evidence"
     assert status.get("candidate") is None
     model.until_weights({"v2": 100})
     assert model.served("v2") > 100
     eventually(lambda: len(api.list(APPS, "Deployment", world.namespace)) == 1, "v1 removed")
+    eventually(lambda: not model.pods("v1"), "no server of v1")
+    assert model.pods("v2") == judged, "what was judged goes on serving: nothing is restarted"
     reasons = {one["reason"] for one in eventually(model.events, "events")}
     assert {"Ramping", "Promoted"} <= reasons, reasons
 
@@ -177,6 +186,79 @@ def test_a_person_can_hold_and_end_it(world: World) -> None:
     status = model.until("Promoted", stable=2)
     assert status["promoted_by"] == "a person"
     assert held["stable"]["version"] == "1"
+
+
+def test_a_shadow_gets_copies_first(world: World) -> None:
+    model = world.model()
+    model.users(rate=500)
+    model.serve_first()
+    model.want(2, shadow="3s", deadline="30m")
+    model.until("Shadow")
+    eventually(lambda: world.traffic.mirrored(world.namespace, model.name) == "v2", "a mirror")
+    assert world.traffic.weights(world.namespace, model.name) == {"v1": 100}
+    assert model.served("v2") == 0
+    model.until("Ramping")
+    model.users()
+    model.until("Promoted", stable=2)
+    model.until_weights({"v2": 100})
+
+
+def test_servers_follow_their_load_where_asked(world: World, api: Api) -> None:
+    model = world.model()
+    model.users()
+    model.want(1, serving={"replicas": 2, "autoscaling": {"max_replicas": 4, "cpu": 60}})
+    model.until("Promoted", stable=1)
+    (scaler,) = eventually(
+        lambda: api.list(SCALING, "HorizontalPodAutoscaler", world.namespace), "a scaler"
+    )
+    assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (2, 4)
+    assert scaler["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"] == 60
+    eventually(lambda: len(model.pods("v1")) == 2, "two servers")
+    written = model.seldon()["metadata"]["generation"]
+    time.sleep(4)
+    assert model.seldon()["metadata"]["generation"] == written, "nothing is written again and again"
+
+
+def test_a_server_is_the_container_that_was_asked_for(world: World, api: Api) -> None:
+    """Seldon adds ports and variables, but nothing that runs: the namespace would refuse it."""
+    model = world.model()
+    model.serve_first()
+    (made,) = api.list(APPS, "Deployment", world.namespace)
+    pod = made["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    (asked,) = model.seldon()["spec"]["predictors"][0]["componentSpecs"][0]["spec"]["containers"]
+    assert "initContainers" not in pod
+    for key in ("image", "args", "resources", "securityContext"):
+        assert container[key] == asked[key]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    ports = {one["name"]: one["containerPort"] for one in container["ports"]}
+    assert ports == {"http": 9000, "metrics": 6000, "grpc": 9500}
+
+
+@pytest.mark.parametrize("shares", [(90, 20), (50, 0)])
+def test_weights_that_are_no_shares_are_refused(
+    api: Api, seldon: None, namespace: str, shares: tuple[int, int]
+) -> None:
+    wanted = {
+        "apiVersion": SELDON,
+        "kind": "SeldonDeployment",
+        "metadata": {"name": "churn", "namespace": namespace},
+        "spec": {"predictors": [predictor("a", shares[0]), predictor("b", shares[1])]},
+    }
+    with pytest.raises(ApiException) as refused:
+        api.apply(wanted)
+    assert "Traffic must sum to 100" in refused.value.body
+
+
+def predictor(name: str, traffic: int) -> Json:
+    container = {"name": "model", "image": "theirs"}
+    return {
+        "name": name,
+        "traffic": traffic,
+        "annotations": {"seldon.io/no-engine": "true"},
+        "graph": {"name": "model", "type": "MODEL"},
+        "componentSpecs": [{"spec": {"containers": [container]}}],
+    }
 
 
 def test_without_telemetry_nothing_moves(world: World) -> None:

@@ -122,6 +122,12 @@ class Traffic:
             routes = self._routes.get((namespace, model), [])
             return {one.predictor: one.weight for one in routes if not one.mirror}
 
+    def mirrored(self, namespace: str, model: str) -> str:
+        """The predictor that gets copies of all requests; empty when none does."""
+        with self._lock:
+            routes = self._routes.get((namespace, model), [])
+            return next((one.predictor for one in routes if one.mirror), "")
+
     # --- What the cluster says ----------------------------------------------------------------
 
     def _look(self) -> None:
