@@ -60,6 +60,7 @@ _EXTENSIONS: dict[str, tuple[str, ...]] = {
     "eks": ("eks",),
     "elasticache": ("cache", "cache_groups"),
     "iam": ("audiences",),
+    "kinesis": ("streams",),
     "kms": ("keys",),
     "rds": ("databases",),
     "redshift": ("redshift", "redshift_data"),

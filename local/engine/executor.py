@@ -206,3 +206,9 @@ def as_error(failure: ProviderError | InfrastructureError, step: Step) -> Infras
         fix=failure.fix
         or "What was done until then is saved; correct the cause and run the same command again.",
     )
+
+
+def message_of(failure: ProviderError | InfrastructureError) -> str:
+    """What a failure says, on one line."""
+    said = failure.what if isinstance(failure, InfrastructureError) else failure.message
+    return " ".join(said.split())

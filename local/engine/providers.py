@@ -47,6 +47,9 @@ as the CLI does."""
 ADDED_INPUTS = ("version", INTERNAL)
 """Inputs of a provider resource that stay although its CheckConfig may leave them out."""
 
+FIX = "\n  "
+"""What stands between a failure and what to do about it, in a status that tells both."""
+
 CHANGES = {
     provider_pb2.DiffResponse.DIFF_UNKNOWN: None,
     provider_pb2.DiffResponse.DIFF_NONE: False,
@@ -204,10 +207,10 @@ def failure_of(context: CallContext) -> ProviderError:
         if key == "grpc-status-details-bin" and isinstance(value, bytes):
             partial = init_failure(value)
     code = context.status or grpc.StatusCode.UNKNOWN
-    message = context.message or "failed without a message"
+    message, _, fix = (context.message or "failed without a message").partition(FIX)
     if partial:
         message = "; ".join([message, *partial.reasons])
-    return ProviderError(code, message, partial=partial)
+    return ProviderError(code, message, fix, partial)
 
 
 def init_failure(data: bytes) -> Partial | None:

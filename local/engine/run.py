@@ -18,15 +18,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 
-import grpc
-
 from contracts.errors import InfrastructureError
 from local.engine import steps, urns
 from local.engine.config import Config
-from local.engine.events import Diagnostic, Listener
+from local.engine.events import Listener
 from local.engine.executor import Executor, as_error
 from local.engine.journal import Snapshot
 from local.engine.providers import UNKNOWN_ID, Found, Provider, ProviderError, Registry, settle
+from local.engine.recovery import Recovery
 from local.engine.state import ResourceState, now
 from local.engine.steps import Diff, Goal, Op, Step
 from local.engine.values import Properties, equal, has_secrets, is_unknown
@@ -69,11 +68,15 @@ class Run:
     parallel: int
     stack_outputs: Callable[[str], Properties]
     executor: Executor = field(init=False)
+    recovery: Recovery = field(init=False)
     failure: InfrastructureError | None = field(init=False, default=None)
     root_outputs: tuple[str, Properties] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.executor = Executor(self.snapshot, self.dry_run, self.listener)
+        self.recovery = Recovery(
+            self.snapshot, self.dry_run, self.listener, provider_of=self.old_provider_of
+        )
         self._lock = threading.RLock()
         self._numbers: dict[str, int] = {}
         self._started: set[str] = set()
@@ -170,7 +173,10 @@ class Run:
             # What was generated for the old resource (its name above all) must not go to the new
             # one.
             inputs = provider.check(goal.urn, None, goal.inputs, seed)
-        return self._carry_out(goal, number, goal.state(inputs), decision, provider)
+        new = goal.state(inputs)
+        if provider is not None and decision.op in (Op.CREATE, Op.REPLACE):
+            self.recovery.refuse_foreign(new, provider)
+        return self._carry_out(goal, number, new, decision, provider)
 
     def _difference(
         self, goal: Goal, old: ResourceState | None, inputs: Properties, provider: Provider | None
@@ -469,6 +475,7 @@ class Run:
             InfrastructureError: something is protected (then nothing is deleted), or a deletion
             failed.
         """
+        self.recovery.forget_foreign()
         kept = set(self._numbers.values())
         self._delete([number for number in self.snapshot.states if number not in kept])
 
@@ -604,95 +611,17 @@ class Run:
     def recover(self) -> None:
         """Find out how the operations ended that an earlier run began and did not finish.
 
-        A creation is looked up and adopted; an update is read; a deletion is done again, which is
-        harmless.
-
         Raises:
             InfrastructureError: a provider could not say.
         """
-        for number, operation in list(self.snapshot.pending.items()):
-            state = operation.resource
-            self.listener(Diagnostic("info", f"was interrupted while {operation.kind}", state.urn))
-            try:
-                if operation.kind == "creating":
-                    self._adopt(number, state)
-                elif operation.kind == "deleting" and not self.dry_run:
-                    self._delete_again(number, state)
-                else:
-                    self._look_again(number, state)
-            except ProviderError as failure:
-                step = Step(Op.REFRESH, state.urn, state.type)
-                raise self.fail(as_error(failure, step)) from failure
+        try:
+            self.recovery.settle()
+        except InfrastructureError as failure:
+            raise self.fail(failure) from failure
         self._forget_gone()
         self._olds = {
             state.urn: number for number, state in self.snapshot.states.items() if not state.delete
         }
-
-    def _adopt(self, operation: int, state: ResourceState) -> None:
-        """Take a resource over that was created without anybody hearing of it, if it was."""
-        twins = [at for at, one in self.snapshot.states.items() if one.urn == state.urn]
-        known = {self.snapshot.states[at].id for at in twins}
-        found = self._find(state)
-        if found is None or found.id in known:
-            self.snapshot.commit(operation)
-            return
-        moment = now()
-        new = settle(
-            replace(
-                state,
-                id=found.id,
-                inputs=found.inputs,  # not those asked for: it may have come half way
-                outputs=found.outputs,
-                created=moment,
-                modified=moment,
-            )
-        )
-        self.listener(Diagnostic("info", f"adopted {found.id}", state.urn))
-        put, drop = {}, []
-        for at in twins:
-            twin = self.snapshot.states[at]
-            if twin.pending_replacement:
-                drop.append(at)
-            elif not twin.delete:
-                put[at] = replace(twin, delete=True)
-        self.snapshot.commit(operation, add=new, put=put, drop=drop)
-
-    def _find(self, state: ResourceState) -> Found | None:
-        """Ask the provider for what an interrupted creation may have left."""
-        try:
-            return self.old_provider_of(state).read(state.urn, "", state.inputs, {})
-        except ProviderError as failure:
-            if failure.code is not grpc.StatusCode.UNIMPLEMENTED:
-                raise
-        told = "its creation was interrupted, and its provider cannot look for it"
-        self.listener(Diagnostic("warning", told, state.urn))
-        return None
-
-    def _look_again(self, operation: int, state: ResourceState) -> None:
-        """Read a resource that may have been changed, or half deleted."""
-        for at in self._versions(state):
-            current = self.snapshot.states[at]
-            found = self.old_provider_of(current).read(
-                current.urn, current.id, current.inputs, current.outputs
-            )
-            if found is None:
-                self.snapshot.commit(drop=[at])
-            else:
-                new = settle(replace(current, inputs=found.inputs, outputs=found.outputs))
-                self.snapshot.commit(put={at: new})
-        self.snapshot.commit(operation)
-
-    def _delete_again(self, operation: int, state: ResourceState) -> None:
-        self.old_provider_of(state).delete(state)
-        self.snapshot.commit(operation, drop=self._versions(state))
-
-    def _versions(self, state: ResourceState) -> list[int]:
-        """The entries of the state that are this very resource: same URN, same id."""
-        return [
-            at
-            for at, one in self.snapshot.states.items()
-            if (one.urn, one.id) == (state.urn, state.id)
-        ]
 
 
 def provider_inputs(inputs: Mapping[str, object], version: str, url: str) -> Properties:

@@ -38,6 +38,11 @@ _THROTTLED = re.compile(
     r"Throttl|TooManyRequests|RequestLimitExceeded|BandwidthLimit|LimitExceededException$|SlowDown"
     r"|ProvisionedThroughputExceeded|PriorRequestNotComplete"
 )
+_TAKEN = re.compile(r"AlreadyExist|AlreadyOwned|DuplicateRe", re.IGNORECASE)
+RENAME = (
+    "Give this one another name, or take what is there into the state with `pulumi import`, by its"
+    " id, where it is to be managed here."
+)
 _SLOWEST = 5.0  # seconds between two attempts, at most
 _GONE = re.compile(r"NotFound|NoSuch|DoesNotExist|Nonexistent|^404$", re.IGNORECASE)
 
@@ -100,6 +105,14 @@ def _loader() -> Loader:
     return loader
 
 
+def session_of(region: str, **more: Any) -> boto3.session.Session:
+    """A session that shares what this process has read of botocore's files, which is most of the
+    cost of a client."""
+    core = botocore.session.Session()
+    core.register_component("data_loader", _loader())
+    return boto3.session.Session(botocore_session=core, region_name=region, **more)
+
+
 @cache
 def _service_model(service: str) -> Any:
     return botocore.model.ServiceModel(_loader().load_service_model(service, "service-2"), service)
@@ -142,15 +155,12 @@ class Aws:
 
     @cached_property
     def session(self) -> boto3.session.Session:
-        core = botocore.session.Session()
-        core.register_component("data_loader", _loader())
-        return boto3.session.Session(
-            botocore_session=core,
+        return session_of(
+            self.settings.region,
             aws_access_key_id=self.settings.access_key,
             aws_secret_access_key=self.settings.secret_key,
             aws_session_token=self.settings.token,
             profile_name=self.settings.profile,
-            region_name=self.settings.region,
         )
 
     @property
@@ -285,4 +295,5 @@ def explain(error: ClientError | BotoCoreError, where: str, doing: str) -> Infra
         f"{error.operation_name} failed: {details.get('Message') or details.get('Code')}"
         f" ({details.get('Code')})",
         where=where,
+        fix=RENAME if _TAKEN.search(error_code(error)) else "",
     )

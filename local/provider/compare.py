@@ -129,3 +129,47 @@ def _inside(path: str, old: Any, new: Any, replaces: bool) -> list[Difference]:
 
 def _key(path: str, key: str) -> str:
     return f"{path}.{key}" if key.replace("_", "").isalnum() else f'{path}["{key}"]'
+
+
+def inputs_from(row: ResourceType, inputs: Properties, outputs: Properties) -> Properties:
+    """The inputs as AWS has them now: those recorded, changed where they differ; at import, all."""
+    if not inputs:
+        return _imported(row, outputs)
+    found = {}
+    for name, wanted in inputs.items():
+        actual = outputs.get(name) if name in row.schema.outputs else wanted
+        if name in row.hidden or name in row.local or (name == "tagsAll" and actual is None):
+            found[name] = wanted
+            continue
+        actual = (
+            project(actual, wanted)
+            if isinstance(wanted, dict | list) and name not in ("tags", "tagsAll")
+            else actual
+        )
+        found[name] = wanted if same(row, name, actual, wanted) else actual
+    for name in _watched(row) - set(inputs):
+        if outputs.get(name):  # somebody set what the program leaves alone
+            found[name] = outputs[name]
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _watched(row: ResourceType) -> set[str]:
+    """The inputs of which a value that the program did not give is drift: an update can take it
+    back.
+    """
+    own = {*row.filled, *row.hidden, *row.local, "timeouts", "tagsAll"}
+    return set(row.schema.inputs).intersection(row.changeable) - own
+
+
+def _imported(row: ResourceType, outputs: Properties) -> Properties:
+    unasked = {"region", *row.local} | IGNORED
+    found = {
+        name: outputs[name]
+        for name in row.schema.inputs
+        if name in outputs and name not in unasked and (outputs[name] or name in row.defaults)
+    }
+    if row.tags is not None and outputs.get("tagsAll"):
+        found["tagsAll"] = outputs["tagsAll"]
+    for name, value in row.defaults.items():
+        found.setdefault(name, value)
+    return {name: value for name, value in found.items() if value is not None}

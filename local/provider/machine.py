@@ -17,6 +17,7 @@ from botocore.model import OperationModel
 from contracts.errors import InfrastructureError
 from local.provider.aws import Aws, asked_once, error_code, explain, is_gone, is_in_doubt
 from local.provider.compare import project, same
+from local.provider.ownership import is_ours
 from local.provider.resource import (
     URN_TAG,
     Call,
@@ -422,8 +423,7 @@ def _make_once(subject: Subject) -> None:
 
 def _is_there(subject: Subject) -> bool:
     """Whether a creation whose answer is lost took place; sets ``subject.id`` if so."""
-    subject.id = find(subject)
-    if subject.id and describe(subject) is not None:
+    if left_behind(subject) is not None:
         return True
     subject.id = ""
     return False
@@ -477,10 +477,7 @@ def _with_outputs(subject: Subject) -> Subject:
 
 
 def find(subject: Subject) -> str:
-    """The id of the resource that a lost creation left behind, or an empty text.
-
-    Only one that is ours counts: one that carries another resource's URN is somebody else's.
-    """
+    """The id of the resource that a lost creation may have left behind, or an empty text."""
     row = subject.row
 
     def look() -> str:
@@ -489,6 +486,19 @@ def find(subject: Subject) -> str:
         return str(row.identity(subject)) if row.identity is not None else ""
 
     return str(_guarded(subject, "look for it", look))
+
+
+def left_behind(subject: Subject) -> Properties | None:
+    """The outputs of what a creation left whose end nobody saw; sets ``subject.id``.
+
+    Raises:
+        ForeignError: there is something, and it is not ours.
+    """
+    subject.id = find(subject)
+    outputs = read(subject) if subject.id else None
+    if outputs is None or not is_ours(subject, outputs):
+        return None
+    return outputs
 
 
 def read(subject: Subject) -> Properties | None:

@@ -7,7 +7,8 @@ and knows nothing of either caller. Failures are raised as
 ``PartlyCreatedError``, whose ``id`` and ``properties`` belong in the state.
 
 A Read whose request has no id looks for what a lost Create left behind: by its known name, or by
-the tag ``millwright:urn``; its answer has an empty id when nothing is there.
+the tag ``millwright:urn``; its answer has an empty id when nothing is there, and its failure the
+status ALREADY_EXISTS when what is there is not ours.
 """
 
 from collections.abc import Mapping
@@ -17,10 +18,10 @@ from google.protobuf import empty_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from contracts.errors import InfrastructureError
-from local.provider import functions, machine, schema, serving
+from local.provider import functions, machine, ownership, schema, serving
 from local.provider.aws import Aws, Settings, aws_of, structured
 from local.provider.check import GENERATED, check
-from local.provider.compare import IGNORED, Difference, differences, project, same
+from local.provider.compare import Difference, differences, inputs_from, same
 from local.provider.resource import ResourceType, Subject
 from local.provider.shapes import did_you_mean
 from local.provider.types import TABLE
@@ -193,18 +194,24 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         state = from_struct(request.properties)
         inputs = {k: v for k, v in _clean(marked).items() if not has_unknown(v)}
         subject = Subject(row, self.aws, request.urn, request.id, inputs, outputs=_clean(state))
-        if not subject.id:
-            subject.id = machine.find(subject)
-        outputs = machine.read(subject) if subject.id else None
+        outputs = machine.read(subject) if subject.id else self._left_behind(subject, context)
         if outputs is None:
             return provider_pb2.ReadResponse()
         marks = {**state, **marked}
-        found = {**_inputs_from(row, inputs, outputs), **_generated_mark(marked)}
+        found = {**inputs_from(row, inputs, outputs), **_generated_mark(marked)}
         return provider_pb2.ReadResponse(
             id=subject.id,
             properties=_answer(row, outputs, marks),
             inputs=to_struct(mark_secrets(found, secret_names(marks))),
         )
+
+    def _left_behind(self, subject: Subject, context: Any) -> Properties | None:
+        """The outputs of what a lost Create left, with ``subject.id`` set; None if nothing."""
+        try:
+            return machine.left_behind(subject)
+        except ownership.ForeignError as error:
+            serving.report_foreign(error, context)
+            raise
 
     def Update(self, request: Any, context: Any = None) -> Any:  # noqa: N802
         row, marked = row_of(request.urn), from_struct(request.news)
@@ -278,7 +285,7 @@ def _as_left(
     """The inputs as AWS has them, of a resource whose creation was not finished: an update without
     a difference is asked for only then. What AWS never tells is written again."""
     subject = Subject(row, aws, request.urn, request.id, inputs, outputs=state)
-    found = _inputs_from(row, inputs, machine.read(subject) or {})
+    found = inputs_from(row, inputs, machine.read(subject) or {})
     return {name: value for name, value in found.items() if name not in row.hidden}
 
 
@@ -332,50 +339,6 @@ def _foreseen(subject: Subject) -> Properties:
     if row.tags is not None:
         outputs["tags"], outputs["tagsAll"] = inputs.get("tags"), inputs.get("tagsAll") or {}
     return outputs
-
-
-def _inputs_from(row: ResourceType, inputs: Properties, outputs: Properties) -> Properties:
-    """The inputs as AWS has them now: those recorded, changed where they differ; at import, all."""
-    if not inputs:
-        return _imported(row, outputs)
-    found = {}
-    for name, wanted in inputs.items():
-        actual = outputs.get(name) if name in row.schema.outputs else wanted
-        if name in row.hidden or name in row.local or (name == "tagsAll" and actual is None):
-            found[name] = wanted
-            continue
-        actual = (
-            project(actual, wanted)
-            if isinstance(wanted, dict | list) and name not in ("tags", "tagsAll")
-            else actual
-        )
-        found[name] = wanted if same(row, name, actual, wanted) else actual
-    for name in _watched(row) - set(inputs):
-        if outputs.get(name):  # somebody set what the program leaves alone
-            found[name] = outputs[name]
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _watched(row: ResourceType) -> set[str]:
-    """The inputs of which a value that the program did not give is drift: an update can take it
-    back.
-    """
-    own = {*row.filled, *row.hidden, *row.local, "timeouts", "tagsAll"}
-    return set(row.schema.inputs).intersection(row.changeable) - own
-
-
-def _imported(row: ResourceType, outputs: Properties) -> Properties:
-    unasked = {"region", *row.local} | IGNORED
-    found = {
-        name: outputs[name]
-        for name in row.schema.inputs
-        if name in outputs and name not in unasked and (outputs[name] or name in row.defaults)
-    }
-    if row.tags is not None and outputs.get("tagsAll"):
-        found["tagsAll"] = outputs["tagsAll"]
-    for name, value in row.defaults.items():
-        found.setdefault(name, value)
-    return {name: value for name, value in found.items() if value is not None}
 
 
 def _answer(row: ResourceType, outputs: Properties, marked: Properties) -> Any:

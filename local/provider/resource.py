@@ -220,6 +220,9 @@ class ResourceType:
     rules: tuple[Rule, ...] = ()
     absent: tuple[str, ...] = ()
     adopted: bool = False  # AWS made it; "creation" takes it over, deletion lets it go
+    setting: bool = False  # of another resource, which has one in any case: nobody else's
+    # Tagged after its creation: whether it is as the creating call leaves it, before any tag.
+    untouched: Callable[[Subject], bool] | None = None
 
     @cached_property
     def schema(self) -> TypeSchema:

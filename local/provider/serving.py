@@ -21,6 +21,7 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from contracts.errors import MillwrightError
 from local.provider.machine import PartlyCreatedError, RefusedError
+from local.provider.ownership import ForeignError
 from local.provider.values import to_struct
 
 MAX_MESSAGE = 400 * 1024 * 1024  # what Pulumi's own plugins take
@@ -66,6 +67,15 @@ def report_refused(error: RefusedError, context: Any) -> None:
     if hasattr(context, "abort"):
         fix = f"\n  {error.fix}" if error.fix else ""
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{error.what}{fix}")
+
+
+def report_foreign(error: ForeignError, context: Any) -> None:
+    """Tell the caller, through its context, that what it looks for is there and is not ours.
+
+    Does nothing where there is no context to tell it through; the error itself says the same.
+    """
+    if hasattr(context, "abort"):
+        context.abort(grpc.StatusCode.ALREADY_EXISTS, f"{error.what}\n  {error.fix}")
 
 
 class _Failures(grpc.ServerInterceptor):  # type: ignore[misc]

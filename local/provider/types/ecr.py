@@ -69,6 +69,7 @@ TYPES = (
     ),
     ResourceType(
         token="aws:ecr/lifecyclePolicy:LifecyclePolicy",
+        setting=True,
         service="ecr",
         create=_PUT_POLICY,
         identity=prop("repository"),

@@ -195,6 +195,7 @@ _PUT_BACKUP = Call(operation="put_backup_policy")
 
 BACKUP_POLICY = ResourceType(
     token="aws:efs/backupPolicy:BackupPolicy",
+    setting=True,
     service="efs",
     create=_PUT_BACKUP,
     identity=prop("fileSystemId"),
@@ -232,6 +233,7 @@ _PUT_POLICY = Call(
 
 FILE_SYSTEM_POLICY = ResourceType(
     token="aws:efs/fileSystemPolicy:FileSystemPolicy",
+    setting=True,
     service="efs",
     create=_PUT_POLICY,
     identity=prop("fileSystemId"),

@@ -214,6 +214,7 @@ _PUT_INLINE = Call(operation="put_role_policy")
 
 INLINE_TYPE = ResourceType(
     token="aws:iam/rolePolicy:RolePolicy",
+    setting=True,
     service="iam",
     create=_PUT_INLINE,
     identity=joined(":", "role", "name"),

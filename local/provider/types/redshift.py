@@ -475,6 +475,7 @@ _ENABLE_LOGGING = Call(
 
 LOGGING = ResourceType(
     token="aws:redshift/logging:Logging",
+    setting=True,
     service="redshift",
     create=_ENABLE_LOGGING,
     identity=prop("clusterIdentifier"),

@@ -35,12 +35,25 @@ def _create_bucket(subject: Subject) -> str:
         parameters["CreateBucketConfiguration"] = {"LocationConstraint": subject.region}
     if subject.inputs.get("objectLockEnabled"):
         parameters["ObjectLockEnabledForBucket"] = True
-    try:
-        client.create_bucket(**parameters)
-    except client.exceptions.BucketAlreadyOwnedByYou:
-        # The same bucket of the same owner: a creation whose answer was lost.
-        return str(name)
+    if subject.region == "us-east-1":
+        _refuse_owned(client, name)
+    client.create_bucket(**parameters)
     return str(name)
+
+
+def _refuse_owned(client: Any, name: str) -> None:
+    """Fail where we own the bucket already, as S3 itself does in every other region."""
+    try:
+        client.head_bucket(Bucket=name)
+    except client.exceptions.ClientError:
+        return
+    details = {"Code": "BucketAlreadyOwnedByYou", "Message": f"you own the bucket {name} already"}
+    raise client.exceptions.BucketAlreadyOwnedByYou({"Error": details}, "CreateBucket")
+
+
+def _is_empty(subject: Subject) -> bool:
+    found = subject.client().list_object_versions(Bucket=subject.id, MaxKeys=1)
+    return not found.get("Versions") and not found.get("DeleteMarkers")
 
 
 def _put_tags(subject: Subject) -> None:
@@ -104,6 +117,7 @@ def _bucket(token: str) -> ResourceType:
             write=_put_tags,
             read=Read(operation="get_bucket_tagging", params={"Bucket": the_id}, path="TagSet"),
         ),
+        untouched=_is_empty,
         local=("forceDestroy", "bucketPrefix"),
         outputs=_bucket_outputs,
         rules=BUCKET_NAME,
@@ -136,6 +150,7 @@ def _setting(
         identity=prop("bucket"),
         read=Read(operation=get, params={"Bucket": the_id}, path=path, absent=absent),
         delete=removal,
+        setting=True,
         facets=(Facet(properties=written, put=write, at_creation=False),),
         computed=lambda subject: {"bucket": subject.id},
         **more,

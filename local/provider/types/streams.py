@@ -106,7 +106,6 @@ STREAM = ResourceType(
         "shardCount": None if _on_demand(subject.inputs) else found.get("OpenShardCount"),
     },
     tags=Tags(
-        at_creation="",
         put="add_tags_to_stream",
         remove="remove_tags_from_stream",
         target="StreamARN",

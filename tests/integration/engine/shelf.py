@@ -61,8 +61,16 @@ class Shelf:
 class ShelfProvider(ResourceProviderServicer):
     """Serves ``shelf:index:Thing``: name, size, kind, tags, password, links; fails when told to."""
 
-    def __init__(self, shelf: Shelf, *, takes_secrets: bool = True, previews: bool = True) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        *,
+        takes_secrets: bool = True,
+        previews: bool = True,
+        reachable: bool = True,
+    ) -> None:
         self.shelf = shelf
+        self.reachable = reachable
         self.takes_secrets = takes_secrets
         self.previews = previews
         self.config: dict[str, Any] = {}
@@ -149,15 +157,18 @@ class ShelfProvider(ResourceProviderServicer):
 
     def Read(self, request: Any, context: Any) -> Any:  # noqa: N802
         inputs = from_struct(request.inputs)
+        if not self.reachable:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "nobody answers")
         if request.id:
             thing = self.shelf.get(request.id)
         else:
-            named = [
-                one
-                for one in self.shelf.things().values()
-                if one["urn"] == request.urn and one["inputs"]["name"] == reveal(inputs)["name"]
-            ]
-            thing = named[0] if named else None
+            name = reveal(inputs)["name"]
+            things = self.shelf.things().values()
+            thing = next((one for one in things if one["inputs"]["name"] == name), None)
+            if thing is not None and thing["urn"] != request.urn:
+                context.abort(
+                    grpc.StatusCode.ALREADY_EXISTS, f"{name} is another's\n  Rename this one."
+                )
         if thing is None:
             return provider_pb2.ReadResponse()
         merged = thing["inputs"] if not inputs else self._marked(inputs, thing["inputs"])
@@ -185,6 +196,8 @@ class ShelfProvider(ResourceProviderServicer):
 
     def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
         plain = reveal(from_struct(request.old_inputs))
+        if not self.reachable:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "nobody answers")
         self._obey(plain, context, "refuse-delete")
         thing = self.shelf.get(request.id)
         if thing and thing["config"].get("region") != self.config.get("region"):

@@ -51,6 +51,7 @@ class Stack:
     parallel: int = 4
     takes_secrets: bool = True
     previews: bool = True
+    reachable: bool = True
 
     def write(self, program: str, *, prelude: str = PRELUDE, config: str = "{}") -> Workspace:
         """Write the program and give a workspace for it."""
@@ -76,4 +77,9 @@ class Stack:
         )
 
     def provider(self) -> ShelfProvider:
-        return ShelfProvider(self.shelf, takes_secrets=self.takes_secrets, previews=self.previews)
+        return ShelfProvider(
+            self.shelf,
+            takes_secrets=self.takes_secrets,
+            previews=self.previews,
+            reachable=self.reachable,
+        )
