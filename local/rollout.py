@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,6 +123,9 @@ class Aliases:
     """The registry's aliases of one model, asked for once and then kept: only the rollout sets
     them.
 
+    Asked for beside the rollout, because loading the registry's client takes seconds in which
+    nobody would look at a sick candidate.
+
     Args:
         registry: the model registry.
         model: the model's name.
@@ -130,11 +135,23 @@ class Aliases:
         self._registry = registry
         self._model = model
         self._known: dict[str, str | None] | None = None
+        self._asking: Future[dict[str, str | None]] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="registry")
 
-    def read(self) -> Mapping[str, str | None]:
-        """The versions that the aliases point at."""
+    @property
+    def awaited(self) -> bool:
+        """Whether the answer is still to come."""
+        return self._known is None and self._asking is not None
+
+    def read(self) -> Mapping[str, str | None] | None:
+        """The versions that the aliases point at; None until the registry has answered."""
         if self._known is None:
-            self._known = {one: self._registry.alias(self._model, one) for one in ALIASES}
+            if self._asking is None:
+                self._asking = self._thread.submit(self._ask)
+            if not self._asking.done():
+                return None
+            answered, self._asking = self._asking, None
+            self._known = answered.result()
         return self._known
 
     def set_alias(self, alias: str, version: str | None) -> None:
@@ -145,6 +162,9 @@ class Aliases:
         else:
             self._registry.set_alias(self._model, alias, version)
         self._known = {**(known or {}), alias: version}
+
+    def _ask(self) -> dict[str, str | None]:
+        return {one: self._registry.alias(self._model, one) for one in ALIASES}
 
 
 class Order(Document):
@@ -262,9 +282,12 @@ class LocalRollout:
                 status = self._step()
                 if watch:
                     watch(status)
-                if stop() or self.over(status):
+                if stop() or (self.over(status) and not self._aliases_awaited()):
                     return status
                 time.sleep(min(PACE, self.plan().interval / 4))
+
+    def _aliases_awaited(self) -> bool:
+        return isinstance(self._registry, Aliases) and self._registry.awaited
 
     def over(self, status: RolloutStatus) -> bool:
         """Whether nothing is left to do: a verdict, confirmed, and no other version wanted."""
@@ -313,7 +336,9 @@ class _Files:
 
     def status(self) -> RolloutStatus | None:
         text = self._read(".json")
-        return RolloutStatus.model_validate_json(text) if text else None
+        # A status of another release of Millwright is an error for a person, not a crash.
+        where = str(self._path(".json"))
+        return RolloutStatus.parse(json.loads(text), where=where) if text else None
 
     def put_status(self, status: RolloutStatus) -> None:
         self._write(".json", status.model_dump_json(indent=1))

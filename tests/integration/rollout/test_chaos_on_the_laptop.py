@@ -1,0 +1,49 @@
+"""The run of benchmarks/chaos.py, shorter: what must stand whatever dies, and whom it may cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks import chaos
+from contracts.rollout import Phase, RolloutSpec
+
+PLAN = RolloutSpec.parse(
+    {
+        **chaos.PLAN.model_dump(mode="json"),
+        "interval": "500ms",
+        "watch": "1s",
+        "guards": {
+            "errors": {"negligible": "10%"},
+            "slow": {"over": "25ms", "tolerate": 20, "negligible": "10%"},
+        },
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chaos.Place]:
+    place = chaos.Place(tmp_path_factory.mktemp("chaos"), PLAN)
+    try:
+        place.start()
+        yield place
+    finally:
+        place.stop()
+
+
+def test_a_promotion_and_a_rollback_lose_no_request(place: chaos.Place) -> None:
+    outcome = chaos.run(place, [], seconds=0, rate=100, rollouts=2)
+    assert [one.phase for one in outcome.verdicts] == [Phase.PROMOTED, Phase.ROLLED_BACK]
+    assert "slow:" in outcome.verdicts[1].reason
+    assert chaos.failed(outcome.seen) == 0
+    assert {one.version for one in outcome.seen} == {"1", "2", "3"}
+
+
+def test_nothing_but_single_requests_is_lost_whatever_dies(place: chaos.Place) -> None:
+    outcome = chaos.run(place, chaos.IN_TURN, seconds=3, rate=100)
+    assert chaos.success(outcome.seen) >= 0.99
+    assert chaos.outage(outcome.seen) <= 10
+    for verdict in outcome.verdicts:
+        assert verdict.right, verdict
+        assert not verdict.gaps, verdict
