@@ -5,14 +5,21 @@ chain; whenever `up` gives up, it is run again, as a person would. At the end of
 account is compared with the state, service by service: no duplicate, no orphan, nothing missing,
 and another `up` with nothing to do. Then all is destroyed, and the account must be empty.
 
-    python -m benchmarks.faults [--only lost_answer] [--shifts 2]
+Calls that the local cloud fails are every second, third or fourth, so that `up` comes on; `--all`
+has as many chains of each kind, shifted by one call, so that each call fails in one of them.
+Killed is each call, before it is sent and after it is answered: with one call at a time, and with
+sixteen resources at once.
+
+    python -m benchmarks.faults [--only lost_answer] [--all]
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -27,13 +34,14 @@ from rich.table import Table
 
 from local import cloud
 from local.engine import up
-from tests.integration.infra.standing import Standing, kill_in_turn, run_until_settled
+from tests.integration.infra.standing import PROJECT, Standing, run_until_settled
 
 TRIES = 60
 """Runs of `up` until a chain is given up."""
 STEPS = {"throttle": 2, "server_error": 3, "lost_answer": 4}
 """Each so-manyth call that may change something fails."""
-CALLS_BETWEEN_KILLS = 10
+KILLED = {"killed": 1, "killed, 16 at once": 16}
+"""How many resources are worked on at once by the processes that are killed."""
 
 console = Console()
 
@@ -83,11 +91,20 @@ def injected(kind: str, shift: int) -> Callable[[Standing, Chain], None]:
     return go
 
 
-def killed(shift: int) -> Callable[[Standing, Chain], None]:
+def killed(parallel: int) -> Callable[[Standing, Chain], None]:
     """A chain of processes that are killed, by turns before a call is sent and after its answer."""
 
     def go(made: Standing, chain: Chain) -> None:
-        statuses = kill_in_turn(made, CALLS_BETWEEN_KILLS + shift, limit=TRIES)
+        command = [sys.executable, "-m", "tests.integration.infra.kills", str(made.project)]
+        # Forked from a process without threads, which this one is not.
+        done = subprocess.run(
+            [*command, f"--parallel={parallel}"],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            cwd=PROJECT,
+        )
+        statuses: list[int] = json.loads(done.stdout.splitlines()[-1])
         chain.runs, chain.points = len(statuses), sum(status < 0 for status in statuses)
         if statuses[-1] != 0:
             chain.wrong.append(f"the last run ended with {statuses[-1]}")
@@ -98,7 +115,7 @@ def killed(shift: int) -> Callable[[Standing, Chain], None]:
 def run_chain(kind: str, shift: int) -> Chain:
     """One chain, from nothing to nothing."""
     chain, started = Chain(kind), time.perf_counter()
-    disturb = killed(shift) if kind == "killed" else injected(kind, shift)
+    disturb = killed(KILLED[kind]) if kind in KILLED else injected(kind, shift)
     with standing() as made:
         disturb(made, chain)
         chain.wrong += made.wrong()
@@ -127,14 +144,15 @@ def show(chains: list[Chain]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=[*STEPS, "killed"])
-    parser.add_argument("--shifts", type=int, default=1, help="chains of each kind, shifted by one")
+    parser.add_argument("--only", choices=[*STEPS, *KILLED])
+    parser.add_argument("--all", action="store_true", help="each call fails in one of the chains")
     options = parser.parse_args()
     chains = []
-    for kind in [options.only] if options.only else [*STEPS, "killed"]:
-        for shift in range(options.shifts):
+    for kind in [options.only] if options.only else [*STEPS, *KILLED]:
+        for shift in range(STEPS.get(kind, 1) if options.all else 1):
             chains.append(run_chain(kind, shift))
-            told = f"{kind}: {chains[-1].points} points, {len(chains[-1].wrong)} wrong"
+            last = chains[-1]
+            told = f"{kind}: {last.points} points, {len(last.wrong)} wrong, {last.seconds:.0f} s"
             console.print(told, style="dim")
     show(chains)
     return int(any(one.wrong or one.left for one in chains))

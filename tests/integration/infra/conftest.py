@@ -15,6 +15,8 @@ import pytest
 from tests.integration.infra.standing import PROJECT, Standing
 
 KILLS = 10
+SPREAD = 20
+"""Calls that may change something between two kills; an `up` of everything makes about 250."""
 
 
 @contextmanager
@@ -39,7 +41,7 @@ def killed(standing: Standing) -> list[int]:
     """The exit statuses of the runs that brought it up: killed ten times, then left alone."""
     command = [sys.executable, "-m", "tests.integration.infra.kills"]
     done = subprocess.run(
-        [*command, str(standing.project), str(KILLS)],
+        [*command, str(standing.project), f"--times={KILLS}", f"--every={SPREAD}"],
         capture_output=True,
         text=True,
         cwd=PROJECT,
