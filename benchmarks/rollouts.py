@@ -2,227 +2,133 @@
 
 Every rule sees streams from the same laws, with the same seeds. Ours is the real `decide`, called
 as the laptop's loop and the operator call it, with the default plan (deadline set to the hour that
-all have). The peers are their published rules with the values that their documentation shows:
+all have) unless the stream says what else. The peers' rules, each value with its source, are in
+`benchmarks/peers/rollout_rules.py`.
 
-- **Flagger**: every minute the canary's success rate over that minute must be at least 99 %; a
-  window without requests is a failed check; the weight then grows by 5 % to 50 % and the next good
-  check promotes; 10 failed checks, in a row or not, roll back. (fluxcd.io/flagger: "How it works",
-  "Metrics Analysis"; `interval: 1m`, `threshold: 10`, `stepWeight: 5`, `maxWeight: 50`,
-  `request-success-rate` min 99.)
-- **Argo Rollouts**: steps of 20, 40, 60, 80 %, 10 minutes each, beside them a measurement every 5
-  minutes with `failureLimit: 3`, which aborts on the fourth failure. (argo-rollouts.readthedocs.io,
-  "Analysis & Progressive Delivery": background analysis.) The page's `successCondition` is
-  `result[0] >= 0.95`, which sees nothing of the degradations here; Argo-99 is the same rule at the
-  99 % that Flagger documents. Its query looks at the last 5 minutes; no data is an error, and more
-  than four in a row (`consecutiveErrorLimit`) abort.
-- **Kayenta**, Spinnaker's default judge: canary and baseline get 10 % each for an hour, and the
-  error rates of each minute are compared by a two-sided Mann-Whitney test at 98 %; the metric fails
-  `high` when the whole interval of the shift lies above the tolerance, 25 % of the shift's scale.
-  (spinnaker.io, "How canary judgment works"; MannWhitneyClassifier in spinnaker/kayenta.)
-
-    python benchmarks/rollouts.py [--runs 20] [--only identical] [--seed 1]
+    python -m benchmarks.rollouts [--runs 20] [--only identical] [--rules Millwright] [--seed 1]
+    python -m benchmarks.rollouts --judge       how long a look takes
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
+import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from scipy import stats
 
-from contracts.rollout import WHOLE, Counters, Phase, RolloutSpec, RolloutStatus, Target
-from serving.rollout.controller import Apply, Observation, Observed, decide
+from benchmarks.peers.rollout_rules import PEERS
+from benchmarks.traffic import HOUR, Result, Rule, Stream
+from contracts.rollout import WHOLE, Counters, Outcomes, Phase, RolloutSpec, RolloutStatus, Target
+from serving.rollout import judge
+from serving.rollout.controller import Action, Apply, Observation, Observed, decide
 
-HOUR = 3600.0
-Rate = Callable[[float], float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stream:
-    """Traffic with outcomes.
-
-    Args:
-        name: how the table calls it.
-        rps: requests per second, of all versions.
-        stable: the stable version's bad rate.
-        candidate: the candidate's.
-        guard: which counter the bad outcomes belong to.
-        swing: the factor on both rates by the second, such as the hour of the day.
-        bursts: whether it comes in bursts: one second in ten, at random, has ten times as much.
-        delay: seconds until an outcome is known.
-    """
-
-    name: str
-    rps: float
-    stable: float
-    candidate: float
-    guard: str = "errors"
-    swing: Rate = lambda _: 1.0
-    bursts: bool = False
-    delay: float = 0.0
-
-    def sample(
-        self, rng: np.random.Generator, at: float, seconds: float, share: float
-    ) -> tuple[int, int, int, int]:
-        """Requests and bad ones of the candidate and of the others, in a stretch of time."""
-        busy = 10 * int(rng.binomial(round(seconds), 0.1)) if self.bursts else seconds
-        total = int(rng.poisson(self.rps * busy))
-        own = int(rng.binomial(total, share))
-        factor = self.swing(at)
-        bad = int(rng.binomial(own, min(1.0, self.candidate * factor)))
-        other = int(rng.binomial(total - own, min(1.0, self.stable * factor)))
-        return own, bad, total - own, other
-
-    def harm(self, own: int, at: float) -> float:
-        """Expected bad responses beyond what the stable version would have given."""
-        return max(0.0, self.candidate - self.stable) * self.swing(at) * own
+OLD, NEW = "v1", "v2"
+GUARDS: dict[str, dict[str, object]] = {
+    "errors": {"errors": {}},
+    "slow": {"slow": {"over": "50ms"}},
+    "wrong": {"wrong": {"min_feedback": 200}},
+}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """How one rollout ended."""
+@dataclass
+class Twin:
+    """A data plane and its counters: what is applied is so at the next step."""
 
-    verdict: str
-    seconds: float
-    harmed: float
+    stream: Stream
+    rng: np.random.Generator
+    at: float = 0.0
+    harmed: float = 0.0
+    weights: dict[str, int] = field(default_factory=lambda: {OLD: WHOLE})
+    shadow: bool = False
+    served: dict[str, int] = field(default_factory=lambda: {OLD: 0, NEW: 0})
+    known: dict[str, NDArray[np.int64]] = field(
+        default_factory=lambda: {OLD: np.zeros(3, np.int64), NEW: np.zeros(3, np.int64)}
+    )
+    predictions: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    waiting: list[tuple[float, str, NDArray[np.int64]]] = field(default_factory=list)
 
+    def act(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Apply):
+                self.weights = {one.target.predictor: one.weight for one in action.predictors}
+                self.shadow = any(one.shadow for one in action.predictors)
 
-Rule = Callable[[Stream, np.random.Generator], Result]
+    def pass_time(self, seconds: float) -> None:
+        """Traffic by the weights in use, and the outcomes that are known by now."""
+        stream, share = self.stream, self.weights.get(NEW, 0) / WHOLE
+        own, bad, others, other = stream.sample(self.rng, self.at, seconds, share)
+        self.harmed += stream.harm(own, self.at)
+        if self.shadow:  # Copies: nobody sees what comes of them.
+            own, bad = others, stream.bad(self.rng, others, stream.candidate, self.at)
+        for name, total, failed in ((NEW, own, bad), (OLD, others, other)):
+            self.served[name] += total
+            also = stream.bad(self.rng, total, stream.stable, self.at) if stream.also else 0
+            self.waiting.append((self.at + stream.delay, name, np.array([total, failed, also])))
+            if stream.classes:
+                law = stream.classes[name == NEW]
+                counted = self.predictions.get(name, np.zeros(len(law), np.int64))
+                self.predictions[name] = counted + self.rng.multinomial(total, law)
+        for _, name, outcomes in [one for one in self.waiting if one[0] <= self.at]:
+            self.known[name] = self.known[name] + outcomes
+        self.waiting = [one for one in self.waiting if one[0] > self.at]
+        self.at += seconds
+
+    def observe(self) -> Observation:
+        """What the controller is told."""
+        return Observation(
+            wanted=Target(version="2", uri="2"),
+            predictors={
+                name: Observed(ready=True, weight=one) for name, one in self.weights.items()
+            },
+            counters={name: self._counters(name) for name in self.weights},
+        )
+
+    def _counters(self, name: str) -> Counters:
+        total, bad, also = (int(value) for value in self.known[name])
+        values = dict.fromkeys(("requests", "timed"), self.served[name])
+        known: dict[str, object] = {"feedback": total, "errors": 0, self.stream.guard: bad}
+        if self.stream.also:
+            known[self.stream.also] = also
+        if self.stream.classes:
+            zeros = np.zeros(len(self.stream.classes[0]), np.int64)
+            known["predictions"] = tuple(self.predictions.get(name, zeros).tolist())
+        return Counters.model_validate({"epoch": "e", "servers": "s", **values, **known})
 
 
 def millwright(stream: Stream, rng: np.random.Generator) -> Result:
-    """The real controller, in a world where what it applies is so at the next step."""
-    guard = {"errors": {}, "slow": {"over": "50ms"}, "wrong": {"min_feedback": 200}}[stream.guard]
-    spec = RolloutSpec.parse({"guards": {stream.guard: guard}, "deadline": "2h"})
+    """The real controller."""
+    guards = {**GUARDS[stream.guard], **dict(stream.plan.get("guards", {}))}  # type: ignore[call-overload]
+    spec = RolloutSpec.parse({"deadline": "2h", **stream.plan, "guards": guards})
     status = RolloutStatus(
-        model="benchmark", stable=Target(version="1", uri="1"), wanted={"v1": WHOLE}
+        model="benchmark", stable=Target(version="1", uri="1"), wanted={OLD: WHOLE}
     )
-    weights, counts = {"v1": WHOLE}, {"v1": np.zeros(2, int), "v2": np.zeros(2, int)}
-    served = {"v1": int(stream.rps * HOUR), "v2": 0}
-    counts["v1"] += served["v1"], int(served["v1"] * stream.stable)  # it has served for an hour
-    waiting: list[tuple[float, str, np.ndarray]] = []
-    at, began, harmed = 0.0, None, 0.0
-    while at < HOUR:
-        status, actions = decide(spec, status, _observe(stream, weights, counts, served), at)
-        for action in actions:
-            if isinstance(action, Apply):
-                weights = {one.target.predictor: one.weight for one in action.predictors}
-        if status.phase is Phase.RAMPING and began is None:
-            began = at
+    twin, began = Twin(stream=stream, rng=rng), None
+    while twin.at < HOUR:
+        status, actions = decide(spec, status, twin.observe(), twin.at)
+        twin.act(actions)
+        if status.phase in (Phase.SHADOW, Phase.RAMPING) and began is None:
+            began = twin.at
         if status.phase in (Phase.ROLLING_BACK, Phase.PROMOTING) and began is not None:
             verdict = "promoted" if status.phase is Phase.PROMOTING else "rolled back"
-            return Result(verdict=verdict, seconds=at - began, harmed=harmed)
-        own, bad, others, other = stream.sample(
-            rng, at, spec.interval, weights.get("v2", 0) / WHOLE
-        )
-        harmed += stream.harm(own, at)
-        served = {"v1": served["v1"] + others, "v2": served["v2"] + own}
-        waiting.append((at + stream.delay, "v2", np.array([own, bad])))
-        waiting.append((at + stream.delay, "v1", np.array([others, other])))
-        for _, name, seen in [one for one in waiting if one[0] <= at]:
-            counts[name] = counts[name] + seen
-        waiting = [one for one in waiting if one[0] > at]
-        at += spec.interval
-    return Result(verdict="held", seconds=HOUR, harmed=harmed)
+            return Result(verdict=verdict, seconds=twin.at - began, harmed=twin.harmed)
+        twin.pass_time(spec.interval)
+    return Result(verdict="held", seconds=HOUR, harmed=twin.harmed)
 
 
-def _observe(
-    stream: Stream,
-    weights: dict[str, int],
-    counts: dict[str, np.ndarray],
-    served: dict[str, int],
-) -> Observation:
-    """What the controller is told."""
-
-    def counters(name: str) -> Counters:
-        total, bad = (int(value) for value in counts[name])
-        values = dict.fromkeys(("requests", "timed"), served[name])
-        known = {"feedback": total, "errors": 0, stream.guard: bad}
-        return Counters.model_validate({"epoch": "e", "servers": "s", **values, **known})
-
-    return Observation(
-        wanted=Target(version="2", uri="2"),
-        predictors={name: Observed(ready=True, weight=one) for name, one in weights.items()},
-        counters={name: counters(name) for name in weights},
-    )
+RULES: dict[str, Rule] = {"Millwright": millwright, **PEERS}
 
 
-def flagger(stream: Stream, rng: np.random.Generator) -> Result:
-    """A threshold on the success rate, each minute."""
-    weight, failed, harmed, at = 0, 0, 0.0, 0.0
-    while at < HOUR:
-        weight = min(50, weight + 5)
-        passed = False
-        while not passed and at < HOUR:
-            own, bad, _, _ = stream.sample(rng, at, 60.0, weight / 100)
-            harmed += stream.harm(own, at)
-            at += 60.0
-            passed = own > 0 and 1 - bad / own >= 0.99
-            failed += not passed
-            if failed >= 10:
-                return Result(verdict="rolled back", seconds=at, harmed=harmed)
-        if weight >= 50 and passed:
-            return Result(verdict="promoted", seconds=at, harmed=harmed)
-    return Result(verdict="held", seconds=at, harmed=harmed)
-
-
-def argo(threshold: float) -> Rule:
-    """Timed steps beside a measurement every five minutes."""
-
-    def rule(stream: Stream, rng: np.random.Generator) -> Result:
-        failed, errors, harmed = 0, 0, 0.0
-        for index in range(8):
-            at, share = index * 300.0, (20, 40, 60, 80)[index // 2] / 100
-            own, bad, _, _ = stream.sample(rng, at, 300.0, share)
-            harmed += stream.harm(own, at)
-            errors = 0 if own else errors + 1
-            failed += bool(own) and 1 - bad / own < threshold
-            if failed > 3 or errors > 4:
-                return Result(verdict="rolled back", seconds=at + 300, harmed=harmed)
-        return Result(verdict="promoted", seconds=2400.0, harmed=harmed)
-
-    return rule
-
-
-def kayenta(stream: Stream, rng: np.random.Generator) -> Result:
-    """One analysis after an hour with canary and baseline at 10 % each."""
-    canary, baseline, harmed = [], [], 0.0
-    for minute in range(60):
-        at = minute * 60.0
-        own, bad, _, _ = stream.sample(rng, at, 60.0, 0.1)
-        _, _, others, other = stream.sample(rng, at, 6.0, 0.0)
-        harmed += stream.harm(own, at)
-        canary += [bad / own] if own else []
-        baseline += [other / others] if others else []
-    low = _shift_low(np.array(canary), np.array(baseline))
-    verdict = "rolled back" if low else "promoted"
-    return Result(verdict=verdict, seconds=HOUR, harmed=harmed)
-
-
-def _shift_low(canary: np.ndarray, baseline: np.ndarray) -> bool:
-    """Whether the interval of the shift (Hodges-Lehmann, 98 %) lies above a quarter of it."""
-    if len(canary) == 0 or len(baseline) == 0 or np.ptp(np.concatenate([canary, baseline])) == 0:
-        return False
-    shifts = np.sort(np.subtract.outer(canary, baseline).ravel())
-    n, m = len(canary), len(baseline)
-    half = stats.norm.ppf(0.99) * math.sqrt(n * m * (n + m + 1) / 12)
-    low = shifts[max(0, int(n * m / 2 - half))]
-    return bool(low > 0 and low > 0.25 * abs(float(np.median(shifts))))
-
-
-RULES: dict[str, Rule] = {
-    "Millwright": millwright,
-    "Flagger": flagger,
-    "Argo": argo(0.95),
-    "Argo-99": argo(0.99),
-    "Kayenta": kayenta,
-}
+# --- The cells ------------------------------------------------------------------------------------
 
 
 def fivefold(at: float) -> float:
@@ -230,86 +136,312 @@ def fivefold(at: float) -> float:
     return 3 + 2 * math.sin(at / 100)
 
 
-def streams() -> list[Stream]:
+def streams() -> Iterator[Stream]:
     """The cells of the table."""
-    found = [
-        Stream(name=f"identical {rate:.1%}", rps=rps, stable=rate, candidate=rate)
-        for rate in (0.001, 0.005, 0.012)
-        for rps in (1, 10, 100, 1000)
-    ]
-    found += [
-        Stream(name=f"worse .5 to {rate:.1%}", rps=rps, stable=0.005, candidate=rate)
-        for rate in (0.007, 0.01, 0.015, 0.05, 0.5)
-        for rps in (10, 100, 1000)
-    ]
-    common = {"rps": 100.0, "stable": 0.005}
-    found += [
-        Stream(name="better .5 to .3%", candidate=0.003, **common),
-        Stream(name="swinging, identical", candidate=0.005, swing=fivefold, **common),
-        Stream(name="swinging, twice as bad", candidate=0.01, swing=fivefold, **common),
-        Stream(name="bursts, identical", candidate=0.005, bursts=True, **common),
-        Stream(name="bursts, twice as bad", candidate=0.01, bursts=True, **common),
-        Stream(name="slow 5%, identical", rps=100, stable=0.05, candidate=0.05, guard="slow"),
-        Stream(name="slow 5 to 10%", rps=100, stable=0.05, candidate=0.1, guard="slow"),
-    ]
-    late = {"rps": 100.0, "guard": "wrong", "delay": 120.0, "stable": 0.17}
-    found += [
-        Stream(name="wrong 17%, identical, 2 min late", candidate=0.17, **late),
-        Stream(name="wrong 17 to 25%, 2 min late", candidate=0.25, **late),
-    ]
-    return found
+    every = (1.0, 10.0, 100.0, 1000.0)
+    for rate in (0.001, 0.005, 0.012):
+        for rps in every:
+            yield Stream(name=f"identical {rate:.1%}", rps=rps, stable=rate, candidate=rate)
+    for rps in every:
+        yield Stream(
+            name="identical .5%, swinging", rps=rps, stable=0.005, candidate=0.005, swing=fivefold
+        )
+    for rate in (0.007, 0.01, 0.015, 0.05, 0.5):
+        for rps in every:
+            yield Stream(name=f"worse .5 to {rate:.1%}", rps=rps, stable=0.005, candidate=rate)
+    for rate in (0.001, 0.002, 0.003):
+        for rps in (10.0, 100.0, 1000.0) if rate == 0.003 else (100.0,):
+            name = f"rare and doubled, {rate * 100:g} to {rate * 200:g}%"
+            yield Stream(name=name, rps=rps, stable=rate, candidate=2 * rate)
+    yield from _special()
+    yield from _ours()
 
 
-def row(stream: Stream, name: str, results: Sequence[Result]) -> tuple[str, ...]:
-    """One line of the table."""
-    verdicts = [one.verdict for one in results]
-    seconds, harmed = [one.seconds for one in results], [one.harmed for one in results]
-    shares = [
-        f"{verdicts.count(one) / len(results):.1%}" for one in ("rolled back", "promoted", "held")
-    ]
-    return (
-        stream.name,
-        f"{stream.rps:g}",
-        name,
-        *shares,
-        *(f"{np.quantile(seconds, q):.0f}" for q in (0.5, 0.95)),
-        f"{np.mean(harmed):.1f}",
-        *(f"{np.quantile(harmed, q):.1f}" for q in (0.5, 0.95)),
-    )
+usual = partial(Stream, rps=100.0, stable=0.005)
+
+
+def _special() -> Iterator[Stream]:
+    """Other laws and guards at 100 requests a second."""
+    yield usual(name="better .5 to .3%", candidate=0.003)
+    yield usual(name="worse .5 to 1%, swinging", candidate=0.01, swing=fivefold)
+    yield usual(name="identical .5%, bursts", candidate=0.005, bursts=True)
+    yield usual(name="worse .5 to 1%, bursts", candidate=0.01, bursts=True)
+    for name, rate in (("identical", 0.05), ("worse 5 to 10%", 0.1)):
+        yield Stream(name=f"slow 5%, {name}", rps=100, stable=0.05, candidate=rate, guard="slow")
+    for name, rate in (("identical", 0.17), ("worse 17 to 25%", 0.25)):
+        yield Stream(
+            name=f"wrong 17%, known after 2 min, {name}",
+            rps=100,
+            guard="wrong",
+            delay=120.0,
+            stable=0.17,
+            candidate=rate,
+        )
+
+
+def _ours() -> Iterator[Stream]:
+    """What only Millwright has."""
+    both = {"guards": {"slow": {"over": "50ms"}}}
+    for name, rate in (("identical .5%", 0.005), ("worse .5 to 1.5% in one", 0.015)):
+        yield usual(name=f"two guards, {name}", candidate=rate, also="slow", plan=both)
+    better = {"superiority": True}
+    yield usual(name="superiority, identical .5%", candidate=0.005, plan=better)
+    yield usual(name="superiority, better .5 to .2%", candidate=0.002, plan=better)
+    first = {"shadow": "2m"}
+    yield usual(name="2 min shadow, identical .5%", candidate=0.005, plan=first)
+    yield usual(name="2 min shadow, worse .5 to 1.5%", candidate=0.015, plan=first)
+    drift = {"guards": {"drift": {"action": "rollback"}}}
+    alike, other = (0.7, 0.2, 0.1), (0.66, 0.24, 0.1)
+    for name, law in (("alike", alike), ("70/20/10 to 66/24/10", other)):
+        yield usual(name=f"drift, {name}", candidate=0.005, classes=(alike, law), plan=drift)
+
+
+# --- The tables -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """What became of one rule on one stream."""
+
+    stream: str
+    rps: float
+    rule: str
+    runs: int
+    rolled_back: float
+    promoted: float
+    held: float
+    seconds: tuple[float, float]
+    """Median and 95th percentile."""
+    harmed: tuple[float, float, float]
+    """Mean, median and 95th percentile."""
+
+    @classmethod
+    def of(cls, stream: Stream, rule: str, results: Sequence[Result]) -> Cell:
+        shares = [
+            sum(one.verdict == verdict for one in results) / len(results)
+            for verdict in ("rolled back", "promoted", "held")
+        ]
+        seconds, harmed = [one.seconds for one in results], [one.harmed for one in results]
+        return cls(
+            stream=stream.name,
+            rps=stream.rps,
+            rule=rule,
+            runs=len(results),
+            rolled_back=shares[0],
+            promoted=shares[1],
+            held=shares[2],
+            seconds=_quantiles(seconds),
+            harmed=(float(np.mean(harmed)), *_quantiles(harmed)),
+        )
+
+    def columns(self) -> tuple[str, ...]:
+        return (
+            self.stream,
+            f"{self.rps:g}",
+            *(f"{share:.1%}" for share in (self.rolled_back, self.promoted, self.held)),
+            *(f"{value:.0f}" for value in self.seconds),
+            *(f"{value:.1f}" for value in self.harmed),
+        )
+
+    def short(self) -> str:
+        """All of it in one field."""
+        shares = " / ".join(
+            f"{100 * one:.4g}" for one in (self.rolled_back, self.promoted, self.held)
+        )
+        seconds = "–".join(f"{value:.0f}" for value in self.seconds)
+        harmed = "–".join(f"{value:.0f}" for value in self.harmed[1:])
+        return f"{shares}<br>{seconds} s<br>{harmed} harmed"
+
+
+def _quantiles(values: Sequence[float]) -> tuple[float, float]:
+    return float(np.quantile(values, 0.5)), float(np.quantile(values, 0.95))
 
 
 COLUMNS = (
-    *("stream", "rps", "rule", "rolled back", "promoted", "held", "s to verdict", "95th"),
+    *("stream", "rps", "rolled back", "promoted", "held", "s to the verdict", "95th"),
     *("harmed, mean", "median", "95th"),
 )
 
 
+def measure(runs: int, seed: int, only: str, rules: Sequence[str]) -> list[Cell]:
+    """All cells, told as they come."""
+    cells = []
+    for stream in (one for one in streams() if only in one.name):
+        for name in rules:
+            if name == "Millwright" or stream.common:
+                rngs = (np.random.default_rng([seed, run]) for run in range(runs))
+                cells.append(Cell.of(stream, name, [RULES[name](stream, rng) for rng in rngs]))
+                sys.stderr.write(f"{name}: {' · '.join(cells[-1].columns())}\n")
+    return cells
+
+
+Target_ = tuple[str, Callable[[Cell], bool], Callable[[Cell], float], str, Callable[[float], bool]]
+GOALS: tuple[Target_, ...] = (
+    (
+        "identical: rolled back, at most 1 %",
+        lambda cell: "identical" in cell.stream,
+        lambda cell: 100 * cell.rolled_back,
+        "most",
+        lambda value: value <= 1,
+    ),
+    (
+        ".5 to 1 %, 10 rps or more: caught within the hour, at least 98 %",
+        lambda cell: cell.stream == "worse .5 to 1.0%" and cell.rps >= 10,
+        lambda cell: 100 * cell.rolled_back,
+        "least",
+        lambda value: value >= 98,
+    ),
+    (
+        ".5 to 50 %, 100 rps: seconds to the rollback (95th percentile), at most 20",
+        lambda cell: cell.stream == "worse .5 to 50.0%" and cell.rps == 100,
+        lambda cell: cell.seconds[1],
+        "most",
+        lambda value: value <= 20,
+    ),
+    (
+        ".5 to 50 %, 100 rps: harmed at the median, at most 10",
+        lambda cell: cell.stream == "worse .5 to 50.0%" and cell.rps == 100,
+        lambda cell: cell.harmed[1],
+        "most",
+        lambda value: value <= 10,
+    ),
+    (
+        "identical or better, one guard, 100 rps: seconds to the promotion (median), at most 240",
+        lambda cell: cell.rps == 100 and cell.stream.startswith(("identical", "better")),
+        lambda cell: cell.seconds[0],
+        "most",
+        lambda value: value <= 240,
+    ),
+    (
+        "harm on average, at most the budget of 50",
+        lambda cell: True,
+        lambda cell: cell.harmed[0],
+        "most",
+        lambda value: value <= 50,
+    ),
+    (
+        "harm at the 95th percentile, at most twice the budget",
+        lambda cell: True,
+        lambda cell: cell.harmed[2],
+        "most",
+        lambda value: value <= 100,
+    ),
+)
+"""What, of which cells, which number, its worst, and what it has to be."""
+
+
+def goals(cells: Sequence[Cell]) -> list[tuple[str, str, str, str]]:
+    """What was asked of Millwright, and the worst cell."""
+    found = []
+    for what, among, number, side, reached in GOALS:
+        chosen = [one for one in cells if one.rule == "Millwright" and among(one)]
+        if chosen:
+            worst = (max if side == "most" else min)(chosen, key=number)
+            where = f"{worst.stream}, {worst.rps:g} rps"
+            yes = "yes" if reached(number(worst)) else "no"
+            found.append((what, f"{number(worst):.1f}", where, yes))
+    return found
+
+
+ASKED = ("asked", "worst cell", "which", "reached")
+
+
+def show(cells: Sequence[Cell]) -> None:
+    """For a person at a terminal."""
+    console = Console(width=180)
+    for title, head, rows in _tables(cells):
+        table = Table(*head, title=title)
+        for line in rows:
+            table.add_row(*line)
+        console.print(table)
+
+
+def markdown(cells: Sequence[Cell]) -> None:
+    """For docs/benchmarks.md."""
+    for title, head, rows in (*_tables(cells)[:2], _beside(cells)):
+        print(f"{title}\n")
+        for line in (head, ("---",) * len(head), *rows):
+            print(f"| {' | '.join(line)} |")
+        print()
+
+
+Lines = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
+
+
+def _tables(cells: Sequence[Cell]) -> list[Lines]:
+    tables: list[Lines] = [("What was asked", ASKED, list(goals(cells)))]
+    for rule in dict.fromkeys(one.rule for one in cells):
+        tables.append(
+            (
+                f"{rule}, {cells[0].runs} runs a cell",
+                COLUMNS,
+                [one.columns() for one in cells if one.rule == rule],
+            )
+        )
+    return tables
+
+
+def _beside(cells: Sequence[Cell]) -> Lines:
+    """All rules side by side, each cell in one field."""
+    rules = list(dict.fromkeys(one.rule for one in cells))
+    by = {(one.stream, one.rps, one.rule): one for one in cells}
+    shared = list(dict.fromkeys((one.stream, one.rps) for one in cells))
+    rows = [
+        (stream, f"{rps:g}", *(by[stream, rps, rule].short() for rule in rules))
+        for stream, rps in shared
+        if all((stream, rps, rule) in by for rule in rules)
+    ]
+    return f"Side by side, {cells[0].runs} runs a cell", ("stream", "rps", *rules), rows
+
+
+# --- The judge's own time -------------------------------------------------------------------------
+
+
+def time_looks(repeats: int = 200) -> None:
+    """How long a look of one guard takes: its evidence and all the numbers that are shown."""
+    table = Table("requests of each version", "bad, of both", "ms a look, median", "95th")
+    for requests, rate in (
+        *((10**3, 0.01), (10**5, 0.005), (10**6, 0.005), (10**7, 0.05)),
+        *((10**8, 0.005), (10**8, 0.5)),
+    ):
+        rng, taken, state = np.random.default_rng(1), [], judge.fresh(1.5)
+        for _ in range(repeats):
+            own, other = (
+                Outcomes(total=requests, bad=int(rng.binomial(requests, rate))) for _ in range(2)
+            )
+            began = time.perf_counter()
+            state = judge.look(state, own, other, 1.5)
+            judge.numbers(state, own, other, alpha=0.01, sharing=1.1, negligible=0.01)
+            taken.append(1000 * (time.perf_counter() - began))
+        median, late = _quantiles(taken)
+        table.add_row(
+            f"{requests:,}", f"{2 * requests * rate:,.0f}", f"{median:.2f}", f"{late:.2f}"
+        )
+    Console(width=100).print(table)
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description="Rollouts on simulated traffic.")
     parser.add_argument("--runs", type=int, default=20, help="runs of each cell")
     parser.add_argument("--only", default="", help="streams whose name contains this")
-    parser.add_argument("--rule", default="", help="only this rule")
+    parser.add_argument("--rules", nargs="*", default=RULES, choices=RULES, help="only these")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
+    parser.add_argument("--json", type=Path, help="also write the cells to this file")
+    parser.add_argument("--read", type=Path, nargs="*", help="show such files; run nothing")
+    parser.add_argument("--judge", action="store_true", help="time the judge instead")
     options = parser.parse_args()
-    began = time.monotonic()
-    rows = []
-    for stream in (one for one in streams() if options.only in one.name):
-        for name, rule in RULES.items():
-            if options.rule in ("", name):
-                rngs = [np.random.default_rng([options.seed, run]) for run in range(options.runs)]
-                rows.append(row(stream, name, [rule(stream, rng) for rng in rngs]))
-    note = f"{options.runs} runs a line, seed {options.seed}, {time.monotonic() - began:.0f} s"
-    if options.markdown:
-        print(f"{note}\n")
-        for line in (COLUMNS, ("---",) * len(COLUMNS), *rows):
-            print(f"| {' | '.join(line)} |")
-        return
-    table = Table(*COLUMNS, caption=note)
-    for line in rows:
-        table.add_row(*line)
-    Console(width=160).print(table)
+    if options.judge:
+        return time_looks()
+    if options.read:
+        cells = [Cell(**one) for file in options.read for one in json.loads(file.read_text())]
+    else:
+        cells = measure(options.runs, options.seed, options.only, options.rules)
+    if options.json:
+        options.json.write_text(json.dumps([asdict(one) for one in cells], indent=1) + "\n")
+    (markdown if options.markdown else show)(cells)
+    return None
 
 
 if __name__ == "__main__":

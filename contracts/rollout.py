@@ -340,6 +340,8 @@ class GuardNumbers(Document):
     rare: float
     """Log evidence that its bad rate is below what is negligible."""
     safe_limit: float
+    rare_limit: float = 0.0
+    """0 in what was written before the two limits differed."""
     odds_ratio: tuple[float, float | None]
     """Anytime-valid interval for the odds ratio; None is *no upper bound yet*."""
     candidate_rate: tuple[float, float]
@@ -347,8 +349,8 @@ class GuardNumbers(Document):
     difference: tuple[float, float]
     """Anytime-valid intervals for both bad rates and for their difference."""
     passed: bool
-    """Whether this guard lets the candidate be promoted: by `safe` at the limit, or by `rare` at
-    the limit after ten times a negative `safe` was taken off, without strong evidence of harm."""
+    """Whether this guard lets the candidate be promoted: by `safe` at its limit, or by `rare` at
+    its limit after ten times a negative `safe` was taken off, without strong evidence of harm."""
 
 
 class Harm(Document):

@@ -32,7 +32,7 @@ one (`LEANING`, `STRONG`); that is a further condition, so it cannot make the er
 
 **Several guards.** Harm is found when any guard finds it, so alpha is shared out between the
 guards (a union bound). Promotion needs every guard's consent, so a version that is worse in one of
-them passes with at most that guard's alpha, half of it for each of its two ways.
+them passes with at most that guard's alpha, which its two ways to pass share (`RARE_SHARE`).
 
 **Drift** of the predictions' distribution: with classes 1..k, the counts given both margins
 decompose into k - 1 such comparisons of two (class i against the classes after it), one after the
@@ -52,6 +52,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -90,6 +91,9 @@ TOLERANCE = 1e-10
 STRONG = math.log(10)
 """From here on evidence is called strong (Jeffreys, Theory of Probability, appendix B): with strong
 evidence of harm no version passes for its bad rate being low."""
+RARE_SHARE = 0.3
+"""The part of the error probability of a promotion that passing for a low bad rate has. The other
+way takes longer, so it has the larger part."""
 LEANING = 10.0
 """How much the comparison counts where a version passes for its bad rate being low: while it speaks
 for *worse than tolerated*, that evidence is taken off the evidence of rarity so many times. So a
@@ -338,6 +342,7 @@ def log_safe(state: GuardState) -> float:
     return _floor(float(_log_sum(logs + _safe_prior(state.tolerate))) - state.tolerated)
 
 
+@lru_cache(maxsize=64)
 def _safe_prior(tolerate: float) -> Floats:
     """Log weights over the grid's odds ratios below the tolerated one.
 
@@ -347,10 +352,10 @@ def _safe_prior(tolerate: float) -> Floats:
     """
     below = ODDS < 1
     between = (ODDS > 1) & (tolerate > ODDS)
-    weights = np.where(ODDS == 1, 0.8, 0.0)
-    weights = weights + below * (0.1 / below.sum())
+    weights = np.where(ODDS == 1, 0.9, 0.0)
+    weights = weights + below * (0.05 / below.sum())
     if between.any():
-        weights = weights + between * (0.1 / between.sum())
+        weights = weights + between * (0.05 / between.sum())
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(weights / weights.sum()))
 
@@ -402,11 +407,15 @@ def rate_interval(outcomes: Outcomes, alpha: float) -> tuple[float, float]:
     return _edge(kept, centre, 0.0), _edge(kept, centre, 1.0)
 
 
+BISECTIONS = 32
+"""They find the edge of an interval to a four-billionth of its distance from the centre."""
+
+
 def _edge(kept: Callable[[float], bool], inside: float, outside: float) -> float:
     """Bisection between a rate that is kept and one that may not be, rounded outwards."""
     if kept(outside):
         return outside
-    for _ in range(50):
+    for _ in range(BISECTIONS):
         middle = (inside + outside) / 2
         if kept(middle):
             inside = middle
@@ -453,9 +462,10 @@ def numbers(
     safe = log_better(state) if superiority else log_safe(state)
     rare = log_rate_below(state.candidate, negligible)
     # Both ways to pass share alpha; with superiority there is only one.
-    safe_limit = math.log((1 if superiority else 2) / alpha)
+    safe_limit = -math.log(alpha * (1 if superiority else 1 - RARE_SHARE))
+    rare_limit = -math.log(alpha * RARE_SHARE)
     leaning = LEANING * min(0.0, safe)
-    by_rarity = not superiority and rare + leaning >= safe_limit and harm < STRONG
+    by_rarity = not superiority and rare + leaning >= rare_limit and harm < STRONG
     own = rate_interval(state.candidate, alpha / 2)
     other = rate_interval(state.stable, alpha / 2)
     return GuardNumbers(
@@ -466,6 +476,7 @@ def numbers(
         safe=safe,
         rare=rare,
         safe_limit=safe_limit,
+        rare_limit=rare_limit,
         odds_ratio=odds_interval(state, alpha),
         candidate_rate=own,
         stable_rate=other,

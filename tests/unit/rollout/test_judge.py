@@ -179,6 +179,48 @@ def test_drift_finds_another_distribution_and_not_the_same():
     assert judge.log_drift(other) > math.log(1e6)
 
 
+# --- passing --------------------------------------------------------------------------------------
+
+
+def passes(*looks: tuple[tuple[int, int], tuple[int, int]], negligible: float = 0.01) -> bool:
+    state = judge.fresh(1.5)
+    for own, other in looks:
+        state = judge.look(state, outcomes(*own), outcomes(*other), 1.5)
+    last = outcomes(0, 0)
+    return judge.numbers(state, last, last, alpha=0.01, sharing=1.0, negligible=negligible).passed
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "passed"),
+    [
+        ((2000, 0), (2000, 0), True),  # nothing to compare
+        ((20_000, 110), (20_000, 110), True),  # alike and below 1 %
+        ((20_000, 110), (20_000, 70), False),  # below 1 %, but the comparison speaks against it
+        ((20_000, 14), (20_000, 8), True),  # so far below that a handful of outcomes is not asked
+        ((400, 0), (400, 0), False),  # not enough of them to say that it is below 1 %
+    ],
+)
+def test_a_low_rate_passes_while_the_comparison_does_not_speak_against_it(own, other, passed):
+    assert passes((own, other)) is passed
+    if own[1] < 20:
+        assert not passes((own, other), negligible=0.0)  # always compared, and it says too little
+
+
+@given(margins(25), st.floats(1.5, 20.0), st.floats(0.02, 0.3))
+@settings(max_examples=10, deadline=None)
+def test_no_version_worse_than_tolerated_passes_more_often_than_alpha(table, odds, rate):
+    """One look, enumerated: the rate is not negligible and the odds ratio is not tolerated."""
+    n_c, n_s, _ = table
+    worse = odds * rate / (1 - rate + odds * rate)
+    wrong = sum(
+        stats.binom.pmf(x, n_c, worse) * stats.binom.pmf(y, n_s, rate)
+        for x in range(n_c + 1)
+        for y in range(n_s + 1)
+        if passes(((n_c, x), (n_s, y)), negligible=rate)
+    )
+    assert wrong <= 0.01 + TINY
+
+
 # --- what the evidence depends on -----------------------------------------------------------------
 
 
