@@ -43,6 +43,7 @@ HTTP, GRPC, METRICS = 9000, 9500, 6000
 """The ports that the first container of a graph gets where it names none."""
 PODINFO = "seldon-podinfo"
 CUSTOM_NAME = "seldon.io/svc-name"
+STUCK = "Deployment is no longer progressing and not available."
 EVERY = 0.2
 
 
@@ -165,11 +166,17 @@ def _labels(deployment: Json, predictor: Json) -> tuple[dict[str, str], dict[str
     return selector, {**selector, **more}
 
 
-def _meta(deployment: Json, name: str, labels: dict[str, str] | None = None) -> Json:
+def _meta(
+    deployment: Json,
+    name: str,
+    labels: dict[str, str] | None = None,
+    annotations: dict[str, str] | None = None,
+) -> Json:
     return {
         "name": name,
         "namespace": deployment["metadata"]["namespace"],
         "labels": labels or {},
+        "annotations": annotations or {},
         "ownerReferences": [
             {
                 "apiVersion": SELDON,
@@ -206,7 +213,8 @@ def _apps_deployment(deployment: Json, predictor: Json) -> Json:
         spec["replicas"] = replicas
     if "progressDeadlineSeconds" in predictor:
         spec["progressDeadlineSeconds"] = predictor["progressDeadlineSeconds"]
-    meta = _meta(deployment, deployment_name(deployment, predictor), labels)
+    own = predictor.get("annotations")
+    meta = _meta(deployment, deployment_name(deployment, predictor), labels, own)
     return {"apiVersion": APPS, "kind": "Deployment", "metadata": meta, "spec": spec}
 
 
@@ -217,6 +225,7 @@ def _whole_pod(deployment: Json, predictor: Json) -> Json:
     fields = [{"path": "annotations", "fieldRef": {"fieldPath": "metadata.annotations"}}]
     pod.setdefault("volumes", []).append({"name": PODINFO, "downwardAPI": {"items": fields}})
     container = pod["containers"][0]
+    container.setdefault("imagePullPolicy", "IfNotPresent")
     _add_ports(container)
     for probe, delay in (("livenessProbe", 60), ("readinessProbe", 20)):
         container.setdefault(probe, {"tcpSocket": {"port": HTTP}, "initialDelaySeconds": delay})
@@ -258,7 +267,9 @@ def _variables(deployment: Json, predictor: Json, container: Json) -> dict[str, 
         "SELDON_DEPLOYMENT_ID": deployment["metadata"]["name"],
         "SELDON_EXECUTOR_ENABLED": "true",
         "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": ports["metrics"],
+        "PREDICTIVE_UNIT_METRICS_ENDPOINT": "/prometheus",
         "MLSERVER_METRICS_PORT": ports["metrics"],
+        "MLSERVER_METRICS_ENDPOINT": "/prometheus",
     }
 
 
@@ -312,12 +323,14 @@ def _services(deployment: Json) -> Iterable[Json]:
                     "seldon-deployment-id": deployment["metadata"]["name"],
                     "seldon-app": key,
                     "app.kubernetes.io/managed-by": "seldon-core",
+                    "seldon.io/model": "true",
+                    **({"seldon.io/shadow": "true"} if one.get("shadow") else {}),
                     label: name,
                 }
                 yield {
                     "apiVersion": "v1",
                     "kind": "Service",
-                    "metadata": _meta(deployment, name, labels),
+                    "metadata": _meta(deployment, name, labels, one.get("annotations")),
                     "spec": {
                         "selector": {label: name},
                         "ports": [
@@ -399,10 +412,23 @@ def ensure(api: Api, wanted: Json) -> bool:
     meta = wanted["metadata"]
     found = api.get(wanted["apiVersion"], wanted["kind"], meta["namespace"], meta["name"])
     same = _same if wanted["apiVersion"] == ISTIO else _within
-    if found is not None and same(wanted["spec"], found["spec"]):
+    if found is not None and same(wanted["spec"], found["spec"]) and _labelled(wanted, found):
         return False
     api.apply(wanted, manager="seldon-core")
     return True
+
+
+def _labelled(wanted: Json, found: Json) -> bool:
+    """Whether the labels are these and no more: the label of a shadow goes when it is none.
+
+    For a Deployment this is what restarts the servers of a shadow that begins to serve.
+    """
+    documents = [(wanted, found)]
+    if wanted["kind"] == "Deployment":
+        documents.append((wanted["spec"]["template"], found["spec"]["template"]))
+    return all(
+        mine["metadata"]["labels"] == one["metadata"].get("labels", {}) for mine, one in documents
+    )
 
 
 def _same(part: Any, whole: Any) -> bool:
@@ -484,14 +510,12 @@ def _status(deployment: Json, found: list[Json], counts: Json, available: bool) 
     state = "Available" if available else "Creating"
     if not available and any(_stuck(one) for one in found):
         state = "Failed"
-    keys = [predictor_key(deployment, one) for one in deployment["spec"]["predictors"]]
+    keys = [one["metadata"]["name"] for one in _services(deployment)]
     graph = deployment["spec"]["predictors"][0]["graph"]["name"]
     address = f"{keys[0]}.{meta['namespace']}.svc.cluster.local:{HTTP}"
     return {
         "state": state,
-        "description": "Deployment is no longer progressing and not available."
-        if state == "Failed"
-        else "",
+        **({"description": STUCK} if state == "Failed" else {}),
         "deploymentStatus": counts,
         "serviceStatus": {
             key: {
