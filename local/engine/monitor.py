@@ -29,6 +29,7 @@ from local.engine.providers import ProviderError
 from local.engine.run import Run, provider_inputs
 from local.engine.state import ResourceState
 from local.engine.steps import Goal
+from local.engine.transforms import Transforms
 from local.engine.values import (
     Properties,
     from_message,
@@ -46,9 +47,20 @@ FEATURES = (
     resource_pb2.RESOURCE_MONITOR_FEATURE_REPLACEMENT_TRIGGER,
     resource_pb2.RESOURCE_MONITOR_FEATURE_DELETED_WITH,
     resource_pb2.RESOURCE_MONITOR_FEATURE_REPLACE_WITH,
+    resource_pb2.RESOURCE_MONITOR_FEATURE_TRANSFORMS,
+    resource_pb2.RESOURCE_MONITOR_FEATURE_INVOKE_TRANSFORMS,
 )
 FEATURE_NAMES = frozenset(
-    {"secrets", "resourceReferences", "outputValues", "aliasSpecs", "deletedWith", "replaceWith"}
+    {
+        "secrets",
+        "resourceReferences",
+        "outputValues",
+        "aliasSpecs",
+        "deletedWith",
+        "replaceWith",
+        "transforms",
+        "invokeTransforms",
+    }
 )
 SEVERITIES: dict[int, Any] = {
     engine_pb2.DEBUG: "debug",
@@ -93,6 +105,11 @@ class Monitor:
         self._run = run
         self._directory = project.directory.resolve()
         self._home = project.home
+        self._transforms = Transforms()
+
+    def close(self) -> None:
+        """Let go of the program, which has ended."""
+        self._transforms.close()
 
     def stop(self) -> None:
         """Begin nothing more: the person has interrupted the run."""
@@ -116,6 +133,7 @@ class Monitor:
         return resource_pb2.SupportsFeatureResponse(hasSupport=request.id in FEATURE_NAMES)
 
     def RegisterResource(self, request: Any) -> resource_pb2.RegisterResourceResponse:  # noqa: N802
+        request = self._transformed(request)
         goal = self._goal(request)
         state = self._run.register(goal, [alias_of(one) for one in request.aliases])
         return resource_pb2.RegisterResourceResponse(
@@ -163,6 +181,7 @@ class Monitor:
             raise self._refuse(f"the engine's function {request.tok} is not supported", request.tok)
         try:
             self._run.check_running()
+            request = self._transforms.invoke(request)
             provider = self._run.provider_of(self._provider(request, request.tok))
             answer = provider.invoke(
                 request.tok, from_struct(request.args), preview=self._run.dry_run
@@ -179,10 +198,13 @@ class Monitor:
     def RegisterPackage(self, request: Any) -> Any:  # noqa: N802
         raise self._refuse(f"parameterized packages ({request.name}) are not supported", "")
 
-    def RegisterStackTransform(self, request: Any) -> Any:  # noqa: N802
-        raise self._refuse("transforms over gRPC are not supported; use `transformations`", "")
+    def RegisterStackTransform(self, request: Any) -> empty_pb2.Empty:  # noqa: N802
+        self._transforms.add_to_stack(request)
+        return empty_pb2.Empty()
 
-    RegisterStackInvokeTransform = RegisterStackTransform
+    def RegisterStackInvokeTransform(self, request: Any) -> empty_pb2.Empty:  # noqa: N802
+        self._transforms.add_to_invokes(request)
+        return empty_pb2.Empty()
 
     def RegisterResourceHook(self, request: Any) -> Any:  # noqa: N802
         raise self._refuse("resource hooks are not supported", "")
@@ -190,10 +212,17 @@ class Monitor:
     RegisterErrorHook = RegisterResourceHook
 
     def SignalAndWaitForShutdown(self, request: empty_pb2.Empty) -> empty_pb2.Empty:  # noqa: N802
+        self.close()
         return empty_pb2.Empty()
 
     def _refuse(self, what: str, where: str) -> InfrastructureError:
         return self._run.fail(InfrastructureError(what, where=where, fix=CLI))
+
+    def _transformed(self, request: Any) -> Any:
+        try:
+            return self._transforms.resource(self._urn(request), request)
+        except InfrastructureError as failure:
+            raise self._run.fail(failure) from failure
 
     def _goal(self, request: Any) -> Goal:
         """What a registration asks for.

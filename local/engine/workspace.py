@@ -201,11 +201,13 @@ def act(
 
     def go(run: Run) -> None:
         program = Program(project, run.identity, run.config, dry_run, workspace.parallel)
-        engine = Engine(listener)
+        engine, monitor = Engine(listener), Monitor(run, project)
         try:
-            run_program(program, Monitor(run, project), engine)
+            run_program(program, monitor, engine)
         except InfrastructureError as error:
             raise run.failure or error from error
+        finally:
+            monitor.close()
 
     try:
         run.recover()

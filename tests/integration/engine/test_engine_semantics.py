@@ -563,7 +563,6 @@ def test_a_failed_deletion_is_tried_again(stack: Stack) -> None:
         ('Thing("a", Opts(import_="id-1"))', "import_"),
         ('pulumi.ComponentResource("demo:index:Far", "far", {}, None, True)', "remote components"),
         ("import no_such_module", "no_such_module"),
-        ('Thing("a", Opts(transforms=[lambda args: None]))', "ransforms"),
         ("x = =", "SyntaxError"),
     ],
 )
