@@ -58,11 +58,13 @@ lint: setup
 format: setup
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-# JSON Schemas and the CRD from the contracts, the pipeline as Kubeflow Pipelines takes it.
+# JSON Schemas and the CRD from the contracts, the pipeline as Kubeflow Pipelines takes it, and what
+# the local provider knows of pulumi_aws's types.
 generate: setup
 	@$(BIN)/python -m contracts.schemas manifests/schemas
 	@$(BIN)/python -m contracts.custom_resource manifests/operator/crd.yaml
 	@$(BIN)/python -m pipelines.training manifests/pipelines/training.yaml
+	@$(BIN)/python -m local.provider.generate
 
 lock:
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -248,7 +248,7 @@ def row_of(urn: str) -> ResourceType:
         raise InfrastructureError(
             f"the resource type {token} is not in the provider's table{did_you_mean(token, TABLE)}",
             where=urn,
-            fix="Add a row to local/provider/types, then run `python -m local.provider.schema`.",
+            fix="Add a row to local/provider/types, then run `python -m local.provider.generate`.",
         )
     return TABLE[token]
 

@@ -1,5 +1,5 @@
 """The table of resource types: a row each, in modules by concern. To add a type, add a row there,
-then run ``python -m local.provider.schema`` so that its properties' names and kinds are known."""
+then run ``python -m local.provider.generate`` so that its properties' names and kinds are known."""
 
 from local.provider.resource import ResourceType
 from local.provider.types import (

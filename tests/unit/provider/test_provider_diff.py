@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pulumi.runtime.proto import provider_pb2
 
 from contracts.errors import InfrastructureError
-from local.provider import schema
+from local.provider import generate, schema
 from local.provider.functions import invoke
 from local.provider.provider import AwsProvider
 from local.provider.types import TABLE
@@ -137,10 +137,10 @@ def test_values_survive_the_journey(properties: dict) -> None:
 
 
 def test_the_schema_is_current() -> None:
-    """`python -m local.provider.schema` was run after the last change of the table."""
+    """`python -m local.provider.generate` was run after the last change of the table."""
     assert set(json.loads(schema.SCHEMA_FILE.read_text())) == set(TABLE)
     sample = ("aws:s3/bucket:Bucket", "aws:s3/bucketVersioning:BucketVersioning")
-    assert schema.describe(sample) == {token: schema._load()[token] for token in sample}
+    assert generate.describe(sample) == {token: schema._load()[token] for token in sample}
 
 
 def test_a_provider_is_the_same_however_its_settings_were_written() -> None:
