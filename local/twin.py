@@ -317,11 +317,12 @@ class Twin:
         from local.doctor import credentials
         from local.provider.aws import session_of
 
+        session = session_of(self.environment.region)
         if self.is_local:
             self.connect()
-        session = session_of(self.environment.region)
+            return session
         caller = credentials(session, self.environment)
-        if caller.state == "missing" and not self.is_local:
+        if caller.state == "missing":
             raise UsageError(caller.found, where=f"Pulumi.{self.name}.yaml", fix=caller.fix)
         return session
 

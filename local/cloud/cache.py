@@ -60,7 +60,6 @@ def _replication_groups(context: Context) -> None:
             del backend.replication_groups[group.replication_group_id]
             raise
         _point_at(group, port)
-        _pass_through(context, group, "creating")
         return group
 
     @replace(ElastiCacheBackend, "describe_replication_groups")
@@ -69,24 +68,21 @@ def _replication_groups(context: Context) -> None:
         backend: ElastiCacheBackend,
         replication_group_id: str | None = None,
     ) -> list[ReplicationGroup]:
-        _settle(context, backend)
         groups: list[ReplicationGroup] = original(backend, replication_group_id)
         for group in groups:  # the server may have been restarted with this process
-            _point_at(
-                group,
-                context.redis.start(_server_name(backend, group.replication_group_id)),
-            )
+            if group.status != "deleting":
+                port = context.redis.start(_server_name(backend, group.replication_group_id))
+                _point_at(group, port)
         return groups
 
     @replace(ElastiCacheBackend, "delete_replication_group")
     def delete(
         original: Callable[..., Any], backend: ElastiCacheBackend, *given: Any, **asked: Any
     ) -> ReplicationGroup:
-        _settle(context, backend)
         group: ReplicationGroup = original(backend, *given, **asked)
         context.redis.stop(_server_name(backend, group.replication_group_id))
-        _pass_through(context, group, "deleting")
-        _settle(context, backend)
+        backend.replication_groups.pop(group.replication_group_id, None)
+        backend.tagging_service.delete_all_tags_for_resource(group.arn)
         return group
 
 
@@ -112,7 +108,7 @@ def _cache_clusters(context: Context) -> None:
     ) -> list[CacheCluster]:
         clusters: list[CacheCluster] = original(backend, cache_cluster_id)
         for cluster in clusters:
-            if cluster.engine in _REDIS_ENGINES:
+            if cluster.engine in _REDIS_ENGINES and cluster.cache_cluster_status != "deleting":
                 server = _server_name(backend, cluster.cache_cluster_id)
                 _point_nodes_at(cluster, context.redis.start(server))
         return clusters
@@ -180,21 +176,3 @@ def _point_nodes_at(cluster: CacheCluster, port: int) -> None:
             "customer_availability_zone": cluster.preferred_availability_zone,
         }
     ]
-
-
-def _pass_through(context: Context, group: ReplicationGroup, state: str) -> None:
-    """The group is in this state until the server's delay is over."""
-    group.status = state
-    group.passing_until = context.clock() + context.delay  # type: ignore[attr-defined]
-
-
-def _settle(context: Context, backend: ElastiCacheBackend) -> None:
-    """Let every passing state whose time is over end."""
-    for group in list(backend.replication_groups.values()):
-        if getattr(group, "passing_until", 0.0) > context.clock():
-            continue
-        if group.status == "deleting":
-            backend.replication_groups.pop(group.replication_group_id, None)
-            backend.tagging_service.delete_all_tags_for_resource(group.arn)
-        else:
-            group.status = "available"

@@ -367,11 +367,6 @@ def _modify_replication_group(context: Context) -> None:
     def modify(original: Callable[..., Any], self: ElastiCacheResponse) -> ActionResult:
         backend, asked = self.elasticache_backend, self._get_params()
         (group,) = backend.describe_replication_groups(asked["ReplicationGroupId"])
-        if group.status != "available":
-            raise _fault(
-                "InvalidReplicationGroupState",
-                f"Replication group {group.replication_group_id} is not available.",
-            )
         name = asked.get("CacheParameterGroupName")
         if name:
             _parameter_group(backend, name)
@@ -387,8 +382,6 @@ def _modify_replication_group(context: Context) -> None:
                 setattr(group, attribute, "enabled" if wanted else "disabled")
         _change_token(context, backend, group, asked)
         _change_user_groups(backend, group, asked)
-        group.status = "modifying"
-        group.passing_until = context.clock() + context.delay  # type: ignore[attr-defined]
         return ActionResult({"ReplicationGroup": group})
 
     for operation, step in (("increase_replica_count", 1), ("decrease_replica_count", -1)):

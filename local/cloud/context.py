@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,22 +10,19 @@ from typing import Any
 import boto3  # type: ignore[import-untyped,unused-ignore]
 
 from local.cloud.redis import RedisServers
+from local.cloud.states import States
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """Where the server listens and may write, its Redis servers, and how slow AWS pretends to be.
-
-    Args:
-        delay: seconds that a resource stays in a passing state (creating, modifying, deleting).
-        clock: seconds since the epoch, for the passing states: they outlive a restart.
+    """Where the server listens and may write, its Redis servers, and what is in a passing state
+    (creating, modifying, deleting).
     """
 
     port: int
     data: Path
     redis: RedisServers
-    delay: float = 0.0
-    clock: Callable[[], float] = time.time
+    states: States
 
     _exits: list[Callable[[], None]] = field(default_factory=list)
     _clients: dict[str, Any] = field(default_factory=dict)

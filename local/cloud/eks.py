@@ -211,6 +211,11 @@ def create_addon(self: EKSResponse) -> ActionResult:
     return ActionResult({"addon": addon})
 
 
+def addon_place(self: EKSResponse) -> tuple[dict[str, Resource], str]:
+    """Where the add-on is that a request names: its table, and its key."""
+    return table(self.eks_backend, _ADDON.table), _key(_cluster(self), _named(self, "addonName"))
+
+
 def describe_addon(self: EKSResponse) -> ActionResult:
     cluster = _cluster(self)
     addon = _find(self.eks_backend, _ADDON, cluster, _named(self, "addonName"))

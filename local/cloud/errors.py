@@ -14,6 +14,15 @@ from xml.sax.saxutils import escape
 
 from werkzeug.wrappers import Response
 
+
+class RefusedError(Exception):
+    """AWS's error: its code and a sentence."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 _REST_JSON = frozenset({"eks", "glue", "efs", "elasticfilesystem", "backup"})
 
 
@@ -49,7 +58,11 @@ def answer(environ: Mapping[str, object], *, status: int, code: str, message: st
 
 
 def failed(environ: Mapping[str, object], failure: Exception) -> Response:
-    """The answer when the emulator raised: 501 for what it lacks, else 500 (the log has more)."""
+    """The answer when the emulator raised: AWS's refusal, 501 for what the emulator lacks, else 500
+    (the log has more).
+    """
+    if isinstance(failure, RefusedError):
+        return answer(environ, status=400, code=failure.code, message=str(failure))
     if isinstance(failure, NotImplementedError):
         return answer(
             environ,

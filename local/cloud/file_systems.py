@@ -1,4 +1,5 @@
-"""What moto's EFS lacks: backups switched on and off, policies removed, throughput changed.
+"""What moto's EFS lacks: backups switched on and off, policies removed, throughput changed, and
+the VPC's default security group for a mount target that is given none.
 
 Source: https://docs.aws.amazon.com/efs/latest/ug/api-reference.html
 """
@@ -6,14 +7,15 @@ Source: https://docs.aws.amazon.com/efs/latest/ug/api-reference.html
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from moto.efs.exceptions import FileSystemNotFound
-from moto.efs.models import FileSystem
+from moto.efs.models import EFSBackend, FileSystem, MountTarget
 from moto.efs.responses import TYPE_RESPONSE, EFSResponse
 
 from local.cloud.context import Context
-from local.cloud.patching import add
+from local.cloud.patching import add, replace
 
 _JSON: dict[str, str | int] = {"Content-Type": "application/json"}
 
@@ -22,6 +24,18 @@ def install(context: Context) -> None:
     """Give EFS the operations."""
     for operation in (put_backup_policy, delete_file_system_policy, update_file_system):
         add(EFSResponse, operation)
+
+    @replace(EFSBackend, "create_mount_target")
+    def create(
+        original: Callable[..., Any], backend: EFSBackend, *given: Any, **asked: Any
+    ) -> MountTarget:
+        target: MountTarget = original(backend, *given, **asked)
+        if not target.security_groups:
+            ec2 = backend.ec2_backend
+            vpc = ec2.get_subnet(target.subnet_id).vpc_id
+            default = ec2.get_security_group_by_name_or_id("default", vpc_id=vpc)
+            target.security_groups = [default.id] if default else []
+        return target
 
 
 def _file_system(request: EFSResponse) -> FileSystem:

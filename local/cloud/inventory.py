@@ -9,10 +9,11 @@ laptop, on LocalStack and on AWS.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import jmespath  # type: ignore[import-untyped,unused-ignore]
 import structlog
@@ -24,6 +25,11 @@ from botocore.exceptions import (  # type: ignore[import-untyped,unused-ignore]
 from contracts.errors import InfrastructureError
 
 ENVIRONMENT_TAG = "millwright:environment"
+CLUSTER_TAGS = (
+    *("elbv2.k8s.aws/cluster", "KubernetesCluster", "cluster.k8s.amazonaws.com/name"),
+    *("karpenter.k8s.aws/cluster", "eks:cluster-name", "aws:eks:cluster-name"),
+)
+"""Tags by which controllers and EKS say for which cluster they made something."""
 
 _log = structlog.get_logger()
 # What an emulator without an operation answers; AWS itself never does for these.
@@ -47,6 +53,15 @@ class Leftover:
         return f"{self.service} {self.kind} {self.id}"
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A resource that exists, its tags, and how AWS describes it in a list."""
+
+    leftover: Leftover
+    tags: Mapping[str, str]
+    item: Any = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Sweep:
     """How to find every resource of one kind, and its tags.
@@ -58,6 +73,8 @@ class _Sweep:
         tags: JMESPath to the tags in the resource, unless `tags_call` asks for them: operation,
             parameter, value (`id` or `arn`) and JMESPath in the answer.
         alive: JMESPath that is false for what is only remembered (a terminated instance).
+        given: the call's parameters; texts may name {account} and such.
+        named: where AWS gives a kind no tags: how ours are called, as a pattern with {environment}.
         signs: how the ARNs of this kind begin after the account.
     """
 
@@ -71,10 +88,11 @@ class _Sweep:
     tags_call: tuple[str, str, str, str] | None = None
     alive: str = ""
     given: Mapping[str, Any] = field(default_factory=dict)
+    named: str = ""
     signs: str = ""
 
 
-def _ec2(kind: str, call: str, items: str, name: str, *, alive: str = "") -> _Sweep:
+def _ec2(kind: str, call: str, items: str, name: str, **more: Any) -> _Sweep:
     return _Sweep(
         service="ec2",
         kind=kind,
@@ -82,8 +100,8 @@ def _ec2(kind: str, call: str, items: str, name: str, *, alive: str = "") -> _Sw
         items=items,
         id=name,
         arn=f"arn:{{partition}}:ec2:{{region}}:{{account}}:{kind}/{{id}}",
-        alive=alive,
         signs=f"{kind}/",
+        **more,
     )
 
 
@@ -110,6 +128,19 @@ def _redshift(kind: str, call: str, items: str, name: str, **more: Any) -> _Swee
         arn=f"arn:{{partition}}:redshift:{{region}}:{{account}}:{kind}:{{id}}",
         signs=f"{kind}:",
         **more,
+    )
+
+
+def _serverless(kind: str, call: str) -> _Sweep:
+    return _Sweep(
+        service="redshift-serverless",
+        kind=kind,
+        call=call,
+        items=f"{kind}s",
+        id=f"{kind}Name",
+        arn=f"{kind}Arn",
+        tags_call=("list_tags_for_resource", "resourceArn", "arn", "tags"),
+        signs=f"{kind}/",
     )
 
 
@@ -155,6 +186,7 @@ _SWEEPS: tuple[_Sweep, ...] = (
         "describe_network_interfaces",
         "NetworkInterfaces",
         "NetworkInterfaceId",
+        tags="TagSet",
     ),
     _ec2("volume", "describe_volumes", "Volumes", "VolumeId"),
     _ec2(
@@ -163,6 +195,13 @@ _SWEEPS: tuple[_Sweep, ...] = (
         "Reservations[].Instances[]",
         "InstanceId",
         alive="State.Name != 'terminated'",
+    ),
+    _ec2(
+        "snapshot",
+        "describe_snapshots",
+        "Snapshots",
+        "SnapshotId",
+        given={"Filters": [{"Name": "owner-id", "Values": ["{account}"]}]},
     ),
     _ec2("launch-template", "describe_launch_templates", "LaunchTemplates", "LaunchTemplateId"),
     _Sweep(
@@ -185,6 +224,16 @@ _SWEEPS: tuple[_Sweep, ...] = (
         signs="loadbalancer/",
     ),
     _Sweep(
+        service="elbv2",
+        kind="targetgroup",
+        call="describe_target_groups",
+        items="TargetGroups",
+        id="TargetGroupName",
+        arn="TargetGroupArn",
+        tags_call=("describe_tags", "ResourceArns[]", "arn", "TagDescriptions[0].Tags"),
+        signs="targetgroup/",
+    ),
+    _Sweep(
         service="elb",
         kind="classic-loadbalancer",
         call="describe_load_balancers",
@@ -201,6 +250,17 @@ _SWEEPS: tuple[_Sweep, ...] = (
         arn="KeyArn",
         tags_call=("list_resource_tags", "KeyId", "id", "Tags"),
         signs="key/",
+    ),
+    _Sweep(
+        service="kms",
+        kind="alias",
+        call="list_aliases",
+        items="Aliases",
+        id="AliasName",
+        arn="AliasArn",
+        alive="!starts_with(AliasName, 'alias/aws/')",
+        named=r"alias/millwright/{environment}/.+",
+        signs="alias/",
     ),
     _Sweep(
         service="s3",
@@ -232,6 +292,9 @@ _SWEEPS: tuple[_Sweep, ...] = (
         "SnapshotIdentifier",
         alive="SnapshotType == 'manual'",
     ),
+    _serverless("namespace", "list_namespaces"),
+    _serverless("workgroup", "list_workgroups"),
+    _serverless("snapshot", "list_snapshots"),
     _Sweep(
         service="dynamodb",
         kind="table",
@@ -375,6 +438,15 @@ _SWEEPS: tuple[_Sweep, ...] = (
         signs="file-system/",
     ),
     _Sweep(
+        service="efs",
+        kind="access-point",
+        call="describe_access_points",
+        items="AccessPoints",
+        id="AccessPointId",
+        arn="AccessPointArn",
+        signs="access-point/",
+    ),
+    _Sweep(
         service="kinesis",
         kind="stream",
         call="list_streams",
@@ -442,6 +514,38 @@ _SWEEPS: tuple[_Sweep, ...] = (
         signs="alarm:",
     ),
     _Sweep(
+        service="cloudwatch",
+        kind="dashboard",
+        call="list_dashboards",
+        items="DashboardEntries",
+        id="DashboardName",
+        arn="DashboardArn",
+        named=r"millwright-{environment}-platform",
+        signs="dashboard/",
+    ),
+    _Sweep(
+        service="application-autoscaling",
+        kind="scalable-target",
+        call="describe_scalable_targets",
+        given={"ServiceNamespace": "dynamodb"},
+        items="ScalableTargets",
+        id="ResourceId",
+        arn="ScalableTargetARN",
+        tags_call=("list_tags_for_resource", "ResourceARN", "arn", "Tags"),
+        signs="scalable-target/",
+    ),
+    _Sweep(
+        service="budgets",
+        kind="budget",
+        call="describe_budgets",
+        given={"AccountId": "{account}"},
+        items="Budgets",
+        id="BudgetName",
+        arn="arn:{partition}:budgets::{account}:budget/{id}",
+        tags_call=("list_tags_for_resource", "ResourceARN", "arn", "ResourceTags"),
+        signs="budget/",
+    ),
+    _Sweep(
         service="backup",
         kind="backup-vault",
         call="list_backup_vaults",
@@ -461,6 +565,11 @@ class _Found:
     sweep: _Sweep
 
 
+def kinds() -> frozenset[tuple[str, str]]:
+    """Service and kind of everything that is looked for."""
+    return frozenset((sweep.service, sweep.kind) for sweep in _SWEEPS)
+
+
 def inventory(session: Any, environment: str | None) -> list[Leftover]:
     """Everything that exists with the tag `millwright:environment=<environment>`.
 
@@ -473,31 +582,85 @@ def inventory(session: Any, environment: str | None) -> list[Leftover]:
     Raises:
         InfrastructureError: a service could not be asked, so nothing is proven.
     """
-    names = sorted({sweep.service for sweep in _SWEEPS} | {"sts", "resourcegroupstaggingapi"})
-    clients = {name: session.client(name) for name in names}  # not safe to make in parallel
-    facts = _facts(session, clients["sts"])
+    if environment is not None:
+        return sorted(
+            one.leftover
+            for one in survey(session, {ENVIRONMENT_TAG: environment})
+            if one.tags.get(ENVIRONMENT_TAG) == environment
+        )
+    with _Asking(session, kinds()) as asking:
+        present = _without_defaults(asking.found())
+        known = {leftover.arn for leftover in present}
+        tagged = asking.tagged({ENVIRONMENT_TAG: ""})
+    return sorted({*present, *(one.leftover for one in tagged if one.leftover.arn not in known)})
 
-    def ask(sweep: _Sweep) -> list[_Found]:
-        return list(_sweep(clients[sweep.service], sweep, facts))
 
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        found = [item for items in pool.map(ask, _SWEEPS) for item in items]
-        if environment is None:
-            present = _without_defaults(found)
-        else:
-            tags = pool.map(lambda item: _tags(clients[item.sweep.service], item), found)
-            present = [
-                item.leftover
-                for item, tagged in zip(found, tags, strict=True)
-                if tagged.get(ENVIRONMENT_TAG) == environment
-            ]
-    known = {leftover.arn for leftover in present}
-    tagged_elsewhere = [
-        leftover
-        for leftover in _tagged(clients["resourcegroupstaggingapi"], environment)
-        if leftover.arn not in known and not _is_swept(leftover.arn)
-    ]
-    return sorted({*present, *tagged_elsewhere})
+def survey(
+    session: Any,
+    tags: Mapping[str, str] | None = None,
+    only: frozenset[tuple[str, str]] | None = None,
+) -> list[Seen]:
+    """Everything in the account with its tags, of some kinds or of all.
+
+    What cannot have tags is shown with the environment's tag where its name says whose it is.
+
+    Args:
+        session: as of `inventory`.
+        tags: what the Tagging API is asked for beside: the value of a tag, or "" for any; each by
+            itself. Without, it is not asked.
+        only: service and kind of what is looked for; all of `kinds()` by default.
+
+    Raises:
+        InfrastructureError: a service could not be asked.
+    """
+    environment = (tags or {}).get(ENVIRONMENT_TAG, "")
+    with _Asking(session, only or kinds()) as asking:
+        seen = asking.tagged_by_service(asking.found(), environment)
+        known = {one.leftover.arn for one in seen}
+        others = asking.tagged(tags or {})
+    return [*seen, *(one for one in others if one.leftover.arn not in known)]
+
+
+class _Asking:
+    """One look around: clients, facts of the account, and threads to ask with."""
+
+    def __init__(self, session: Any, only: frozenset[tuple[str, str]]) -> None:
+        self._sweeps = [sweep for sweep in _SWEEPS if (sweep.service, sweep.kind) in only]
+        names = {sweep.service for sweep in self._sweeps} | {"sts", "resourcegroupstaggingapi"}
+        # Not safe to make in parallel.
+        self._clients = {name: session.client(name) for name in sorted(names)}
+        self._facts = _facts(session, self._clients["sts"])
+        self._pool = ThreadPoolExecutor(max_workers=8)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._pool.shutdown()
+
+    def found(self) -> list[_Found]:
+        """What the services list."""
+
+        def ask(sweep: _Sweep) -> list[_Found]:
+            return list(_sweep(self._clients[sweep.service], sweep, self._facts))
+
+        return [item for items in self._pool.map(ask, self._sweeps) for item in items]
+
+    def tagged_by_service(self, found: list[_Found], environment: str) -> list[Seen]:
+        """With the tags that each service tells."""
+
+        def ask(one: _Found) -> Seen:
+            tags = _tags(self._clients[one.sweep.service], one, environment)
+            return Seen(one.leftover, tags, one.item)
+
+        return list(self._pool.map(ask, found))
+
+    def tagged(self, tags: Mapping[str, str]) -> Iterator[Seen]:
+        """What the Tagging API knows of the kinds that no service was asked for."""
+        for key, value in tags.items():
+            for one in _tagged(self._clients["resourcegroupstaggingapi"], key, value):
+                if not _is_swept(one.leftover.arn):
+                    yield one
 
 
 def _facts(session: Any, sts: Any) -> dict[str, str]:
@@ -510,7 +673,7 @@ def _facts(session: Any, sts: Any) -> dict[str, str]:
 
 
 def _sweep(client: Any, sweep: _Sweep, facts: Mapping[str, str]) -> Iterator[_Found]:
-    for page in _pages(client, sweep):
+    for page in _pages(client, sweep, _filled(sweep.given, facts)):
         for item in jmespath.search(sweep.items, page) or []:
             if sweep.alive and not jmespath.search(sweep.alive, item):
                 continue
@@ -525,14 +688,23 @@ def _sweep(client: Any, sweep: _Sweep, facts: Mapping[str, str]) -> Iterator[_Fo
             yield _Found(Leftover(sweep.service, sweep.kind, name, arn or ""), item, sweep)
 
 
-def _pages(client: Any, sweep: _Sweep) -> Iterator[Any]:
+def _filled(given: Any, facts: Mapping[str, str]) -> Any:
+    """Parameters with the account's facts in their texts."""
+    if isinstance(given, Mapping):
+        return {key: _filled(value, facts) for key, value in given.items()}
+    if isinstance(given, list):
+        return [_filled(value, facts) for value in given]
+    return given.format(**facts) if isinstance(given, str) else given
+
+
+def _pages(client: Any, sweep: _Sweep, given: Mapping[str, Any]) -> Iterator[Any]:
     where = f"{sweep.service}:{sweep.call}"
     if client.can_paginate(sweep.call):
-        pages = iter(client.get_paginator(sweep.call).paginate(**sweep.given))
+        pages = iter(client.get_paginator(sweep.call).paginate(**given))
         while (page := _asked(lambda: next(pages, None), where)) is not None:
             yield page
     else:
-        page = _asked(lambda: getattr(client, sweep.call)(**sweep.given), where)
+        page = _asked(lambda: getattr(client, sweep.call)(**given), where)
         if page is not None:
             yield page
 
@@ -570,8 +742,11 @@ def _is_ours_and_alive(kms: Any, key: str) -> bool:
     )
 
 
-def _tags(client: Any, found: _Found) -> dict[str, str]:
+def _tags(client: Any, found: _Found, environment: str) -> dict[str, str]:
     sweep = found.sweep
+    if sweep.named:
+        ours = re.fullmatch(sweep.named.format(environment=environment), found.leftover.id)
+        return {ENVIRONMENT_TAG: environment} if ours else {}
     if sweep.tags_call is None:
         return _as_dict(jmespath.search(sweep.tags, found.item))
     operation, parameter, value, path = sweep.tags_call
@@ -626,18 +801,16 @@ def _without_defaults(found: Iterable[_Found]) -> list[Leftover]:
     return [item.leftover for item in found if not is_default(item)]
 
 
-def _tagged(client: Any, environment: str | None) -> Iterator[Leftover]:
-    filters = (
-        [{"Key": ENVIRONMENT_TAG, "Values": [environment]}]
-        if environment is not None
-        else [{"Key": ENVIRONMENT_TAG}]
-    )
-    pages = client.get_paginator("get_resources").paginate(TagFilters=filters)
+def _tagged(client: Any, key: str, value: str) -> Iterator[Seen]:
+    """What has a tag, by the Tagging API; of any value where none is given."""
+    wanted = {"Key": key, **({"Values": [value]} if value else {})}
+    pages = client.get_paginator("get_resources").paginate(TagFilters=[wanted])
     for page in _asked(lambda: list(pages), "tag:GetResources") or []:
         for resource in page["ResourceTagMappingList"]:
             arn = resource["ResourceARN"]
             service, rest = arn.split(":", 5)[2], arn.split(":", 5)[5]
-            yield Leftover(service, rest.replace(":", "/").split("/")[0], rest, arn)
+            leftover = Leftover(service, rest.replace(":", "/").split("/")[0], rest, arn)
+            yield Seen(leftover, _as_dict(resource.get("Tags")))
 
 
 def _is_swept(arn: str) -> bool:

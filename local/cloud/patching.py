@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,10 +16,10 @@ def replace(owner: type, name: str) -> Callable[[Callable[..., Any]], Callable[.
     original = getattr(owner, name)
 
     def put(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
         def method(self: Any, *args: Any, **kwargs: Any) -> Any:
             return function(original, self, *args, **kwargs)
 
-        method.__name__ = name
         setattr(owner, name, method)
         return function
 

@@ -163,7 +163,7 @@ class Persistence:
         output = io.BytesIO()
         pickle.dump(moto.__version__, output)
         pickler = _Pickler(output, self._objects)
-        states = {place: backend.__dict__ for place, backend in _backends()}
+        states = {place: backend.__dict__ for place, backend in backends()}
         pickler.dump(states)
         return output.getvalue(), pickler.bodies
 
@@ -265,11 +265,12 @@ def _in_use() -> list[BackendDict[Any]]:
     return instances
 
 
-def _backends() -> Iterator[tuple[_Place, BaseBackend]]:
-    for backends in list(_in_use()):
-        if backends.backend.__module__.startswith(_NO_RESOURCES):
+def backends() -> Iterator[tuple[_Place, BaseBackend]]:
+    """Every backend that was used, with its place."""
+    for each in list(_in_use()):
+        if each.backend.__module__.startswith(_NO_RESOURCES):
             continue
-        for _, region, backend in backends.iter_backends():
+        for _, region, backend in each.iter_backends():
             if region.startswith("aws-"):  # the partitions of China and governments
                 continue
             yield _place(backend), backend

@@ -7,7 +7,8 @@ streets, a replication group that never finishes being deleted. Each extension i
 `install(context)`, called once before the first request; this module only puts them together.
 
 Own addresses: `/_millwright/health`; `/_millwright/inventory[?environment=NAME]`;
-`/_millwright/faults` (GET, POST, DELETE), which makes calls fail.
+`/_millwright/faults` (GET, POST, DELETE), which makes calls fail; `/_millwright/delay` (GET, POST
+`{"seconds": 2}`), how long things are in the making.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
@@ -34,13 +36,14 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from local.cloud import errors
+from local.cloud import errors, states
 from local.cloud.context import Context
 from local.cloud.faults import READING, Faults
 from local.cloud.inventory import inventory
-from local.cloud.persistence import Gate, Persistence
+from local.cloud.persistence import Gate, Persistence, backends
 from local.cloud.persistence import install as install_persistence
 from local.cloud.redis import RedisServers
+from local.cloud.states import States
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -59,6 +62,8 @@ _EXTENSIONS: dict[str, tuple[str, ...]] = {
     "efs": ("file_systems",),
     "eks": ("eks",),
     "elasticache": ("cache", "cache_groups"),
+    "elb": ("load_balancers",),
+    "elbv2": ("load_balancers",),
     "iam": ("audiences",),
     "kinesis": ("streams",),
     "kms": ("keys",),
@@ -75,6 +80,7 @@ class _Extensions:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._installed: set[str] = set()
+        self._passing: set[str] = set()
 
     def install(self, service: str) -> None:
         """Correct the service; for one that was restored too, so that it goes on as it was."""
@@ -82,6 +88,9 @@ class _Extensions:
             if name not in self._installed:
                 self._installed.add(name)
                 importlib.import_module(f"local.cloud.{name}").install(self._context)
+        if service not in self._passing:
+            self._passing.add(service)
+            states.install(self._context.states, service)
 
     def application(self, service: SERVICE_NAMES) -> Flask:
         """moto's application for a service, which lets errors through instead of HTML pages."""
@@ -110,6 +119,7 @@ class Application:
             "health": self._health,
             "inventory": self._inventory,
             "faults": self._set_faults,
+            "delay": self._set_delay,
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -124,6 +134,7 @@ class Application:
         if errors.service(environ) in _PASSING_ON:
             return self._answer(environ, start_response)
         with self._gate.request():
+            self._context.states.settle()
             answer = self._answer(environ, start_response)
         if _may_change(environ):
             self._persistence.changed()
@@ -163,6 +174,17 @@ class Application:
             self._faults.clear()
         return _json({"rules": self._faults.report()})
 
+    def _set_delay(self, request: Request) -> Response:
+        """POST sets for how long things are in a passing state; both tell it."""
+        states = self._context.states
+        if request.method == "POST":
+            try:
+                states.delay = max(0.0, float(request.get_json()["seconds"]))
+                states.settle()
+            except (ValueError, TypeError, KeyError):
+                return _json({"error": 'expected {"seconds": a number}'}, status=400)
+        return _json({"seconds": states.delay})
+
 
 class _Handler(MotoRequestHandler):
     """One line in the log for each request that failed, not for each request."""
@@ -181,7 +203,7 @@ def serve(*, port: int, data: Path) -> None:
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     redis = RedisServers(data / "redis")
     delay = float(os.environ.get("MILLWRIGHT_CLOUD_DELAY", "0"))
-    context = Context(port=port, data=data, redis=redis, delay=delay)
+    context = Context(port=port, data=data, redis=redis, states=States(delay, time.time))
     install_persistence()
     _read_once()
     extensions = _Extensions(context)
@@ -192,6 +214,7 @@ def serve(*, port: int, data: Path) -> None:
     persistence = Persistence(data / "state", gate)
     for service in persistence.restore():
         extensions.install(service)
+    context.states.take_up(backend for _, backend in backends())
     persistence.start()
     context.at_exit(persistence.close)
     server = make_server(

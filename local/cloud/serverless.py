@@ -20,6 +20,7 @@ from moto.core.base_backend import BackendDict, BaseBackend
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from werkzeug.wrappers import Request, Response
 
+from local.cloud.errors import RefusedError
 from local.cloud.tables import Resource, arn, table
 
 SERVICE = "redshift-serverless"
@@ -31,14 +32,6 @@ class ServerlessBackend(BaseBackend):
 
 
 serverless_backends = BackendDict(ServerlessBackend, SERVICE)
-
-
-class _RefusedError(Exception):
-    """AWS's error: its code and a sentence."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +78,9 @@ def answer(request: Request) -> Response:
     given = json.loads(request.get_data() or b"{}")
     try:
         if operation not in _OPERATIONS:
-            raise _RefusedError("NotImplemented", f"The local cloud does not have {operation}.")
+            raise RefusedError("NotImplemented", f"The local cloud does not have {operation}.")
         return _json(_OPERATIONS[operation](backend, given))
-    except _RefusedError as refused:
+    except RefusedError as refused:
         return _json({"__type": refused.code, "message": str(refused)}, status=400)
 
 
@@ -104,7 +97,7 @@ def _json(content: Mapping[str, Any], *, status: int = 200) -> Response:
 def _find(backend: BaseBackend, kind: _Kind, name: str) -> Resource:
     found = table(backend, kind.name).get(name)
     if found is None:
-        raise _RefusedError("ResourceNotFoundException", f"There is no {kind.name} {name}.")
+        raise RefusedError("ResourceNotFoundException", f"There is no {kind.name} {name}.")
     return found
 
 
@@ -116,7 +109,7 @@ def _create(kind: _Kind) -> Callable[[BaseBackend, Mapping[str, Any]], Resource]
     def create(backend: BaseBackend, given: Mapping[str, Any]) -> Resource:
         name, identifier = given[kind.key], str(uuid.uuid4())
         if name in table(backend, kind.name):
-            raise _RefusedError("ConflictException", f"The {kind.name} {name} already exists.")
+            raise RefusedError("ConflictException", f"The {kind.name} {name} already exists.")
         resource: Resource = {
             **kind.unasked,
             kind.key: name,
@@ -171,7 +164,7 @@ def _delete(kind: _Kind) -> Callable[[BaseBackend, Mapping[str, Any]], Resource]
         resource = _find(backend, kind, given[kind.key])
         users = table(backend, _WORKGROUP.name).values() if kind is _NAMESPACE else ()
         if any(each["namespaceName"] == resource["namespaceName"] for each in users):
-            raise _RefusedError("ConflictException", "The namespace has a work group.")
+            raise RefusedError("ConflictException", "The namespace has a work group.")
         del table(backend, kind.name)[given[kind.key]]
         table(backend, "tags").pop(resource[f"{kind.name}Arn"], None)
         return {kind.name: resource}
@@ -182,7 +175,7 @@ def _delete(kind: _Kind) -> Callable[[BaseBackend, Mapping[str, Any]], Resource]
 def _tags(backend: BaseBackend, given: Mapping[str, Any]) -> Resource:
     tags = table(backend, "tags").get(given["resourceArn"])
     if tags is None:
-        raise _RefusedError("ResourceNotFoundException", "There is no such resource.")
+        raise RefusedError("ResourceNotFoundException", "There is no such resource.")
     return tags
 
 

@@ -161,7 +161,7 @@ def test_a_replication_group_is_modified(client: Client) -> None:
     cache = client("elasticache")
     name = {"ReplicationGroupId": "changing"}
     cache.create_replication_group(**name, ReplicationGroupDescription="-", NumCacheClusters=2)
-    changed = cache.modify_replication_group(
+    cache.modify_replication_group(
         **name,
         ReplicationGroupDescription="features",
         MultiAZEnabled=True,
@@ -170,8 +170,7 @@ def test_a_replication_group_is_modified(client: Client) -> None:
         CacheNodeType="cache.r7g.large",
         CacheParameterGroupName="default.valkey8",
         ApplyImmediately=True,
-    )["ReplicationGroup"]
-    assert changed["Status"] == "modifying"
+    )
     cache.increase_replica_count(**name, NewReplicaCount=2, ApplyImmediately=True)
     (found,) = cache.describe_replication_groups(**name)["ReplicationGroups"]
     assert {key: found[key] for key in ("Description", "MultiAZ", "SnapshotRetentionLimit")} == {
