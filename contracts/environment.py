@@ -22,6 +22,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from contracts.document import Document, Duration, suggest
 from contracts.errors import DocumentError
+from contracts.version import VERSION
 
 CONFIG_KEY: Final = "config.millwright:environment"
 """Where the document stands in a ``Pulumi.<name>.yaml``."""
@@ -537,6 +538,10 @@ class Registry(Document):
     """The images' names."""
     keep: int = Field(default=50, ge=1, le=1000)
     """How many versions of an image are kept."""
+    tag: Annotated[
+        str, AfterValidator(matching(r"(?!latest$)[\w][\w.-]{0,127}", "a version such as 1.4.2"))
+    ] = VERSION
+    """Of Millwright's own images, the version that runs. Not `latest`: a tag never changes."""
 
     @field_validator("repositories")
     @classmethod
@@ -658,7 +663,7 @@ class Budget(Document):
 
 COMPONENTS: Final = (
     *("pipelines", "seldon", "operator", "monitoring"),
-    *("keda", "spark", "mlflow", "feature_server"),
+    *("keda", "spark", "mlflow", "feature_server", "autoscaler"),
 )
 """What can be installed in the cluster, beside what everything there needs: namespaces, Istio,
 cert-manager and External Secrets."""
@@ -777,10 +782,11 @@ class Environment(Document):
             raise ValueError(
                 f"on_cluster.components: {' and '.join(keepers)} need database.enabled"
             )
-        if "operator" in components and "operator" not in self.registry.repositories:
+        missing = {"operator", "runtime"} - set(self.registry.repositories)
+        if "operator" in components and missing:
             raise ValueError(
-                "on_cluster.components: the operator needs a repository named operator in "
-                "registry.repositories"
+                "on_cluster.components: the operator needs a repository named "
+                f"{' and one named '.join(sorted(missing))} in registry.repositories"
             )
         return self
 

@@ -29,6 +29,14 @@ class Registry(Concern):
         }
         self.register_outputs({})
 
+    def images(self) -> dict[str, pulumi.Output[str]]:
+        """Millwright's own images by repository, at the environment's version."""
+        tag = self.environment.registry.tag
+        return {
+            name: pulumi.Output.concat(one.repository_url, ":", tag)
+            for name, one in self.repositories.items()
+        }
+
     def _repository(self, image: str, key_arn: pulumi.Input[str]) -> ecr.Repository:
         name = self.names.path(image)
         repository = ecr.Repository(

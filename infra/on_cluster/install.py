@@ -7,6 +7,7 @@ from dataclasses import replace
 import pulumi
 
 from infra.on_cluster.access import provider
+from infra.on_cluster.autoscaler import Autoscaler
 from infra.on_cluster.cert_manager import CertManager
 from infra.on_cluster.feature_server import FeatureServer
 from infra.on_cluster.ingress import Ingress
@@ -14,7 +15,7 @@ from infra.on_cluster.keda import Keda
 from infra.on_cluster.mlflow import Mlflow
 from infra.on_cluster.monitoring import Monitoring
 from infra.on_cluster.namespaces import Namespaces
-from infra.on_cluster.operator import IMAGE, Operator
+from infra.on_cluster.operator import Operator
 from infra.on_cluster.part import Part, Site
 from infra.on_cluster.pipelines import Pipelines
 from infra.on_cluster.secrets import Secrets
@@ -52,8 +53,10 @@ def install(site: Site, *, registry: Registry) -> dict[str, Part]:
         seldon = Seldon(site, ready, after=[ingress.door, certificates.issuer, *scaled])
         made.append(seldon)
         if site.wants("operator"):
-            image = registry.repositories[IMAGE].repository_url
-            made.append(Operator(site, ready, image=image, after=[seldon.chart, *observed]))
+            images = registry.images()
+            made.append(Operator(site, ready, images=images, after=[seldon.chart, *observed]))
+    if site.wants("autoscaler"):
+        made.append(Autoscaler(site, ready, after=observed))
     if site.wants("spark"):
         made.append(Spark(site, ready, after=observed))
     if site.wants("feature_server"):

@@ -1,5 +1,8 @@
 """Prometheus, its alerts and Grafana: what the judge of a rollout reads, and what people look at.
 
+The judge counts at the gateway and in the model servers: a monitor for each of the two, and one for
+the operator itself. They are asked often, since a look can be no younger than the last answer.
+
 EKS keeps etcd, the scheduler and the controller manager to itself, so they are not scraped:
 their alerts would say forever that they are down.
 """
@@ -24,6 +27,44 @@ CHART: Final = Chart(
 NAMESPACE: Final = "monitoring"
 RELEASE: Final = "monitoring"
 DISK_CLASS: Final = "millwright-gp3"
+EVERY: Final = "5s"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """Pods that Prometheus asks for their counters."""
+
+    namespace: str
+    component: str
+    """The component they belong to; empty: every cluster has them."""
+    labels: Mapping[str, str]
+    port: str
+    path: str
+
+
+WATCHED: Final = {
+    "gateway": Watched(
+        namespace="istio-system",
+        component="",
+        labels={"istio": "ingressgateway"},
+        port="http-envoy-prom",
+        path="/stats/prometheus",
+    ),
+    "model-servers": Watched(
+        namespace="serving",
+        component="seldon",
+        labels={"seldon.io/model": "true"},
+        port="http",
+        path="/metrics",
+    ),
+    "operator": Watched(
+        namespace="millwright",
+        component="operator",
+        labels={"app.kubernetes.io/name": "millwright-operator"},
+        port="http",
+        path="/metrics",
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +141,24 @@ class Monitoring(Part):
         super().__init__("monitoring", site, opts)
         disks = self._disks()
         self.chart = self.release(RELEASE, CHART, NAMESPACE, self._values(), after=[disks])
+        for name, watched in WATCHED.items():
+            if not watched.component or site.wants(watched.component):
+                self._watch(name, watched)
         self.register_outputs({})
+
+    def _watch(self, name: str, watched: Watched) -> None:
+        endpoint = {"port": watched.port, "path": watched.path, "interval": EVERY}
+        self.custom(
+            name,
+            "monitoring.coreos.com/v1",
+            "PodMonitor",
+            {
+                "selector": {"matchLabels": dict(watched.labels)},
+                "podMetricsEndpoints": [endpoint],
+            },
+            namespace=watched.namespace,
+            after=[self.chart],
+        )
 
     def _disks(self) -> pulumi.Resource:
         disks: pulumi.Resource = storage.StorageClass(

@@ -22,6 +22,11 @@ Rule = dict[str, Any]
 STORES: Final = {"postgres": 5432, "redis": 6379, "warehouse": 5439, "files": 2049}
 """What the database subnets and mount targets listen to."""
 EVERYWHERE: Final = "0.0.0.0/0"
+IDENTITY_AGENT: Final = "169.254.170.23/32"
+"""Where each node's EKS Pod Identity agent gives pods their role's credentials, on port 80."""
+NODE_METRICS: Final = (9100, 10249, 10250)
+"""The node exporter, kube-proxy and the kubelet: they answer at the nodes' own addresses, which no
+selector of pods or namespaces matches."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +45,8 @@ class Facts:
     """Stores outside the cluster that its pods speak to."""
     open_ports: tuple[int, ...] = ()
     """Ports that the load balancer reaches."""
+    service_account: str = ""
+    """The account of people's pods here, with a role in AWS; empty where a chart makes it."""
 
 
 NAMESPACES: Final[dict[str, Facts]] = {
@@ -69,11 +76,14 @@ NAMESPACES: Final[dict[str, Facts]] = {
         webhooks=(8443,),
         stores=("postgres", "warehouse", "redis", "files"),
     ),
-    "training": Facts(security="baseline", stores=("warehouse", "files")),
+    "training": Facts(
+        security="baseline", stores=("warehouse", "files"), service_account="training"
+    ),
     "serving": Facts(
         security="baseline",
         called_by=("istio-system", "seldon-system", "millwright"),
         stores=("redis",),
+        service_account="serving",
     ),
     "features": Facts(
         security="baseline",
@@ -114,6 +124,12 @@ class Namespaces(Part):
             opts=self.child(),
         )
         self._quota(name, made)
+        if facts.service_account:
+            core.ServiceAccount(
+                facts.service_account,
+                metadata=self.meta(facts.service_account, name),
+                opts=self.child(made),
+            )
         networking.NetworkPolicy(
             f"{name}-deny-all",
             metadata=self.meta("deny-all", name),
@@ -189,8 +205,10 @@ def let_out(name: str, facts: Facts, site: Site) -> Iterator[Rule]:
     yield {"to": [in_namespace("kube-system")], "ports": dns}
     # The Kubernetes API and AWS answer at addresses that nobody can list.
     yield {"to": [block(EVERYWHERE)], **listed("TCP", (443,))}
+    yield {"to": [block(IDENTITY_AGENT)], **listed("TCP", (80,))}
     if name == "monitoring":
         yield {"to": [{"namespace_selector": {}}]}
+        yield {"to": [block(site.environment.network.cidr)], **listed("TCP", NODE_METRICS)}
     if targets := [other for other, row in NAMESPACES.items() if name in row.called_by]:
         yield {"to": [in_namespace(one) for one in targets]}
     if facts.stores:

@@ -1,14 +1,14 @@
 """Millwright's operator and its definition of a rollout, from ``manifests/operator``.
 
-The files are the operator's own; here they are only installed, each object as what it is. The
-namespace is not taken from them: it has its labels, quota and policies from the table of
-namespaces.
+The files are the operator's own; here they are only installed, each object as what it is, with the
+images from the environment's registry. The namespace is not taken from them: it has its labels,
+quota and policies from the table of namespaces.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,8 +21,11 @@ from infra.on_cluster.part import Part, Site
 MANIFESTS: Final = Path(__file__).resolve().parents[2] / "manifests" / "operator"
 NAMESPACE: Final = "millwright"
 DEFINITION: Final = "CustomResourceDefinition"
-IMAGE: Final = "operator"
-"""The repository that holds the operator's image."""
+IMAGES: Final = re.compile(r"millwright/(operator|runtime):[\w.-]+")
+"""Our images as the files name them: the repository, which the environment has one for."""
+
+Images = Mapping[str, pulumi.Input[str]]
+"""Repository name to an image there, with its version."""
 
 
 class Operator(Part):
@@ -33,21 +36,21 @@ class Operator(Part):
         site: Site,
         opts: pulumi.ResourceOptions,
         *,
-        image: pulumi.Input[str],
+        images: Images,
         after: list[pulumi.Resource],
     ) -> None:
         super().__init__("operator", site, opts)
         documents = list(objects(MANIFESTS))
         definitions = [
-            self._object(one, image, after) for one in documents if one["kind"] == DEFINITION
+            self._object(one, images, after) for one in documents if one["kind"] == DEFINITION
         ]
         for one in documents:
             if one["kind"] != DEFINITION:
-                self._object(one, image, [*after, *definitions])
+                self._object(one, images, [*after, *definitions])
         self.register_outputs({})
 
     def _object(
-        self, document: dict[str, Any], image: pulumi.Input[str], after: list[pulumi.Resource]
+        self, document: dict[str, Any], images: Images, after: list[pulumi.Resource]
     ) -> pulumi.Resource:
         name = f"{document['kind']}-{document['metadata']['name']}".lower()
         metadata = document["metadata"]
@@ -56,7 +59,7 @@ class Operator(Part):
         return pulumi.CustomResource(
             token(document["apiVersion"], document["kind"]),
             re.sub(r"[^a-z0-9-]+", "-", name),
-            with_image(properties, image),
+            with_images(properties, images),
             self.child(*after, namespace=metadata.get("namespace", "")),
         )
 
@@ -84,23 +87,11 @@ def token(api_version: str, kind: str) -> str:
     return f"kubernetes:{api_version if '/' in api_version else f'core/{api_version}'}:{kind}"
 
 
-def with_image(document: dict[str, Any], image: pulumi.Input[str]) -> dict[str, Any]:
-    """A Deployment whose own image comes from the environment's registry."""
-    if document["kind"] != "Deployment":
-        return document
-    spec = document["spec"]
-    pod = spec["template"]["spec"]
-    containers = [
-        {**one, "image": pulumi.Output.concat(image, ":", tag(one["image"]))}
-        if IMAGE in one.get("image", "")
-        else one
-        for one in pod["containers"]
-    ]
-    pod = {**pod, "containers": containers}
-    return {**document, "spec": {**spec, "template": {**spec["template"], "spec": pod}}}
-
-
-def tag(image: str) -> str:
-    """An image's version; ``latest`` where it names none."""
-    _, found, version = image.rpartition(":")
-    return version if found and "/" not in version else "latest"
+def with_images(value: Any, images: Images) -> Any:
+    """A document whose images of ours come from the environment's registry."""
+    if isinstance(value, Mapping):
+        return {key: with_images(inner, images) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [with_images(inner, images) for inner in value]
+    named = IMAGES.fullmatch(value) if isinstance(value, str) else None
+    return images[named[1]] if named else value

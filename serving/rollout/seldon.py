@@ -19,10 +19,11 @@ from contracts.document import format_duration
 from contracts.errors import RolloutError
 from contracts.model import ServingSpec
 from contracts.rollout import WHOLE, RolloutSpec
+from contracts.version import VERSION
 from serving.rollout.controller import Predictor
 
 API_VERSION = "machinelearning.seldon.io/v1"
-IMAGE = "millwright/runtime:latest"
+IMAGE = f"millwright/runtime:{VERSION}"
 WEIGHTS = "millwright.dev/weights"
 """Annotation with the weights in 1/10000, which `traffic` (whole percents) cannot express."""
 PORT = 9000
