@@ -417,6 +417,10 @@ class RolloutStatus(Document):
     harm: Harm = Harm()
     counters: dict[str, Counters] = Field(default_factory=dict)
     """The counters of each predictor at the last look, to take differences from."""
+    mirroring: bool = False
+    """Whether the candidate may still get copies of requests."""
+    mirrored: Counters = Counters()
+    """The candidate's counters when that ended: nobody tells what came of copies."""
     look: Count = 0
     looked: float | None = None
     """When the last look was, in seconds since 1970."""

@@ -33,7 +33,13 @@ OUTPUTS = (
 
 
 def make_artifact(
-    folder: Path, *, version: str = "1", seed: int = 0, late_above: float = 0.8, work: int = 0
+    folder: Path,
+    *,
+    version: str = "1",
+    seed: int = 0,
+    late_above: float = 0.8,
+    work: int = 0,
+    fails: bool = False,
 ) -> Path:
     """A model trained on noise.
 
@@ -43,9 +49,12 @@ def make_artifact(
         seed: another seed is another model.
         late_above: the higher, the fewer flights are late.
         work: so many multiplications of large matrices are done for each request in vain.
+        fails: each request fails in the model.
     """
     content = train_model(seed=seed, late_above=late_above)
-    return write_artifact(folder, _delayed(content, work) if work else content, version=version)
+    if work:
+        content = _delayed(content, work)
+    return write_artifact(folder, _failing(content) if fails else content, version=version)
 
 
 def train_model(*, seed: int = 0, late_above: float = 0.8) -> bytes:
@@ -80,24 +89,44 @@ def train_model(*, seed: int = 0, late_above: float = 0.8) -> bytes:
 
 def _delayed(content: bytes, work: int) -> bytes:
     """The same model, slower: what it works out besides adds nothing to the probabilities."""
-    model = onnx.load_from_string(content)
-    graph, output, size = model.graph, "probabilities", 256
-    for node in graph.node:
-        node.output[:] = ["plain" if name == output else name for name in node.output]
+    size = 256
+    model = _with_plain_probabilities(content)
+    graph, make = model.graph, onnx.helper.make_node
     identity = np.eye(size, dtype=np.float32)
     graph.initializer.append(onnx.numpy_helper.from_array(identity, "identity"))
     graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(1, np.float32), "nothing"))
-    make = onnx.helper.make_node
     graph.node.append(make("ReduceMean", ["plain"], ["mean"], keepdims=0))
     graph.node.append(make("Mul", ["identity", "mean"], ["step0"]))
     for number in range(work):
         graph.node.append(make("MatMul", [f"step{number}", "identity"], [f"step{number + 1}"]))
     graph.node.append(make("ReduceMean", [f"step{work}"], ["last"], keepdims=0))
     graph.node.append(make("Mul", ["last", "nothing"], ["zero"]))
-    graph.node.append(make("Add", ["plain", "zero"], [output]))
+    graph.node.append(make("Add", ["plain", "zero"], ["probabilities"]))
+    return _checked(model)
+
+
+def _failing(content: bytes) -> bytes:
+    """The same model, asking for a column of the probabilities that there is not."""
+    model = _with_plain_probabilities(content)
+    columns = onnx.numpy_helper.from_array(np.array([0, 7], np.int64), "columns")
+    model.graph.initializer.append(columns)
+    gather = onnx.helper.make_node("Gather", ["plain", "columns"], ["probabilities"], axis=1)
+    model.graph.node.append(gather)
+    return _checked(model)
+
+
+def _with_plain_probabilities(content: bytes) -> onnx.ModelProto:
+    """The model with its probabilities under another name, for a node to be added after them."""
+    model = onnx.load_from_string(content)
+    for node in model.graph.node:
+        node.output[:] = ["plain" if name == "probabilities" else name for name in node.output]
+    return model
+
+
+def _checked(model: onnx.ModelProto) -> bytes:
     onnx.checker.check_model(model)
-    slower: bytes = model.SerializeToString()
-    return slower
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def write_artifact(folder: Path, content: bytes, *, version: str = "1", **changes: object) -> Path:

@@ -337,7 +337,8 @@ def _pending(step: _Step) -> None:
     if step.status.rate is None:
         return step.go_on("measures the traffic, to choose the first weight")
     if step.spec.shadow is not None:
-        return step.enter(Phase.SHADOW, "the candidate gets copies of requests", **_afresh(step))
+        fresh = {**_afresh(step), "mirroring": True}
+        return step.enter(Phase.SHADOW, "the candidate gets copies of requests", **fresh)
     return _start_ramp(step)
 
 
@@ -385,6 +386,7 @@ def _shadow(step: _Step) -> None:
 
 def _ramping(step: _Step) -> None:
     """The candidate has a part of the traffic and is judged at each look."""
+    _count_copies(step)
     if _candidate_lost(step):
         return None
     _look(step)
@@ -405,6 +407,14 @@ def _ramping(step: _Step) -> None:
     if all(one.passed for one in step.guards.values()) and not _drifted(step):
         return _promote(step, "no worse than tolerated in every guard", by="evidence")
     return _move(step)
+
+
+def _count_copies(step: _Step) -> None:
+    """Until its first weight is confirmed, what the candidate answers are copies."""
+    status, counters = step.status, step.seen.counters
+    if status.mirroring and status.candidate and counters:
+        copies = counters.get(status.candidate.predictor, Counters())
+        step.set(mirrored=copies, mirroring=not step.confirmed)
 
 
 def _move(step: _Step) -> None:
@@ -437,10 +447,11 @@ def _unknown_harm(step: _Step) -> float:
     status, wrong = step.status, step.guards.get("wrong")
     if wrong is None or status.candidate is None or status.stable is None:
         return 0.0
-    seen = [
+    own, other = (
         status.counters.get(one.predictor, Counters()) for one in (status.candidate, status.stable)
-    ]
-    return ramp.awaited(*seen) * ramp.excess_bound([wrong])
+    )
+    copies = status.mirrored if status.mirrored.servers == own.servers else Counters()
+    return ramp.awaited(own, other, copies) * ramp.excess_bound([wrong])
 
 
 def _start_again(step: _Step) -> None:

@@ -59,14 +59,15 @@ def excess_bound(guards: Iterable[GuardNumbers]) -> float:
     return min(1.0, sum(max(0.0, min(_by_rates(one), _by_odds(one))) for one in guards))
 
 
-def awaited(candidate: Counters, stable: Counters) -> float:
+def awaited(candidate: Counters, stable: Counters, copies: Counters) -> float:
     """How many outcomes of the candidate's predictions are still to come.
 
     Harm that is done but not yet known counts too: late feedback must not look like no harm. The
     stable version's record says for which share of the requests feedback comes at all; while it
-    has none, all of it is awaited.
+    has none, all of it is awaited. Nothing is awaited of the `copies` that the candidate answered
+    before it had traffic.
     """
-    served, known = candidate.timed or 0, candidate.feedback or 0
+    served, known = (candidate.timed or 0) - (copies.timed or 0), candidate.feedback or 0
     share = min(1.0, (stable.feedback or 0) / stable.timed) if stable.timed else 0.0
     return max(0.0, served * (share or 1.0) - known)
 

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from contracts.rollout import TERMINAL, WHOLE, Phase, RolloutSpec, RolloutStatus
+from contracts.rollout import (
+    TERMINAL,
+    WHOLE,
+    Guards,
+    Phase,
+    RolloutSpec,
+    RolloutStatus,
+    WrongGuard,
+)
 from serving.rollout.controller import Apply, Observation, SetAlias, decide
 from tests.unit.rollout.world import World, play, serving_one, target
 
@@ -361,3 +370,32 @@ def test_decisions_are_the_recorded_ones():
         GOLDEN.parent.mkdir(exist_ok=True)
         GOLDEN.write_text(json.dumps(found, indent=1) + "\n")
     assert found == json.loads(GOLDEN.read_text())
+
+
+def test_copies_have_no_feedback_to_wait_for():
+    """They would hold the ramp at its smallest weight for ever."""
+    plan = {"shadow": 20.0, "guards": Guards(wrong=WrongGuard(min_feedback=50))}
+    spec, world, copies = SPEC.model_copy(update=plan), World(), 0
+    status = serving_one()
+    for _ in range(60):
+        seen = world.observe(target(2))
+        counted = {
+            name: one.model_copy(
+                update={
+                    "timed": one.requests,
+                    "feedback": one.requests - (copies if name == "v2" else 0),
+                    "wrong": 0,
+                }
+            )
+            for name, one in (seen.counters or {}).items()
+        }
+        status, actions = decide(spec, status, replace(seen, counters=counted), world.now)
+        world.act(actions)
+        if status.phase in OVER:
+            break
+        world.pass_time(spec.interval)
+        if status.phase is Phase.SHADOW:
+            copies += 900
+            world.counts["v2"][0] += 900
+    assert copies > 0
+    assert status.phase is Phase.PROMOTED, [one.weight for one in world.decisions]
