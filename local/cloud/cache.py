@@ -54,7 +54,7 @@ def _replication_groups(context: Context) -> None:
         group: ReplicationGroup = original(backend, **asked)
         try:
             port = context.redis.start(
-                _server_name(backend, group.replication_group_id), password=asked.get("auth_token")
+                server_name(backend, group.replication_group_id), password=asked.get("auth_token")
             )
         except Exception:
             del backend.replication_groups[group.replication_group_id]
@@ -71,7 +71,7 @@ def _replication_groups(context: Context) -> None:
         groups: list[ReplicationGroup] = original(backend, replication_group_id)
         for group in groups:  # the server may have been restarted with this process
             if group.status != "deleting":
-                port = context.redis.start(_server_name(backend, group.replication_group_id))
+                port = context.redis.start(server_name(backend, group.replication_group_id))
                 _point_at(group, port)
         return groups
 
@@ -80,7 +80,7 @@ def _replication_groups(context: Context) -> None:
         original: Callable[..., Any], backend: ElastiCacheBackend, *given: Any, **asked: Any
     ) -> ReplicationGroup:
         group: ReplicationGroup = original(backend, *given, **asked)
-        context.redis.stop(_server_name(backend, group.replication_group_id))
+        context.redis.stop(server_name(backend, group.replication_group_id))
         backend.replication_groups.pop(group.replication_group_id, None)
         backend.tagging_service.delete_all_tags_for_resource(group.arn)
         return group
@@ -95,7 +95,7 @@ def _cache_clusters(context: Context) -> None:
         cluster: CacheCluster = original(backend, **asked)
         if cluster.engine in _REDIS_ENGINES:
             port = context.redis.start(
-                _server_name(backend, cluster.cache_cluster_id), password=asked.get("auth_token")
+                server_name(backend, cluster.cache_cluster_id), password=asked.get("auth_token")
             )
             _point_nodes_at(cluster, port)
         return cluster
@@ -109,7 +109,7 @@ def _cache_clusters(context: Context) -> None:
         clusters: list[CacheCluster] = original(backend, cache_cluster_id)
         for cluster in clusters:
             if cluster.engine in _REDIS_ENGINES and cluster.cache_cluster_status != "deleting":
-                server = _server_name(backend, cluster.cache_cluster_id)
+                server = server_name(backend, cluster.cache_cluster_id)
                 _point_nodes_at(cluster, context.redis.start(server))
         return clusters
 
@@ -118,13 +118,14 @@ def _cache_clusters(context: Context) -> None:
         original: Callable[..., Any], backend: ElastiCacheBackend, cache_cluster_id: str
     ) -> CacheCluster:
         cluster: CacheCluster = original(backend, cache_cluster_id)
-        context.redis.stop(_server_name(backend, cache_cluster_id))
+        context.redis.stop(server_name(backend, cache_cluster_id))
         backend.cache_clusters.pop(cache_cluster_id, None)
         backend.tagging_service.delete_all_tags_for_resource(cluster.arn)
         return cluster
 
 
-def _server_name(backend: ElastiCacheBackend, identifier: str) -> str:
+def server_name(backend: ElastiCacheBackend, identifier: str) -> str:
+    """What the Redis server behind a replication group or cache cluster is called."""
     return f"{backend.account_id}-{backend.region_name}-{identifier}"
 
 

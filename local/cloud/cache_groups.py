@@ -1,22 +1,32 @@
 """ElastiCache's parameter groups, users and user groups, and changes to what exists.
 
 moto has none of the groups, modifies a third of a replication group's settings and cannot delete a
-subnet group. Users are also the ACL of the Redis behind a group, where they are used.
+subnet group. The users of a replication group's user group are the ACL of the Redis behind it, with
+their passwords and access strings; who signs in with an IAM role is let in with any password, for
+Redis itself cannot check AWS's token.
 
 Source: https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/Welcome.html
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from moto.core.resource_tagging import TaggedResource
 from moto.core.responses import ActionResult, EmptyResult
 from moto.elasticache.exceptions import ElastiCacheException
-from moto.elasticache.models import CacheSubnetGroup, ElastiCacheBackend, ReplicationGroup
+from moto.elasticache.models import (
+    CacheSubnetGroup,
+    ElastiCacheBackend,
+    ReplicationGroup,
+    User,
+)
 from moto.elasticache.responses import ElastiCacheResponse
 
+from contracts.errors import LocalError
+from local.cloud.cache import server_name
 from local.cloud.context import Context
 from local.cloud.patching import add, replace
 from local.cloud.tables import Resource, arn, table
@@ -81,6 +91,7 @@ def install(context: Context) -> None:
     for operation in _OPERATIONS:
         add(ElastiCacheResponse, operation)
     _modify_replication_group(context)
+    _let_users_in(context)
     _tagging()
 
 
@@ -358,6 +369,80 @@ def _set_users(backend: ElastiCacheBackend, group: Resource, wanted: list[str] |
     group["UserIds"] = [user.id for user in users]
 
 
+# -- users as Redis's ACL
+# ---------------------------------------------------------------------------
+
+
+def _let_users_in(context: Context) -> None:
+    """Whenever users, their groups or a replication group change, so does the ACL behind it."""
+
+    @replace(ElastiCacheBackend, "create_replication_group")
+    def create(
+        original: Callable[..., Any], backend: ElastiCacheBackend, **asked: Any
+    ) -> ReplicationGroup:
+        groups = asked.get("user_group_ids") or []
+        found = [_user_group(backend, name) for name in groups]
+        if found and not asked.get("transit_encryption_enabled"):
+            raise _fault(
+                "InvalidParameterCombination",
+                "User group based access control requires encryption-in-transit to be enabled.",
+            )
+        made: ReplicationGroup = original(backend, **asked)
+        for group in found:
+            group["ReplicationGroups"].append(made.replication_group_id)
+        _apply_users(context, backend, made)
+        return made
+
+    @replace(ElastiCacheBackend, "delete_replication_group")
+    def delete(
+        original: Callable[..., Any], backend: ElastiCacheBackend, *given: Any, **asked: Any
+    ) -> ReplicationGroup:
+        gone: ReplicationGroup = original(backend, *given, **asked)
+        for group in table(backend, "user_groups").values():
+            users = group["ReplicationGroups"]
+            users[:] = [one for one in users if one != gone.replication_group_id]
+        return gone
+
+    for operation in ("modify_user", "modify_user_group", "modify_replication_group"):
+
+        @replace(ElastiCacheResponse, operation)
+        def change(original: Callable[..., Any], self: ElastiCacheResponse) -> ActionResult:
+            backend = self.elasticache_backend
+            before = {name: user.access_string for name, user in backend.users.items()}
+            answer: ActionResult = original(self)
+            try:
+                for group in list(backend.replication_groups.values()):
+                    _apply_users(context, backend, group)
+            except ElastiCacheException:
+                for name, access in before.items():
+                    backend.users[name].access_string = access
+                raise
+            return answer
+
+
+def _apply_users(context: Context, backend: ElastiCacheBackend, group: ReplicationGroup) -> None:
+    """
+    Raises:
+        ElastiCacheException: Redis does not take an access string.
+    """
+    names = [
+        user for each in group.user_group_ids for user in _user_group(backend, each)["UserIds"]
+    ]
+    rules = [_rules(backend.users[name]) for name in names if name in backend.users]
+    if rules and not any(rule.startswith("default ") for rule in rules):
+        rules.insert(0, "default off")
+    try:
+        context.redis.set_users(server_name(backend, group.replication_group_id), rules)
+    except LocalError as failure:
+        raise _fault("InvalidParameterValue", f"{failure.what}: {failure.where}") from failure
+
+
+def _rules(user: User) -> str:
+    """A user as Redis's configuration has it; passwords by their digest."""
+    digests = [f"#{hashlib.sha256(one.encode()).hexdigest()}" for one in user.passwords]
+    return " ".join([user.name, *(digests or ["nopass"]), user.access_string])
+
+
 # -- changes to a replication group
 # -----------------------------------------------------------------
 
@@ -402,8 +487,7 @@ def _change_token(
 ) -> None:
     token = asked.get("AuthToken")
     if token:
-        server = f"{backend.account_id}-{backend.region_name}-{group.replication_group_id}"
-        context.redis.set_password(server, token)
+        context.redis.set_password(server_name(backend, group.replication_group_id), token)
         group.auth_token_enabled = True
 
 

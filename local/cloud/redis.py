@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from contracts.errors import LocalError
 from local.supervisor import free_port, port_is_free, tail
 
 _CONFIG = "redis.conf"
+_USER = "user "
 _WITHIN = 15.0
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG of Linux's prctl
 
@@ -66,6 +67,17 @@ class RedisServers:
         """Give the server another password, at once and after a restart."""
         self._spawner.submit(self._restart_with, name, password).result()
 
+    def set_users(self, name: str, users: Sequence[str]) -> None:
+        """Let in these users alone, at once and after a restart; none: whoever has the password.
+
+        Args:
+            users: each as Redis's configuration writes one: a name, and the rules of its ACL.
+
+        Raises:
+            LocalError: Redis does not take the rules; everything is as it was.
+        """
+        self._spawner.submit(self._restart_for, name, tuple(users)).result()
+
     def close(self) -> None:
         """End all servers; their data stays."""
         for name in list(self._servers):
@@ -81,7 +93,7 @@ class RedisServers:
         port = remembered if remembered and port_is_free(remembered) else free_port()
         folder = self._folder / name
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._write_settings(name, port, password or known.get("requirepass"))
+        self._write_settings(name, port, password or known.get("requirepass"), self._users(name))
         log = folder / "redis.log"
         with log.open("ab") as output:
             process = subprocess.Popen(
@@ -112,7 +124,33 @@ class RedisServers:
         self._stop(name, forget=False)
         self._start(name, password)
 
-    def _write_settings(self, name: str, port: int, password: str | None) -> None:
+    def _restart_for(self, name: str, users: tuple[str, ...]) -> None:
+        before = self._users(name)
+        if users == before:
+            return
+        settings = self._settings(name)
+        self._stop(name, forget=False)
+        for wanted in (users, before):
+            password = settings.get("requirepass")
+            self._write_settings(name, int(settings["port"]), password, wanted)
+            try:
+                self._start(name, None)
+            except LocalError:
+                if wanted is before:
+                    raise
+                continue
+            break
+        if self._users(name) != users:
+            raise LocalError("Redis does not take these rules", where=" ".join(users))
+
+    def _users(self, name: str) -> tuple[str, ...]:
+        path = self._folder / name / _CONFIG
+        lines = path.read_text().splitlines() if path.exists() else []
+        return tuple(line.removeprefix(_USER) for line in lines if line.startswith(_USER))
+
+    def _write_settings(
+        self, name: str, port: int, password: str | None, users: Sequence[str]
+    ) -> None:
         lines = [
             "bind 127.0.0.1",
             f"port {port}",
@@ -120,6 +158,7 @@ class RedisServers:
             "save 60 1",
             "databases 16",
             *([f'requirepass "{_escaped(password)}"'] if password else []),
+            *(f"{_USER}{user}" for user in users),
         ]
         path = self._folder / name / _CONFIG
         path.touch(mode=0o600)

@@ -251,3 +251,66 @@ def test_a_cluster_is_resized_and_modified(client: Client) -> None:
     assert (found["NumberOfNodes"], found["PubliclyAccessible"]) == (3, False)
     assert [role["IamRoleArn"] for role in found["IamRoles"]] == [_ROLE]
     redshift.delete_cluster(**name, SkipFinalClusterSnapshot=True)
+
+
+def test_users_are_what_the_cache_lets_in(client: Client) -> None:
+    """A user group is the ACL of the Redis behind its replication group, whatever changes it."""
+    import redis
+
+    cache = client("elasticache")
+    secrets = {"features": "features-password", "later": "password-of-later"}
+    cache.create_user(
+        UserId="acl-default",
+        UserName="default",
+        Engine="redis",
+        AccessString="off -@all",
+        NoPasswordRequired=True,
+    )
+    for name, access in (("features", "on ~features:* +@read +set"), ("later", "on ~* +@all")):
+        cache.create_user(
+            UserId=f"acl-{name}",
+            UserName=name,
+            Engine="redis",
+            AccessString=access,
+            Passwords=[secrets[name]],
+        )
+    users = ["acl-default", "acl-features"]
+    cache.create_user_group(UserGroupId="acl", Engine="redis", UserIds=users)
+    group = {"ReplicationGroupId": "acl"}
+    wanted = {**group, "ReplicationGroupDescription": "-", "UserGroupIds": ["acl"]}
+    with refused("InvalidParameterCombination"):
+        cache.create_replication_group(**wanted)
+    cache.create_replication_group(**wanted, TransitEncryptionEnabled=True)
+
+    def signed_in(name: str | None) -> redis.Redis:
+        (found,) = cache.describe_replication_groups(**group)["ReplicationGroups"]
+        end = found["NodeGroups"][0]["PrimaryEndpoint"]
+        password = secrets.get(name or "")
+        return redis.Redis(end["Address"], end["Port"], username=name, password=password)
+
+    signed_in("features").set("features:1", "x")
+    assert signed_in("features").get("features:1") == b"x"
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        signed_in("features").set("others:1", "x")
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        signed_in("features").flushall()
+    for name in (None, "later"):  # the default user is off, the other not in the group
+        with pytest.raises(
+            (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError)
+        ):
+            signed_in(name).ping()
+
+    cache.modify_user_group(UserGroupId="acl", UserIdsToAdd=["acl-later"])
+    assert signed_in("later").get("features:1") == b"x", "what was written is still there"
+    cache.modify_user(UserId="acl-features", AccessString="on ~features:* +get")
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        signed_in("features").set("features:1", "y")
+    with refused("InvalidParameterValue"):
+        cache.modify_user(UserId="acl-features", AccessString="on ~* +@nonsense")
+    assert signed_in("later").ping()
+    with refused("InvalidUserGroupState"):
+        cache.delete_user_group(UserGroupId="acl")
+    cache.delete_replication_group(**group)
+    cache.delete_user_group(UserGroupId="acl")
+    for name in ("default", "features", "later"):
+        cache.delete_user(UserId=f"acl-{name}")
