@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+import shutil
+import subprocess
 from typing import Any
 
 import pytest
+import yaml
 from kubernetes.client.exceptions import ApiException
 
 from contracts.custom_resource import API_VERSION, GROUP, KIND
 from tests.cluster.api import Api, Json, eventually, manifests
-from tests.cluster.rollouts import MANIFESTS, Installed, World
+from tests.cluster.rollouts import MANIFESTS, Installed, World, install
+from tests.cluster.seldon import APPS
 
 CRD = "apiextensions.k8s.io/v1"
 
@@ -85,6 +89,39 @@ def test_every_field_is_explained(api: Api, installed: Installed) -> None:
     spec = schema["properties"]["spec"]["properties"]
     assert all("description" in one for one in spec.values())
     assert all("description" in one for one in spec["plan"]["properties"].values())
+
+
+def kubectl(api: Api, *words: str) -> str:
+    """What kubectl prints."""
+    program = shutil.which("kubectl")
+    if program is None:
+        pytest.skip("no kubectl on the PATH: what it would apply is applied by the other tests")
+    context = ["--context", api.context] if api.context else []
+    command = [program, "--kubeconfig", str(api.kubeconfig), *context, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_kubectl_installs_it(api: Api, installed: Installed, namespace: str) -> None:
+    """The command of docs/operator.md; the operator's pod is let into its own namespace."""
+    built = list(yaml.safe_load_all(kubectl(api, "kustomize", str(MANIFESTS))))
+    key = lambda one: (one["kind"], one["metadata"]["name"])  # noqa: E731
+    assert sorted(built, key=key) == sorted(manifests(MANIFESTS), key=key)
+    try:
+        kubectl(api, "apply", "-k", str(MANIFESTS))
+        place = ("--namespace", installed.namespace)
+        kubectl(api, "rollout", "status", "deployment", installed.account, *place, "--timeout=90s")
+        assert "errors" in kubectl(api, "explain", "mro.spec.plan.guards")
+        api.apply(resource(namespace))
+        header, row = kubectl(api, "get", "mro", "--namespace", namespace).splitlines()
+        assert header.split()[:4] == ["NAME", "PHASE", "STABLE", "CANDIDATE"]
+        assert row.startswith("churn")
+    finally:
+        install(api)
+    gone = lambda: not api.list("v1", "Pod", installed.namespace)  # noqa: E731
+    eventually(gone, "no operator but those of the tests")
+    assert api.get(APPS, "Deployment", installed.namespace, installed.account)
 
 
 MAY = (
