@@ -17,7 +17,7 @@ from tests.integration.infra.standing import Standing, kill_in_turn
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("project", type=Path)
-    parser.add_argument("--times", type=int, default=10_000, help="so many runs are killed")
+    parser.add_argument("--times", type=int, default=2000, help="so many runs are killed")
     parser.add_argument("--every", type=int, default=1, help="each at its so many-th change")
     parser.add_argument("--parallel", type=int, default=16, help="resources worked on at once")
     options = parser.parse_args()

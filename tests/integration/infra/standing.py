@@ -244,13 +244,16 @@ def killed_at(number: int, *, after: bool) -> None:
 
 
 def _changes(request: Any) -> bool:
-    target = request.headers.get("X-Amz-Target", b"")
-    target = target.decode() if isinstance(target, bytes) else target
-    body = request.body or b""
-    text = body.decode(errors="replace") if isinstance(body, bytes) else ""
-    action = text.removeprefix("Action=").split("&")[0] if text.startswith("Action=") else ""
+    target = _text(request.headers.get("X-Amz-Target"))
+    body = _text(request.body)
+    action = body.removeprefix("Action=").split("&")[0] if body.startswith("Action=") else ""
     named = target.rpartition(".")[2] or action
-    return request.method != "GET" and not (named and READING.match(named))
+    return request.method not in ("GET", "HEAD") and not (named and READING.match(named))
+
+
+def _text(value: Any) -> str:
+    """A header or a body, which botocore has as text or as bytes."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value or "")
 
 
 def in_child(action: Callable[[], object]) -> int:
@@ -269,8 +272,9 @@ def in_child(action: Callable[[], object]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def kill_in_turn(standing: Standing, every: int, limit: int = 10_000) -> list[int]:
-    """Run `up` until it ends by itself, killing each at its so many-th call, at first.
+def kill_in_turn(standing: Standing, every: int, limit: int) -> list[int]:
+    """Run `up` until it ends by itself, killing each at its so many-th call that may change
+    something; after ``limit`` of them, none is killed.
 
     Returns:
         the exit status of each run; the last is 0 when the chain came to its end.
