@@ -64,6 +64,7 @@ from serving.rollout.kubernetes import (
     Owner,
     configuration,
 )
+from serving.rollout.mlflow import Mlflow
 from serving.rollout.ports import NoRegistry, step
 from serving.rollout.prometheus import STALE, Prometheus, PrometheusTelemetry
 from serving.rollout.seldon import IMAGE
@@ -87,6 +88,8 @@ class Settings:
     """Where the operator works."""
 
     prometheus: str
+    mlflow: str = ""
+    """Address of the tracking server whose aliases follow the rollouts; none when empty."""
     namespace: str | None = None
     """The only namespace that it serves; all when None."""
     kubeconfig: str | None = None
@@ -151,6 +154,7 @@ class Stepper:
     Args:
         api: the Kubernetes API.
         prometheus: who counts.
+        mlflow: whose aliases follow the rollouts; None for none.
         image: the model server's image where a resource names none.
         metrics: the operator's own.
         clock: seconds since 1970.
@@ -161,12 +165,14 @@ class Stepper:
         api: Api,
         prometheus: Prometheus,
         *,
+        mlflow: Mlflow | None = None,
         image: str = IMAGE,
         metrics: Metrics | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._api = api
         self._prometheus = prometheus
+        self._mlflow = mlflow
         self._image = image
         self._metrics = metrics or Metrics()
         self._clock = clock
@@ -197,6 +203,8 @@ class Stepper:
         )
         telemetry = self._telemetry(resource.owner, spec, resource.status)
         updated = resource.status.updated
+        aliases = self._mlflow.aliases(resource.owner.name) if self._mlflow else None
+        known_problem = aliases.problem if aliases else ""
         status = step(
             spec.plan,
             resource.status.rollout(),
@@ -204,12 +212,14 @@ class Stepper:
             commands=resource.commands(),
             deployment=deployment,
             telemetry=telemetry,
-            registry=NoRegistry(),
+            registry=aliases or NoRegistry(),
             clock=lambda: look_time(telemetry.sampled, updated, self._clock()),
             save=resource.save,
             record=lambda decision: self._record(resource, decision),
         )
         resource.forget_order()
+        if aliases and aliases.problem not in ("", known_problem):
+            resource.tell("AliasesNotSet", aliases.problem, warning=True)
         self._repair(deployment, status)
         self._metrics.show(resource.owner.namespace, status)
         return pause(spec, status)
@@ -703,7 +713,13 @@ def run(settings: Settings) -> None:
     """Run until a signal ends it."""
     metrics = Metrics()
     api = Api(configuration(settings.kubeconfig, settings.context))
-    stepper = Stepper(api, Prometheus(settings.prometheus), image=settings.image, metrics=metrics)
+    stepper = Stepper(
+        api,
+        Prometheus(settings.prometheus),
+        mlflow=Mlflow(settings.mlflow) if settings.mlflow else None,
+        image=settings.image,
+        metrics=metrics,
+    )
     loops = Loops(stepper, metrics)
     pages = Pages(settings.listen, metrics, loops.healthy)
     log.info("started", namespace=settings.namespace or "all", prometheus=settings.prometheus)
@@ -750,6 +766,7 @@ def logs() -> None:
 
 OPTIONS: Mapping[str, tuple[str, str]] = {
     "prometheus": ("", "URL of Prometheus, such as http://prometheus.monitoring:9090"),
+    "mlflow": ("", "URL of MLflow, whose aliases follow the rollouts; MLFLOW_TRACKING_URI"),
     "namespace": ("", "serve this namespace only; all when left out"),
     "kubeconfig": ("", "file that names the cluster; left out: the pod's own account"),
     "context": ("", "context in it"),
@@ -771,6 +788,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logs()
     settings = Settings(
         prometheus=options.prometheus,
+        mlflow=options.mlflow or os.environ.get("MLFLOW_TRACKING_URI", ""),
         namespace=options.namespace or None,
         kubeconfig=options.kubeconfig or None,
         context=options.context or None,

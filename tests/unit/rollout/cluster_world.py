@@ -18,6 +18,7 @@ import httpx
 from kubernetes import client
 
 from serving.rollout.kubernetes import Api
+from serving.rollout.mlflow import Mlflow
 from serving.rollout.operator import Stepper
 from serving.rollout.prometheus import Prometheus
 
@@ -234,10 +235,10 @@ class Cluster:
     def close(self) -> None:
         self.server.close()
 
-    def stepper(self) -> Stepper:
+    def stepper(self, mlflow: Mlflow | None = None) -> Stepper:
         transport = httpx.MockTransport(self.counted.handle)
         prometheus = Prometheus("http://prometheus", httpx.Client(transport=transport))
-        return Stepper(self.server.api, prometheus, clock=lambda: self.now)
+        return Stepper(self.server.api, prometheus, mlflow=mlflow, clock=lambda: self.now)
 
     def step(self, stepper: Stepper | None = None) -> float | None:
         if self.scrapes:

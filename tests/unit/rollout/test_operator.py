@@ -12,6 +12,7 @@ from contracts.custom_resource import DECISION
 from contracts.errors import DocumentError
 from contracts.rollout import Decision
 from serving.rollout.kubernetes import ConflictError
+from serving.rollout.mlflow import Mlflow
 from serving.rollout.operator import AT_REST, look_time
 from tests.unit.rollout.cluster_world import ROUTES, SELDON, Cluster, Refused
 
@@ -333,3 +334,19 @@ def test_a_look_is_of_the_time_of_its_counters(
 
 def test_a_clock_far_ahead_does_not_stop_the_looks():
     assert look_time(95.0, 400.0, 400.0) == 95.0
+
+
+def test_a_registry_that_does_not_answer_costs_an_event_and_no_verdict(cluster: Cluster):
+    mlflow = Mlflow("http://127.0.0.1:9", clock=lambda: cluster.now)
+    stepper = cluster.stepper(mlflow)
+    cluster.want(1)
+    for _ in range(3):
+        cluster.step(stepper)
+        cluster.seldon_acts()
+    assert cluster.status["stable"]["version"] == "1"
+    told = [one for one in cluster.events if one["reason"] == "AliasesNotSet"]
+    assert [one["type"] for one in told] == ["Warning"], "once, not at each step"
+    assert "MLflow does not answer" in told[0]["message"]
+    cluster.now += 120  # It is asked again, and there is nothing new to say.
+    cluster.step(stepper)
+    assert len([one for one in cluster.events if one["reason"] == "AliasesNotSet"]) == 1
