@@ -31,6 +31,7 @@ from moto.redshift.models import RedshiftBackend, redshift_backends
 from moto.redshiftdata.exceptions import ResourceNotFoundException, ValidationException
 from moto.redshiftdata.responses import RedshiftDataAPIServiceResponse
 
+from local.cloud import serverless
 from local.cloud.context import Context
 from local.cloud.patching import replace
 from local.cloud.sql import SqlError, split, translate
@@ -209,6 +210,45 @@ def install(context: Context) -> None:
         api.warehouse.forget(name)
         return cluster
 
+    _keep_snapshots(api.warehouse)
+    serverless.when_gone.append(api.warehouse.forget)
+
+
+def _keep_snapshots(warehouse: Warehouse) -> None:
+    """A snapshot holds the cluster's rows, and what is restored from it has them."""
+
+    def place(backend: RedshiftBackend, name: str) -> str:
+        return f"snapshots/{_folder(backend.account_id, backend.region_name, name)}"
+
+    @replace(RedshiftBackend, "create_cluster_snapshot")
+    def create(
+        original: Callable[..., Any],
+        backend: RedshiftBackend,
+        cluster_identifier: str,
+        snapshot_identifier: str,
+        *given: Any,
+        **asked: Any,
+    ) -> Any:
+        snapshot = original(backend, cluster_identifier, snapshot_identifier, *given, **asked)
+        cluster = _folder(backend.account_id, backend.region_name, cluster_identifier)
+        warehouse.copy(cluster, place(backend, snapshot_identifier))
+        return snapshot
+
+    @replace(RedshiftBackend, "restore_from_cluster_snapshot")
+    def restore(original: Callable[..., Any], backend: RedshiftBackend, **asked: Any) -> Any:
+        cluster = original(backend, **asked)
+        name = _folder(backend.account_id, backend.region_name, cluster.cluster_identifier)
+        warehouse.copy(place(backend, asked["snapshot_identifier"]), name)
+        return cluster
+
+    @replace(RedshiftBackend, "delete_cluster_snapshot")
+    def delete(
+        original: Callable[..., Any], backend: RedshiftBackend, snapshot_identifier: str
+    ) -> Any:
+        snapshot = original(backend, snapshot_identifier)
+        warehouse.forget(place(backend, snapshot_identifier))
+        return snapshot
+
 
 def _operation(name: str, answer: Callable[[_DataApi, _Request], object], api: _DataApi) -> None:
     def method(self: RedshiftDataAPIServiceResponse) -> tuple[int, dict[str, str], str]:
@@ -236,7 +276,7 @@ class _Request:
         """(cluster's folder, database), for an existing cluster or a serverless workgroup.
 
         Raises:
-            ValidationException: neither or both are named, or there is no such cluster.
+            ValidationException: neither or both are named, or there is no such one.
         """
         cluster, workgroup = self.get("ClusterIdentifier"), self.get("WorkgroupName")
         if bool(cluster) == bool(workgroup):
@@ -245,13 +285,17 @@ class _Request:
             )
         if cluster and cluster not in redshift_backends[self.account][self.region].clusters:
             raise ValidationException("Redshift endpoint doesn't exist in this region.")
+        if workgroup and not serverless.databases_of(self.region, workgroup):
+            raise ValidationException("Redshift endpoint doesn't exist in this region.")
         if cluster and not (self.get("DbUser") or self.get("SecretArn")):
             raise ValidationException("DbUser or SecretArn must be given with ClusterIdentifier")
         name = self.get(database) or self.get("Database")
         if not name:
             raise ValidationException("Database must be given")
         # A database's name folds to lower case, and it names a file.
-        return _folder(self.account, self.region, cluster or workgroup), _file_name(name)
+        if workgroup:
+            return serverless.databases_of(self.region, workgroup), _file_name(name)
+        return _folder(self.account, self.region, cluster), _file_name(name)
 
 
 def _folder(account: str, region: str, name: str) -> str:

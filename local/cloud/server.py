@@ -113,6 +113,7 @@ class Application:
         self._context = context
         self._gate = gate
         self._persistence = persistence
+        self._extensions = extensions
         self._moto = DomainDispatcherApplication(extensions.application)
         self._faults = Faults()
         self._own: dict[str, Callable[[Request], Response]] = {
@@ -145,7 +146,9 @@ class Application:
             if errors.service(environ) == "redshift-serverless":
                 from local.cloud import serverless
 
-                return serverless.answer(Request(environ))(environ, start_response)
+                self._extensions.install("redshiftdata")  # which runs its statements
+                answered = serverless.answer(Request(environ), self._context.states)
+                return answered(environ, start_response)
             answer: Iterable[bytes] = self._moto(environ, start_response)
         except Exception as failure:  # noqa: BLE001 - whatever moto raises is the caller's answer
             return errors.failed(environ, failure)(environ, start_response)

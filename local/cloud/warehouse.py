@@ -12,6 +12,7 @@ import json
 import shutil
 import tempfile
 import threading
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,7 @@ class Warehouse:
         with self._lock:
             root = self._open.get(path)
             if root is None:
-                root = self._open[path] = _opened(path)
+                root = self._open[path] = _opened(path, _temporary(self._folder))
         session = root.cursor()
         session.execute(_SESSION)
         return session
@@ -84,6 +85,28 @@ class Warehouse:
             for path in [path for path in self._open if path.parent == folder]:
                 self._open.pop(path).close()
         shutil.rmtree(folder, ignore_errors=True)
+
+    def copy(self, cluster: str, to: str) -> None:
+        """Copy the cluster's databases as they are now, each in one transaction, to another's.
+
+        What was there of the same name is replaced. A snapshot is a cluster that nobody queries.
+        """
+        for database in self.databases(cluster):
+            scratch = _temporary(self._folder) / f"{uuid.uuid4().hex}.duckdb"
+            session = self.session(cluster, database)
+            try:
+                session.execute(f"ATTACH '{scratch}' AS millwright_copy")
+                session.execute(f'COPY FROM DATABASE "{database}" TO millwright_copy')
+                _drop_macros(session, "millwright_copy")
+                session.execute("DETACH millwright_copy")
+            finally:
+                session.close()
+            path = self._path(to, database)
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with self._lock:
+                if path in self._open:
+                    self._open.pop(path).close()
+                scratch.replace(path)
 
     def close(self) -> None:
         """Write everything to the files and close them."""
@@ -168,9 +191,8 @@ class Warehouse:
         return Outcome(None, changed)
 
 
-def _opened(path: Path) -> duckdb.DuckDBPyConnection:
+def _opened(path: Path, scratch: Path) -> duckdb.DuckDBPyConnection:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    scratch = _temporary(path.parents[1])
     connection = duckdb.connect(str(path), config={**_CONFIG, "temp_directory": str(scratch)})
     connection.execute(f"SET allowed_directories=['{scratch}']")
     connection.execute("SET enable_external_access=false")
@@ -178,6 +200,20 @@ def _opened(path: Path) -> duckdb.DuckDBPyConnection:
     for macro in MACROS:
         connection.execute(f"CREATE OR REPLACE MACRO main.{macro}")
     return connection
+
+
+def _drop_macros(session: duckdb.DuckDBPyConnection, database: str) -> None:
+    """Copied, a macro named like the function that it uses calls itself; each opening makes them
+    anew.
+    """
+    found = session.execute(
+        "SELECT DISTINCT function_name, function_type FROM duckdb_functions() WHERE NOT internal "
+        "AND schema_name = 'main' AND database_name = ?",
+        [database],
+    )
+    for name, kind in found.fetchall():
+        table = "TABLE " if kind == "table_macro" else ""
+        session.execute(f'DROP MACRO {table}"{database}".main."{name}"')
 
 
 def _temporary(folder: Path) -> Path:

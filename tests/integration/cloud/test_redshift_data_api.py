@@ -20,11 +20,12 @@ _ROLE = "arn:aws:iam::123456789012:role/warehouse"
 
 
 class Database:
-    """A cluster's database, spoken to as Feast does: execute, wait, read."""
+    """A cluster's database, or a work group's, spoken to as Feast does: execute, wait, read."""
 
-    def __init__(self, client: Client, cluster: str) -> None:
+    def __init__(self, client: Client, cluster: str = "", workgroup: str = "") -> None:
         self.api = client("redshift-data")
-        self.where = {"ClusterIdentifier": cluster, "Database": "dev", "DbUser": "admin"}
+        who = {"ClusterIdentifier": cluster, "DbUser": "admin"}
+        self.where = {**({"WorkgroupName": workgroup} if workgroup else who), "Database": "dev"}
 
     def run(self, sql: str, **more: Any) -> dict[str, Any]:
         identifier = self.api.execute_statement(Sql=sql, **self.where, **more)["Id"]
@@ -285,3 +286,63 @@ def test_feast_joins_point_in_time_through_its_own_redshift_store(
     # Before the second reading, after it, and one that is older than the view's 24 hours.
     assert joined["wind"].fillna(-1).tolist() == [-1, 1.0, 2.0, -1]
     assert joined["planes"].fillna(-1).tolist() == [-1, 10, 20, -1]
+
+
+def test_a_snapshot_brings_back_what_was_in_the_warehouse(client: Client) -> None:
+    redshift = client("redshift")
+    redshift.create_cluster(
+        ClusterIdentifier="first",
+        NodeType="ra3.large",
+        MasterUsername="admin",
+        MasterUserPassword="Str0ngEnough",
+        DBName="dev",
+    )
+    first = Database(client, "first")
+    first.run("CREATE TABLE flights (id int, late boolean)")
+    first.run("INSERT INTO flights VALUES (1, true), (2, false)")
+    redshift.create_cluster_snapshot(SnapshotIdentifier="before", ClusterIdentifier="first")
+    first.run("DELETE FROM flights")
+    final = {"FinalClusterSnapshotIdentifier": "final", "SkipFinalClusterSnapshot": False}
+    redshift.delete_cluster(ClusterIdentifier="first", **final)
+    for name, rows in (("before", [[1, True], [2, False]]), ("final", [])):
+        restored = {"ClusterIdentifier": f"restored-{name}"}
+        redshift.restore_from_cluster_snapshot(**restored, SnapshotIdentifier=name)
+        again = Database(client, f"restored-{name}")
+        assert again.rows("SELECT * FROM flights ORDER BY id") == rows
+        again.run("INSERT INTO flights VALUES (3, true)")
+        redshift.delete_cluster(**restored, SkipFinalClusterSnapshot=True)
+        redshift.delete_cluster_snapshot(SnapshotIdentifier=name)
+
+
+def test_a_work_group_runs_statements_on_its_namespace(client: Client, bucket: str) -> None:
+    serverless = client("redshift-serverless")
+    serverless.create_namespace(namespaceName="numbers", dbName="dev", manageAdminPassword=True)
+    secret = serverless.get_namespace(namespaceName="numbers")["namespace"][
+        "adminPasswordSecretArn"
+    ]
+    assert (
+        '"password"' in client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
+    )
+    for name in ("works", "second"):
+        serverless.create_workgroup(workgroupName=name, namespaceName="numbers", baseCapacity=8)
+    database = Database(client, workgroup="works")
+    database.run("CREATE TABLE t (a int)")
+    database.run("INSERT INTO t VALUES (7)")
+    target = f"s3://{bucket}/works/"
+    database.run(f"UNLOAD ('SELECT a FROM t') TO '{target}' IAM_ROLE '{_ROLE}' FORMAT PARQUET")
+    copied = database.run(f"COPY t FROM '{target}' IAM_ROLE '{_ROLE}' FORMAT PARQUET")
+    assert copied["Status"] == "FINISHED", copied.get("Error")
+    assert Database(client, workgroup="second").rows("SELECT a FROM t") == [[7], [7]]
+    assert database.api.list_tables(**database.where)["Tables"][0]["name"] == "t"
+    with pytest.raises(ClientError, match="endpoint doesn't exist"):
+        Database(client, workgroup="other").run("SELECT 1")
+    for name in ("works", "second"):
+        serverless.delete_workgroup(workgroupName=name)
+    serverless.delete_namespace(namespaceName="numbers")
+    with pytest.raises(ClientError, match="ResourceNotFound"):
+        client("secretsmanager").get_secret_value(SecretId=secret)
+    serverless.create_namespace(namespaceName="numbers", dbName="dev")
+    serverless.create_workgroup(workgroupName="works", namespaceName="numbers")
+    assert "does not exist" in database.error("SELECT * FROM t")
+    serverless.delete_workgroup(workgroupName="works")
+    serverless.delete_namespace(namespaceName="numbers")
