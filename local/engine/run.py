@@ -334,9 +334,8 @@ class Run:
 
     def default_provider(self, package: str, version: str, url: str = "") -> str:
         """The reference of a package's default provider, registered on first use."""
-        name = "default" + (f"_{version}" if version else "")
-        name = name.replace(".", "_").replace("+", "_").replace("-", "_")
-        key = f"{package}|{name}|{url}"
+        name = urns.default_provider(version, url)
+        key = f"{package}|{name}"
         with self._lock:
             lock = self._default_locks.setdefault(key, threading.Lock())
         with lock:

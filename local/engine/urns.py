@@ -9,6 +9,7 @@ must be Pulumi's own: one deviation replaces somebody's database.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -64,6 +65,19 @@ def is_provider(kind: str) -> bool:
 def package_of(kind: str) -> str:
     """``aws`` of ``aws:s3/bucket:Bucket`` and of ``pulumi:providers:aws``."""
     return kind.removeprefix(PROVIDER_PREFIX) if is_provider(kind) else kind.split(":", 1)[0]
+
+
+def default_provider(version: str, url: str) -> str:
+    """The name of a package's default provider, by the version and the place it is asked for from.
+
+    Two plugins of one package are two providers; their names are Pulumi's, or a state that has
+    been with the CLI would replace them.
+    """
+    name = "default" + (f"_{re.sub(r'[.+-]', '_', version)}" if version else "")
+    if not url:
+        return name
+    segments = [re.sub(r"[^A-Za-z0-9_.-]", "_", one) for one in url.split("/") if one]
+    return f"{name}_{'/'.join(segments) or '_'}"
 
 
 def split_reference(reference: str) -> tuple[str, str]:

@@ -47,6 +47,10 @@ _SLOWEST = 5.0  # seconds between two attempts, at most
 _GONE = re.compile(r"NotFound|NoSuch|DoesNotExist|Nonexistent|^404$", re.IGNORECASE)
 
 
+class AccountError(InfrastructureError):
+    """The credentials are of an account that the provider may not work in."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """The provider's configuration, parsed from the strings that Pulumi sends."""
@@ -60,6 +64,8 @@ class Settings:
     default_tags: Mapping[str, str] = field(default_factory=dict)
     path_style: bool = False
     max_attempts: int = 8
+    allowed_accounts: tuple[str, ...] = ()
+    forbidden_accounts: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, config: Mapping[str, Any]) -> "Settings":
@@ -72,6 +78,7 @@ class Settings:
         blocks = values.get("endpoints") or []
         endpoints = [blocks] if isinstance(blocks, dict) else blocks
         tags = (values.get("defaultTags") or {}).get("tags") or {}
+        asks = values.get("skipRequestingAccountId") not in (True, "true")
         return cls(
             region=region or os.environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION,
             access_key=values.get("accessKey"),
@@ -82,6 +89,8 @@ class Settings:
             default_tags={key: str(value) for key, value in tags.items()},
             path_style=values.get("s3UsePathStyle") in (True, "true"),
             max_attempts=int(values.get("maxRetries") or 8),
+            allowed_accounts=tuple(values.get("allowedAccountIds") or ()) if asks else (),
+            forbidden_accounts=tuple(values.get("forbiddenAccountIds") or ()) if asks else (),
         )
 
 
@@ -235,6 +244,28 @@ class Aws:
     @property
     def caller(self) -> Mapping[str, str]:
         return self._identity
+
+    def refuse_other_accounts(self) -> None:
+        """Go on only in an account that the provider's configuration lets it work in.
+
+        Raises:
+            AccountError: the credentials are another account's.
+            InfrastructureError: AWS does not say whose they are.
+        """
+        allowed, forbidden = self.settings.allowed_accounts, self.settings.forbidden_accounts
+        if not allowed and not forbidden:
+            return
+        try:
+            account = self.account
+        except (ClientError, BotoCoreError) as error:
+            raise explain(error, "the provider aws", "say whose credentials these are") from error
+        if account in forbidden or (allowed and account not in allowed):
+            named = f"only {', '.join(allowed)}" if allowed else f"not {', '.join(forbidden)}"
+            raise AccountError(
+                f"these credentials are of the account {account}, and the provider may work in"
+                f" {named}",
+                fix="Use credentials of the environment's account, or correct its `account`.",
+            )
 
     @property
     def partition(self) -> str:

@@ -19,7 +19,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from contracts.errors import InfrastructureError
 from local.provider import functions, machine, ownership, schema, serving
-from local.provider.aws import Aws, Settings, aws_of, structured
+from local.provider.aws import AccountError, Aws, Settings, aws_of, structured
 from local.provider.check import GENERATED, check
 from local.provider.compare import Difference, differences, inputs_from, same
 from local.provider.resource import ResourceType, Subject
@@ -179,12 +179,13 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.CreateResponse(properties=_answer(row, _foreseen(subject), marked))
         subject = Subject(row, self.aws, request.urn, "", _known(row, request.urn, inputs))
         try:
+            self.aws.refuse_other_accounts()
             outputs = machine.create(subject, request.timeout or 1800.0)
         except machine.PartlyCreatedError as error:
             error.properties = mark_secrets(error.properties, secret_names(marked))
             serving.report_partial(error, request.properties, context)
             raise
-        except machine.RefusedError as error:
+        except (machine.RefusedError, AccountError) as error:
             serving.report_refused(error, context)
             raise
         return provider_pb2.CreateResponse(id=subject.id, properties=_answer(row, outputs, marked))
@@ -193,6 +194,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         row, marked = row_of(request.urn), from_struct(request.inputs)
         state = from_struct(request.properties)
         inputs = {k: v for k, v in _clean(marked).items() if not has_unknown(v)}
+        self.aws.refuse_other_accounts()
         subject = Subject(row, self.aws, request.urn, request.id, inputs, outputs=_clean(state))
         outputs = machine.read(subject) if subject.id else self._left_behind(subject, context)
         if outputs is None:
@@ -217,6 +219,8 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         row, marked = row_of(request.urn), from_struct(request.news)
         state, inputs = _clean(from_struct(request.olds)), _clean(marked)
         olds = _old_inputs(row, request)
+        if not request.preview:
+            self.aws.refuse_other_accounts()
         if not request.preview and not differences(row, olds, inputs):
             olds = _as_left(row, self.aws, request, inputs, state)
         subject = Subject(row, self.aws, request.urn, request.id, inputs, olds, state)
@@ -231,6 +235,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         row, state = row_of(request.urn), _clean(from_struct(request.properties))
         olds = _clean(from_struct(request.old_inputs))
         subject = Subject(row, self.aws, request.urn, request.id, {}, olds, {**olds, **state})
+        self.aws.refuse_other_accounts()
         machine.delete(subject, request.timeout or 1800.0)
         return empty_pb2.Empty()
 

@@ -20,6 +20,7 @@ from google.rpc import status_pb2
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from contracts.errors import MillwrightError
+from local.provider.aws import AccountError
 from local.provider.machine import PartlyCreatedError, RefusedError
 from local.provider.ownership import ForeignError
 from local.provider.values import to_struct
@@ -59,7 +60,7 @@ def report_partial(error: PartlyCreatedError, inputs: Struct, context: Any) -> N
     context.abort_with_status(_Status(grpc.StatusCode.UNKNOWN, status.message, metadata))
 
 
-def report_refused(error: RefusedError, context: Any) -> None:
+def report_refused(error: RefusedError | AccountError, context: Any) -> None:
     """Tell the caller, through its context, that nothing was created.
 
     Does nothing where there is no context to tell it through; the error itself says the same.

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import InfrastructureError
-from local.engine import refuse, secrets, state
+from local.engine import refuse, secrets, state, urns
 from local.engine.config import load_config, load_project
 from local.engine.journal import JournalFile, Snapshot, in_order, read_journal
 from local.engine.secrets import Crypter
@@ -288,3 +288,19 @@ def test_main_and_a_project_above(tmp_path: Path) -> None:
     (tmp_path / "infra").mkdir()
     assert load_project(tmp_path).main == tmp_path / "infra"
     assert load_project(tmp_path / "infra").directory == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("version", "url", "name"),
+    [
+        ("", "", "default"),
+        ("7.51.1", "", "default_7_51_1"),
+        ("1.2.3-alpha.4+build.5", "", "default_1_2_3_alpha_4_build_5"),
+        ("1.0.0", "https://example.com/a b", "default_1_0_0_https_/example.com/a_b"),
+        ("", "github://api.github.com/org", "default_github_/api.github.com/org"),
+    ],
+)
+def test_default_providers_are_named_as_pulumi_names_them(
+    version: str, url: str, name: str
+) -> None:
+    assert urns.default_provider(version, url) == name
