@@ -181,7 +181,7 @@ class Hostile(RuleBasedStateMachine):
         assert numbers.keys() == self.spec.guards.compared().keys()
         for one in numbers.values():
             assert one.passed
-            assert one.safe >= one.safe_limit or one.rare >= one.rare_limit > 4
+            assert one.safe >= one.safe_limit or one.rare >= one.rare_limit > 3
 
     def hear(self, after: RolloutStatus, seen: Observation) -> None:
         """What a person has said and was saved."""
