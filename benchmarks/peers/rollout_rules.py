@@ -21,9 +21,10 @@ scheduler_metrics.go: a query without values halts the advancement and counts as
 from 40 % on (`startingStep: 2`) a measurement at once and every `interval`; more failed ones than
 `failureLimit` abort (docs/features/analysis.md, "Background Analysis"; analysis/analysis.go). The
 query is an `irate`: the last two samples, a minute apart by Prometheus' own default
-(`scrape_interval: 1m`). Without requests it is 0/0, and NaN is a failed measurement ("Handling
-Metric Results"). No success is too small to be measured, so `consecutiveErrorLimit` (4) is not
-reached.
+(`scrape_interval`; with the 30 s of docs/getting-started/setup/values-prometheus.yaml it would be
+noisier still). Without requests it is 0/0, and NaN is a failed measurement ("Handling
+Metric Results"). An empty answer would be an error, and more than four in a row abort
+(`consecutiveErrorLimit`); there is none once the canary has had a request.
 
 - *Argo*: `result[0] >= 0.95`, interval 5m, failureLimit 3: docs/features/analysis.md. It sees
   nothing of the smaller degradations here.
