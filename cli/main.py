@@ -13,9 +13,17 @@ import typer
 
 import cli.commands  # noqa: F401 (registers the commands)
 from cli.app import app, output
-from contracts.errors import MillwrightError, UsageError
+from contracts.errors import InfrastructureError, MillwrightError, UsageError
 
 INTERRUPTED = 130
+
+PULUMIS = {
+    "--exclude": "exclude",
+    "--policy-pack": "policy_pack",
+    "--target": "target",
+    "-t": "target",
+}
+"""Options that people know from the Pulumi CLI, and the engine's names of them."""
 
 
 def main() -> None:
@@ -31,13 +39,26 @@ def main() -> None:
         output.say("\ninterrupted; what was done is kept, and the same command goes on from there")
         code = INTERRUPTED
     except typer.TyperException as error:
-        wrong = UsageError(error.format_message(), fix="`millwright --help` lists the commands")
+        wrong = misused(error)
         output.failure(wrong)
         code = wrong.exit_code
     # A process that ends looks through all it has for garbage: with the SDK and its million objects
     # that took a second, a third of a short command.
     gc.freeze()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def misused(error: typer.TyperException) -> UsageError:
+    """What is wrong with the command's words; an option of Pulumi's is refused by its name."""
+    option = str(getattr(error, "option_name", ""))
+    if option in PULUMIS:
+        from local.engine import refuse
+
+        try:
+            refuse(**{PULUMIS[option]: option})
+        except InfrastructureError as refusal:
+            return UsageError(refusal.what, where=option, fix=refusal.fix)
+    return UsageError(error.format_message(), fix="`millwright --help` lists the commands")
 
 
 if __name__ == "__main__":

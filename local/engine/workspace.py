@@ -16,7 +16,7 @@ from local.engine import urns
 from local.engine.config import Config, Project, load_config, load_project, stack_salt
 from local.engine.events import Diagnostic, Event, Kind, Listener, Plan, Result, Summary
 from local.engine.journal import Snapshot
-from local.engine.monitor import CLI, Engine, Monitor
+from local.engine.monitor import Engine, Monitor
 from local.engine.program import Program, run_program
 from local.engine.providers import ProviderFactory, Registry
 from local.engine.run import Identity, Run
@@ -31,7 +31,7 @@ UNKNOWN_TEXT = "[unknown]"
 REFUSED = {
     "target": "`--target` (working on some of the resources)",
     "exclude": "`--exclude` (working on all but some of the resources)",
-    "policy_pack": "policy packs",
+    "policy_pack": "checking by a policy pack",
     "backend": "a cloud backend",
 }
 """Options of the Pulumi CLI that this engine does not have."""
@@ -52,7 +52,7 @@ def refuse(**options: object) -> None:
             raise InfrastructureError(
                 f"{REFUSED[name]} is not supported by the embedded engine",
                 where=str(value),
-                fix=CLI,
+                fix="Use the Pulumi CLI itself, after `pulumi stack import` of the stack's state.",
             )
 
 

@@ -55,6 +55,9 @@ def millwright(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     ("words", "code", "sentence"),
     [
         (["staus"], 2, "Did you mean 'status'?"),
+        (["up", "--target", "x"], 2, "`--target` (working on some of the resources) is not"),
+        (["preview", "--policy-pack", "x"], 2, "a policy pack is not supported"),
+        (["up", "--tarjet", "x"], 2, "No such option: --tarjet"),
         (["up", "nowhere"], 2, "expected one of: dev, local, prod, staging"),
         (["up", "prd"], 2, "did you mean 'prod'?"),
         (["up", "prod"], 2, "Stand it up with `pulumi up -s prod`"),
