@@ -204,14 +204,18 @@ def service_name(model: str, predictor: str) -> str:
     return _shortened(f"{model}-{predictor}")
 
 
-def _deployment_name(model: str, predictor: str) -> str:
-    """The Deployment of a predictor's only pod spec, by Seldon's rule."""
-    return _shortened(f"{model}-{predictor}-0-{model}")
+def _deployment_names(model: str, predictor: str) -> set[str]:
+    """The Deployment of a predictor's only pod spec, by Seldon's rule.
+
+    With Seldon's `deploymentNameAsPrefix` a name that is too long begins with the model's.
+    """
+    name = f"{model}-{predictor}-0-{model}"
+    return {_shortened(name), _shortened(name, prefix=model)}
 
 
-def _shortened(name: str) -> str:
+def _shortened(name: str, prefix: str = "seldon") -> str:
     digest = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
-    return name if len(name) <= LONGEST else f"seldon-{digest}"
+    return name if len(name) <= LONGEST else f"{prefix}-{digest}"
 
 
 def observed(
@@ -259,7 +263,7 @@ def _available(model: str, seldon: Object, known: Collection[str]) -> dict[str, 
     A Deployment that belongs to no known predictor keeps its own name: it still runs something.
     """
     named = {one["name"] for one in seldon.get("spec", {}).get("predictors", ())} | set(known)
-    by_name = {_deployment_name(model, name): name for name in named}
+    by_name = {one: name for name in named for one in _deployment_names(model, name)}
     own = re.compile(rf"^{re.escape(model)}-(v\d+)-0-")
     counted: dict[str, int] = {}
     for name, one in (seldon.get("status", {}).get("deploymentStatus") or {}).items():

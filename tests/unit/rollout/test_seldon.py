@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 from pathlib import Path
@@ -14,7 +15,8 @@ from contracts.errors import RolloutError
 from contracts.model import ModelSpec
 from contracts.rollout import WHOLE
 from local.serving.document import read_deployment
-from serving.rollout.controller import Predictor
+from serving.rollout.controller import Observed, Predictor
+from serving.rollout.kubernetes import observed
 from serving.rollout.seldon import percentages, seldon_deployment
 from tests.unit.rollout.world import target
 
@@ -61,6 +63,20 @@ def test_the_laptop_takes_the_same_document():
         False,
         True,
     ]
+
+
+@pytest.mark.parametrize("prefix", ["seldon", "expected-delay-of-arrivals-eu"])
+def test_a_deployment_is_known_by_the_name_that_seldon_shortens(prefix):
+    """With `manager.deploymentNameAsPrefix` the hash follows the model's name."""
+    model = "expected-delay-of-arrivals-eu"
+    whole = f"{model}-v12-0-{model}"
+    assert len(whole) > 63
+    name = f"{prefix}-{hashlib.md5(whole.encode()).hexdigest()}"
+    seldon = {
+        "spec": {"predictors": [{"name": "v12"}]},
+        "status": {"deploymentStatus": {name: {"replicas": 1, "availableReplicas": 1}}},
+    }
+    assert observed(model, "models", seldon, None) == {"v12": Observed(ready=True, weight=0)}
 
 
 @given(st.lists(st.integers(0, WHOLE), min_size=1, max_size=4))
