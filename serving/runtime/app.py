@@ -9,11 +9,11 @@ with 503 and Retry-After: a queue without a bound turns an overload into an outa
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from random import getrandbits
 from typing import Any
 from urllib.parse import quote
 
@@ -115,7 +115,7 @@ class App:
         self.active += 1
         try:
             body = await self._body(scope, receive)
-            header_id = request_id.decode("latin-1") if request_id else os.urandom(16).hex()
+            header_id = request_id.decode("latin-1") if request_id else f"{getrandbits(128):032x}"
             identity, answer = await self._answer(body, header_id[:_MAX_ID])
         except Refusal as refusal:
             self.counters.request(refusal.status, time.perf_counter() - began)

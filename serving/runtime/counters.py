@@ -11,8 +11,11 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import numpy as np
 import psutil  # type: ignore[import-untyped,unused-ignore]
 
+_MANY = 32
+"""From so many values on numpy is faster than counting one by one."""
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
@@ -21,6 +24,7 @@ class Histogram:
 
     def __init__(self, bounds: Iterable[float]) -> None:
         self.bounds = sorted(set(bounds))
+        self._edges = np.array(self.bounds)
         self._counts = [0] * (len(self.bounds) + 1)
         self._sum = 0.0
 
@@ -28,6 +32,16 @@ class Histogram:
         """Count one value."""
         self._counts[bisect_left(self.bounds, value)] += 1
         self._sum += value
+
+    def add_all(self, values: Sequence[float]) -> None:
+        """Count many values."""
+        if len(values) < _MANY:
+            for value in values:
+                self.add(value)
+            return
+        found = np.bincount(np.searchsorted(self._edges, values), minlength=len(self._counts))
+        self._counts = [old + new for old, new in zip(self._counts, found.tolist(), strict=True)]
+        self._sum += sum(values)
 
     def lines(self, name: str, labels: str) -> Iterator[str]:
         """In Prometheus's text form."""
@@ -66,10 +80,9 @@ class Counters:
         self.requests[code] += 1
         self.seconds.add(seconds)
 
-    def predictions(self, scores: Iterable[float]) -> None:
+    def predictions(self, scores: Sequence[float]) -> None:
         """Count the predictions of one request."""
-        for score in scores:
-            self.scores.add(score)
+        self.scores.add_all(scores)
 
     def text(self) -> bytes:
         """All of them, in Prometheus's text form."""

@@ -11,14 +11,63 @@ import asyncio
 import socket
 import time
 from types import FrameType
+from typing import Any
 
 import structlog
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from serving.runtime.app import App
 
 _log = structlog.get_logger("serving.runtime")
 _LINGER = 0.2
+
+
+class OneWrite:
+    """A connection on which an answer's head waits for its body.
+
+    Written one after the other, the head wakes the client, which takes the processor from the
+    server before it has written the body: half of an answer's time, and most of its tail.
+
+    Args:
+        transport: the connection.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        """Write; a head only with what follows it, or when nothing does."""
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif data.startswith(b"HTTP/1.1 "):
+            self._head = data
+            self._loop.call_soon(self._flush)
+            return
+        self._transport.write(data)
+
+    def close(self) -> None:
+        """Close when all is written."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1, with one write for each answer."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client has connected."""
+        super().connection_made(OneWrite(transport))  # type: ignore[arg-type]
 
 
 class Server(uvicorn.Server):
@@ -38,13 +87,14 @@ class Server(uvicorn.Server):
                 host=host,
                 port=port,
                 loop="uvloop",
-                http="httptools",
+                http=Protocol,
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
                 log_level="warning",
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,
                 backlog=2048,
                 # Longer than a proxy keeps an idle connection, so that it is never us who close it.
                 timeout_keep_alive=120,

@@ -92,6 +92,30 @@ def test_sigterm_answers_everything_that_arrives(artifacts: Artifacts) -> None:
     assert lost == []
 
 
+def test_an_answer_is_one_write(artifacts: Artifacts) -> None:
+    start = (
+        f"POST /v2/models/{NAME}/infer HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body(1))}\r\n"
+    ).encode()
+    with server(str(artifacts["v1"])) as (_, url), connected(url) as client:
+        for _ in range(50):
+            client.sendall(start + b"\r\n" + body(1))
+            assert client.recv(2**16).endswith(b"]}]}"), "the head came without its body"
+        # What has no body is not waited for.
+        client.sendall(b"HEAD /v2 HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert client.recv(2**16).startswith(b"HTTP/1.1 200 OK\r\n")
+        client.sendall(start + b"expect: 100-continue\r\n\r\n")
+        assert client.recv(2**16) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(body(1))
+        assert client.recv(2**16).endswith(b"]}]}")
+        client.sendall(b"no HTTP at all\r\n\r\n")
+        assert client.recv(2**16).startswith(b"HTTP/1.1 400 ")
+        assert client.recv(2**16) == b""
+
+
+def connected(url: str) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=10)
+
+
 def test_health_is_answered_while_a_large_request_is(artifacts: Artifacts) -> None:
     with server(str(artifacts["v1"])) as (_, url):
         answers = []
