@@ -24,6 +24,12 @@ DEFINITION: Final = "CustomResourceDefinition"
 IMAGES: Final = re.compile(r"millwright/(operator|runtime):[\w.-]+")
 """Our images as the files name them: the repository, which the environment has one for."""
 
+CONNECTED: Final = {
+    "monitoring": ("MILLWRIGHT_PROMETHEUS", "http://prometheus-operated.monitoring:9090"),
+    "mlflow": ("MLFLOW_TRACKING_URI", "http://mlflow.mlflow"),
+}
+"""The operator's setting for each component that it speaks to, and where that is here."""
+
 Images = Mapping[str, pulumi.Input[str]]
 """Repository name to an image there, with its version."""
 
@@ -52,6 +58,9 @@ class Operator(Part):
     def _object(
         self, document: dict[str, Any], images: Images, after: list[pulumi.Resource]
     ) -> pulumi.Resource:
+        if document["kind"] == "ConfigMap":
+            here = [CONNECTED[one] for one in CONNECTED if self.site.wants(one)]
+            document = {**document, "data": {**document["data"], **dict(here)}}
         name = f"{document['kind']}-{document['metadata']['name']}".lower()
         metadata = document["metadata"]
         labels = {**self.labels(), **metadata.get("labels", {})}

@@ -177,6 +177,21 @@ def test_images_have_this_version_where_the_environment_names_none(
         assert any(text in file.read_text() for file in MANIFESTS.glob("*.yaml")), text
 
 
+def test_the_operator_is_told_where_the_other_parts_are(
+    planned: Callable, planned_from: Callable
+) -> None:
+    small = {"components": ["seldon", "operator"]}
+    for plan, mlflow in (
+        (planned("prod"), "http://mlflow.mlflow"),
+        (planned_from(on_cluster=small), ""),
+    ):
+        settings = next(
+            one for one in plan.of("core/v1:ConfigMap") if one.name.endswith("operator")
+        )
+        assert settings.inputs["data"]["MLFLOW_TRACKING_URI"] == mlflow
+        assert settings.inputs["data"]["MILLWRIGHT_PROMETHEUS"].startswith("http://")
+
+
 def test_pods_get_the_credentials_of_their_role_and_nodes_are_watched() -> None:
     """Both answer at addresses of the node, which a policy has to name."""
     environment = Environment.parse(HERE)
