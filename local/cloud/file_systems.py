@@ -22,8 +22,8 @@ _JSON: dict[str, str | int] = {"Content-Type": "application/json"}
 
 def install(context: Context) -> None:
     """Give EFS the operations."""
-    for operation in (put_backup_policy, delete_file_system_policy, update_file_system):
-        add(EFSResponse, operation)
+    for added in (put_backup_policy, delete_file_system_policy, update_file_system):
+        add(EFSResponse, added)
 
     @replace(EFSBackend, "create_mount_target")
     def create(
@@ -36,6 +36,15 @@ def install(context: Context) -> None:
             default = ec2.get_security_group_by_name_or_id("default", vpc_id=vpc)
             target.security_groups = [default.id] if default else []
         return target
+
+    for operation in ("describe_backup_policy", "describe_file_system_policy"):
+        replace(EFSBackend, operation)(_of_what_exists)
+
+
+def _of_what_exists(original: Callable[..., Any], backend: EFSBackend, file_system_id: str) -> Any:
+    if file_system_id not in backend.file_systems_by_id:
+        raise FileSystemNotFound(file_system_id)
+    return original(backend, file_system_id)
 
 
 def _file_system(request: EFSResponse) -> FileSystem:

@@ -175,7 +175,10 @@ class Snapshot:
             names = {former: state.urn for state in new for former in state.aliases}
             for urn in {state.urn for state in new}:
                 names.pop(urn, None)
-            resources = tuple(state.settled(names) for state in new + old)
+            settled = [state.settled(names) for state in new + old]
+            # A refresh that was killed has found some gone to which others still refer.
+            present = {state.urn for state in settled}
+            resources = tuple(state.without_missing(present) for state in settled)
             return Deployment(
                 tuple(state for state in in_order(resources)),
                 tuple(self.pending.values()),

@@ -589,21 +589,10 @@ class Run:
 
     def _forget_gone(self) -> None:
         """Take what a refresh found gone out of what the others refer to."""
-        present = {state.urn for state in self.snapshot.states.values()}
-        changed = {}
-        for number, state in self.snapshot.states.items():
-            if state.all_dependencies() <= present:
-                continue
-            changed[number] = replace(
-                state,
-                parent=state.parent if state.parent in present else "",
-                deleted_with=state.deleted_with if state.deleted_with in present else "",
-                dependencies=tuple(urn for urn in state.dependencies if urn in present),
-                property_dependencies={
-                    key: tuple(urn for urn in several if urn in present)
-                    for key, several in state.property_dependencies.items()
-                },
-            )
+        states = self.snapshot.states
+        present = {state.urn for state in states.values()}
+        kept = {number: state.without_missing(present) for number, state in states.items()}
+        changed = {number: state for number, state in kept.items() if state is not states[number]}
         if changed:
             self.snapshot.commit(put=changed)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -140,6 +140,21 @@ class ResourceState:
         """The same state as it is kept: references renamed, and the aliases, now spent, gone."""
         state = self.renamed(names) if names else self
         return replace(state, aliases=()) if state.aliases else state
+
+    def without_missing(self, present: Collection[str]) -> ResourceState:
+        """The same state without its references to what is gone (its provider must be there)."""
+        if self.all_dependencies().issubset(present):
+            return self
+        return replace(
+            self,
+            parent=self.parent if self.parent in present else "",
+            deleted_with=self.deleted_with if self.deleted_with in present else "",
+            dependencies=tuple(urn for urn in self.dependencies if urn in present),
+            property_dependencies={
+                key: tuple(urn for urn in several if urn in present)
+                for key, several in self.property_dependencies.items()
+            },
+        )
 
     def renamed(self, names: Mapping[str, str]) -> ResourceState:
         """The same state with the URNs it refers to renamed (those that aliases have moved)."""

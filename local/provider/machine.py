@@ -259,12 +259,23 @@ def _tag_outputs(subject: Subject, found: Mapping[str, str]) -> Properties:
 # --- reading ------------------------------------------------------------------------------------
 
 
+def _described(subject: Subject) -> Any:
+    """What AWS says of a resource; None when it is not there, or what it belongs to."""
+    read = subject.row.read
+    if isinstance(read, Read):
+        return find_description(subject, read)
+    try:
+        return read(subject)
+    except ClientError as error:
+        if is_gone(error, subject.row.absent):
+            return None
+        raise
+
+
 def describe(subject: Subject) -> Properties | None:
     """The outputs of a resource as AWS has it; None when it is gone."""
     row = subject.row
-    description = (
-        find_description(subject, row.read) if isinstance(row.read, Read) else row.read(subject)
-    )
+    description = _described(subject)
     if description is None or _state(row, description) in (row.wait.gone if row.wait else ()):
         return None
     outputs = decode_object(row.schema.outputs, description, Place(), row.names)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from contracts.errors import InfrastructureError
@@ -29,6 +30,7 @@ from local.engine import (
     up,
 )
 from local.engine.values import SECRET, SIGNATURE, is_secret
+from tests.integration.engine.shelf import ShelfProvider
 from tests.integration.engine.stacks import PASSPHRASE, Stack
 
 
@@ -513,6 +515,31 @@ def test_refresh_sees_drift_and_loss(stack: Stack) -> None:
     mended = up(workspace)
     assert ops(mended) == {"a": ["create"], "b": ["update"]}
     assert not up(workspace, refresh=True).changed
+
+
+def test_a_refresh_that_fails_half_way_leaves_a_whole_state(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = stack.write('a = Thing("a"); b = Thing("b", Opts(depends_on=[a]))')
+    up(workspace)
+    stack.shelf.remove(state_of(stack, "a").id)
+    read, gone = ShelfProvider.Read, threading.Event()
+
+    def refuses_b(self: ShelfProvider, request: Any, context: Any) -> Any:
+        if request.urn.endswith("::b"):
+            assert gone.wait(10)
+            context.abort(grpc.StatusCode.UNAVAILABLE, "nobody answers")
+        answer = read(self, request, context)
+        gone.set()
+        return answer
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ShelfProvider, "Read", refuses_b)
+        with pytest.raises(InfrastructureError, match="nobody answers"):
+            refresh(workspace)
+    assert state_of(stack, "b").dependencies == ()
+    assert ops(up(workspace)) == {"a": ["create"]}
+    assert not refresh(workspace).changed
 
 
 # --- failures ------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from contracts.errors import InfrastructureError
-from local.engine import Op, destroy, preview, up
+from local.engine import Op, destroy, export_state, import_state, preview, refresh, up
 from local.engine.store import Store
 from local.supervisor import Supervisor
 from local.twin import Twin
@@ -157,8 +157,12 @@ def test_destroy_leaves_nothing_and_says_so(standing: Standing, killed: list[int
     count = len(standing.managed())
     cloud_process = Supervisor(standing.root).find("cloud")
     assert cloud_process
+    before = export_state(standing.workspace)
     destroy(standing.workspace)
     assert standing.there() == []
+    import_state(standing.workspace, before)
+    refresh(standing.workspace)
+    assert standing.managed() == [], "what went without the state's knowing is seen to be gone"
     done = command(standing.project, "destroy", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"left with our tags\s+none", done.stdout)
