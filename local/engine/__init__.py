@@ -1,11 +1,10 @@
 """The embedded deployment engine: runs an unmodified Pulumi program in this process, without the
 Pulumi CLI.
 
-It speaks Pulumi's own messages to the program (ResourceMonitor) and to providers
-(ResourceProvider) and keeps
-its state in Pulumi's own form, so a stack can move to the CLI and back. What it does not do it
-refuses by
-name: the ``import_`` option, remote components, policy packs, ``--target`` and cloud backends.
+It speaks Pulumi's own messages to the program (ResourceMonitor) and to providers (ResourceProvider)
+and keeps its state in Pulumi's own form, so a stack can move to the CLI and back. What it does not
+do it refuses by name: the ``import_`` option, remote components, policy packs, ``--target`` and
+cloud backends.
 """
 
 from local.engine.events import (

@@ -1,10 +1,8 @@
 """A program's configuration, read as Pulumi's CLI reads it.
 
 ``Pulumi.yaml`` names the project and may give defaults; ``Pulumi.<stack>.yaml`` gives the stack's
-values. To
-a program every value is a text under ``project:key``, objects as JSON; a ``secure`` value is
-decrypted and
-its key marked secret.
+values. To a program every value is a text under ``project:key``, objects as JSON; a ``secure``
+value is decrypted and its key marked secret.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Does the steps: calls the provider, journals before and after, tells who listens.
 
 A step's operation is recorded as pending before the provider is called and its result after. Where
-a provider
-fails without saying what it had done by then, the operation stays pending, and the next run looks.
+a provider fails without saying what it had done by then, the operation stays pending, and the next
+run looks.
 """
 
 from __future__ import annotations

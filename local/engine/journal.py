@@ -1,14 +1,12 @@
 """The write-ahead journal: what makes a killed run resumable.
 
 Each operation is recorded before it starts, with one fsync, and its result after. The result needs
-no fsync of
-its own: a killed process loses nothing that was written, and after a power failure an operation
-without a
-result is looked up like any that was interrupted. The next operation's fsync carries it along.
+no fsync of its own: a killed process loses nothing that was written, and after a power failure an
+operation without a result is looked up like any that was interrupted. The next operation's fsync
+carries it along.
 
 A journal belongs to one checkpoint, named in its first line by digest; beside any other checkpoint
-it is
-already part of it, and is ignored.
+it is already part of it, and is ignored.
 """
 
 from __future__ import annotations
@@ -92,9 +90,8 @@ class Snapshot:
     """A stack's resources while a run changes them, each change journalled as it happens.
 
     Every state has a number: those of the checkpoint come first, in its order. What the run
-    registers stands in
-    front of what it has not come to yet, so that at any moment each resource comes after what it
-    needs.
+    registers stands in front of what it has not come to yet, so that at any moment each resource
+    comes after what it needs.
 
     Args:
         base: the state the run starts from.
@@ -211,8 +208,8 @@ def in_order(resources: tuple[ResourceState, ...]) -> list[ResourceState]:
     """The resources with each after those it needs; otherwise in the order they are in.
 
     Two things break the order of a half-done run: a resource that was moved under another, and one
-    whose old
-    version still stands where the new one has gone. Among resources of one URN the live one counts.
+    whose old version still stands where the new one has gone. Among resources of one URN the live
+    one counts.
     """
     live = {state.urn: at for at, state in enumerate(resources) if not state.delete}
     ordered: list[ResourceState] = []

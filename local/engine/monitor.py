@@ -2,10 +2,8 @@
 directly.
 
 `pulumi.runtime.Settings` takes any object with the services' methods, so no server and no port
-stand between
-the program and the engine; requests and responses are the protocol's own messages all the same.
-What this
-engine does not do it refuses here, by name.
+stand between the program and the engine; requests and responses are the protocol's own messages all
+the same. What this engine does not do it refuses here, by name.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Property paths (``tags.owner``, ``rules[0].port``, ``tags["a.b"]``, ``rules[*]``) and
-differences by path.
+"""Property paths (``tags.owner``, ``rules[0].port``, ``tags["a.b"]``, ``rules[*]``) and differences
+by path.
 
 ``ignoreChanges``, ``replaceOnChanges`` and a provider's detailed diff all speak in these paths.
-This module
-parses them, reads and writes what they point at, and compares two property values path by path.
+This module parses them, reads and writes what they point at, and compares two property values path
+by path.
 """
 
 from __future__ import annotations
@@ -133,8 +133,8 @@ def replace(value: Value, path: Path, with_: Value) -> None:
 
 
 def compare(old: Value, new: Value, path: Path = ()) -> dict[Path, str]:
-    """The differences between two values: path to ``add``, ``delete`` or ``update``, at the
-    deepest places."""
+    """The differences between two values: path to ``add``, ``delete`` or ``update``, at the deepest
+    places."""
     old, new = reveal(old), reveal(new)
     if isinstance(old, dict) and isinstance(new, dict):
         keys: Iterable[str | int] = dict.fromkeys([*old, *new])

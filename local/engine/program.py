@@ -1,12 +1,9 @@
 """Runs a Pulumi program inside this process, as Pulumi's language host would run it in its own.
 
 The SDK keeps its settings in context variables and one event loop: each run gets a thread, a loop,
-a thread
-pool and a copied context of its own, or runs would leak into each other. What a Python process has
-only once
-(`sys.path`, `sys.modules`, `__main__`) is borrowed under a lock and put back, so that the next run
-imports the
-program's modules anew.
+a thread pool and a copied context of its own, or runs would leak into each other. What a Python
+process has only once (`sys.path`, `sys.modules`, `__main__`) is borrowed under a lock and put back,
+so that the next run imports the program's modules anew.
 """
 
 from __future__ import annotations

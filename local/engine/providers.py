@@ -1,10 +1,8 @@
 """Providers: the engine's side of Pulumi's ResourceProvider protocol, by direct call on a servicer.
 
 A provider is any `ResourceProviderServicer`; the same object can be served over gRPC to the Pulumi
-CLI. This
-module turns states into requests and answers into values, and every way a servicer can fail
-(abort, a status
-set on the context, an exception) into one `ProviderError`.
+CLI. This module turns states into requests and answers into values, and every way a servicer can
+fail (abort, a status set on the context, an exception) into one `ProviderError`.
 """
 
 from __future__ import annotations
@@ -42,8 +40,8 @@ ProviderFactory = Callable[[], ResourceProviderServicer]
 """Makes a fresh servicer; called once for each provider resource of a run."""
 
 INTERNAL = "__internal"
-"""The input of a provider resource that is for the engine alone; its version a provider is told,
-as the CLI does."""
+"""The input of a provider resource that is for the engine alone; its version a provider is told, as
+the CLI does."""
 ADDED_INPUTS = ("version", INTERNAL)
 """Inputs of a provider resource that stay although its CheckConfig may leave them out."""
 
@@ -408,10 +406,9 @@ class Provider:
     ) -> Found | None:
         """What there is now, or None where it is gone.
 
-        With an empty id the provider looks for a resource that an interrupted creation of this
-        URN, with
-        these inputs, may have left: by the name in the inputs or by the URN it tagged the resource
-        with.
+        With an empty id the provider looks for a resource that an interrupted creation of this URN,
+        with these inputs, may have left: by the name in the inputs or by the URN it tagged the
+        resource with. Where what it finds is somebody else's, it fails with ALREADY_EXISTS.
         """
         request = provider_pb2.ReadRequest(
             id=identity,
@@ -565,8 +562,8 @@ class Registry:
             return self._known.get(reference)
 
     def ensure(self, state: ResourceState) -> Provider:
-        """The provider of a provider resource in the state, configured from it if this run has
-        none yet."""
+        """The provider of a provider resource in the state, configured from it if this run has none
+        yet."""
         with self._lock:
             reference = f"{state.urn}::{state.id}"
             known = self._known.get(reference)

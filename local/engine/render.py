@@ -2,8 +2,7 @@
 summary.
 
 Everything is made of rich ``Text`` by pure functions; the command line decides where it goes.
-Secrets are
-never shown.
+Secrets are never shown.
 """
 
 from __future__ import annotations

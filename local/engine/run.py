@@ -2,11 +2,9 @@
 longer wants.
 
 The program's own threads are what runs steps in parallel: the SDK registers a resource from a
-thread of its
-pool once everything that the resource needs has settled, and the call returns when the step is
-done. So
-dependencies need no second scheduler; only deletions, which have no program to order them, bring
-their own.
+thread of its pool once everything that the resource needs has settled, and the call returns when
+the step is done. So dependencies need no second scheduler; only deletions, which have no program to
+order them, bring their own.
 """
 
 from __future__ import annotations
@@ -258,8 +256,8 @@ class Run:
         return created
 
     def _delete_first(self, step: Step, number: int, provider: Provider | None) -> int:
-        """Replace with a gap: the dependents that cannot stay and the old one go before the new
-        one comes."""
+        """Replace with a gap: the dependents that cannot stay and the old one go before the new one
+        comes."""
         assert step.old is not None
         if not step.old.pending_replacement:
             for dependent, diff in reversed(self._dependents(step.old)):

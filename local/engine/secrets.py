@@ -1,12 +1,9 @@
 """Secrets at rest, exactly as Pulumi's passphrase provider keeps them.
 
 A key comes from the passphrase by PBKDF2-SHA256 (1,000,000 rounds) and a salt; every value is
-sealed by
-AES-256-GCM under a nonce of its own. The million rounds cost about half a second, so a key is
-derived once
-in a process, in the background from the moment it is likely to be needed. A secret that did not
-change keeps
-its ciphertext, or each run would rewrite the whole state.
+sealed by AES-256-GCM under a nonce of its own. The million rounds cost about half a second, so a
+key is derived once in a process, in the background from the moment it is likely to be needed. A
+secret that did not change keeps its ciphertext, or each run would rewrite the whole state.
 """
 
 from __future__ import annotations
@@ -81,8 +78,8 @@ class Crypter:
     """Encrypts and decrypts the secrets of one stack.
 
     Args:
-        passphrase: what the key is derived from; None where there is none, which fails at the
-        first secret.
+        passphrase: what the key is derived from; None where there is none, which fails at the first
+            secret.
         state: the salt as Pulumi keeps it (``v1:<salt>:<encrypted probe>``); made on first need
         when empty.
     """

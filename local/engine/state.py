@@ -2,10 +2,9 @@
 export`` gives it.
 
 Keeping Pulumi's form, and nothing beside it, is what lets a stack move between this engine and the
-Pulumi
-CLI in both directions. A resource in memory holds plain values with secrets in the clear; on the
-way to disk
-each secret is encrypted where it stands, so that equal secrets do not show as equal.
+Pulumi CLI in both directions. A resource in memory holds plain values with secrets in the clear; on
+the way to disk each secret is encrypted where it stands, so that equal secrets do not show as
+equal.
 """
 
 from __future__ import annotations
@@ -65,8 +64,8 @@ FIELDS = {
     "extension_ref": "extensionRef",
     "snippet_id": "snippetID",
 }
-"""Our name of each field of a resource, and Pulumi's. What stands at its default is left out of
-the file."""
+"""Our name of each field of a resource, and Pulumi's. What stands at its default is left out of the
+file."""
 
 FEATURES = {
     "refresh_before_update": "refreshBeforeUpdate",
@@ -190,8 +189,8 @@ class Operation:
 
 @dataclass(frozen=True)
 class Deployment:
-    """A whole state: resources in an order in which each comes after what it needs, and what was
-    in progress."""
+    """A whole state: resources in an order in which each comes after what it needs, and what was in
+    progress."""
 
     resources: tuple[ResourceState, ...] = ()
     pending: tuple[Operation, ...] = ()

@@ -1,11 +1,9 @@
 """What to do about each resource: pure functions of the old state, the goal and the provider's
 answers.
 
-Nothing here calls a provider, takes a lock or writes a file. The executor asks the provider
-(Check, Diff),
-asks this module what follows, and does it; so every rule about replacement, protection and order
-can be
-tested with values alone.
+Nothing here calls a provider, takes a lock or writes a file. The executor asks the provider (Check,
+Diff), asks this module what follows, and does it; so every rule about replacement, protection and
+order can be tested with values alone.
 """
 
 from __future__ import annotations
@@ -265,8 +263,7 @@ def cascade(
     """The resources that must be deleted before a resource that is deleted before it is replaced.
 
     A dependent goes too when it would itself be replaced if the properties that come from the
-    condemned
-    resource were unknown; or when its provider, or what it is deleted with, is condemned.
+    condemned resource were unknown; or when its provider, or what it is deleted with, is condemned.
 
     Args:
         root: the resource to be deleted first.

@@ -2,9 +2,8 @@
 states.
 
 The state is only ever replaced as a whole, by an atomic rename, after the journal has been folded
-into it; a
-reader finds either the old state with a journal or the new state. One process at a time may change
-a stack.
+into it; a reader finds either the old state with a journal or the new state. One process at a time
+may change a stack.
 """
 
 from __future__ import annotations
@@ -72,8 +71,7 @@ class Store:
         told.
 
         The lock is the operating system's, so it cannot outlive its process; the process id inside
-        is for
-        people.
+        is for people.
 
         Raises:
             InfrastructureError: another process holds it.
@@ -220,8 +218,7 @@ def content(document: Mapping[str, Any]) -> dict[str, Any]:
     """The parts of a document that say something about the stack.
 
     Left out are when it was written and in which of the possible orders its resources stand: with
-    several at
-    once, that differs from run to run.
+    several at once, that differs from run to run.
     """
     deployment = document.get("deployment") or {}
     found = {key: value for key, value in deployment.items() if key != "manifest"}

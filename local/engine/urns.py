@@ -1,10 +1,8 @@
 """URNs: how the engine names resources, and what Pulumi's aliases say they were named before.
 
-``urn:pulumi:<stack>::<project>::<parent types$type>::<name>`` is a resource's identity from one
-run to the
-next, so every rule here (which types join into the qualified type, which name a child of a renamed
-parent had)
-must be Pulumi's own: one deviation replaces somebody's database.
+``urn:pulumi:<stack>::<project>::<parent types$type>::<name>`` is a resource's identity from one run
+to the next, so every rule here (which types join into the qualified type, which name a child of a
+renamed parent had) must be Pulumi's own: one deviation replaces somebody's database.
 """
 
 from __future__ import annotations
@@ -70,8 +68,8 @@ def package_of(kind: str) -> str:
 def default_provider(version: str, url: str) -> str:
     """The name of a package's default provider, by the version and the place it is asked for from.
 
-    Two plugins of one package are two providers; their names are Pulumi's, or a state that has
-    been with the CLI would replace them.
+    Two plugins of one package are two providers; their names are Pulumi's, or a state that has been
+    with the CLI would replace them.
     """
     name = "default" + (f"_{re.sub(r'[.+-]', '_', version)}" if version else "")
     if not url:

@@ -1,12 +1,9 @@
 """Property values: what resources are made of, as plain Python values.
 
 The SDK and providers speak protobuf ``Struct``s in which secrets, unknowns, assets and resource
-references
-are objects with a signature key. Inside the engine a property is the same thing as plain Python
-(None, bool,
-int, float, str, list, dict), signature objects included: one form that is cheap to compare, to
-store as JSON
-and to turn back into a message. Only this module knows the signatures.
+references are objects with a signature key. Inside the engine a property is the same thing as plain
+Python (None, bool, int, float, str, list, dict), signature objects included: one form that is cheap
+to compare, to store as JSON and to turn back into a message. Only this module knows the signatures.
 """
 
 from __future__ import annotations

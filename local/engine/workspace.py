@@ -70,8 +70,7 @@ class Workspace:
         program: the program's directory or main file; ``Pulumi.yaml`` is at or above it.
         providers: what serves each package, as a factory of servicers.
         passphrase_file: where the passphrase is (made when missing) unless the environment gives
-        one;
-            ``.millwright/passphrase`` under the root by default.
+            one; ``.millwright/passphrase`` under the root by default.
         config: values over those of the stack's file, by ``project:key`` or plain key.
         parallel: how many resources are worked on at once.
         organization: what ``pulumi.get_organization()`` says.
