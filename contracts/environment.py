@@ -18,7 +18,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from contracts.document import Document, Duration, suggest
 from contracts.errors import DocumentError
@@ -184,11 +191,61 @@ class Retention(Document):
     """How long CloudWatch keeps logs."""
 
 
+VpcId = Annotated[
+    str, AfterValidator(matching(r"vpc-[0-9a-f]{8,17}", "a VPC such as vpc-0123456789abcdef0"))
+]
+SubnetId = Annotated[
+    str,
+    AfterValidator(matching(r"subnet-[0-9a-f]{8,17}", "a subnet such as subnet-0123456789abcdef0")),
+]
+BucketName = Annotated[
+    str,
+    AfterValidator(
+        matching(
+            r"(?!xn--|sthree-)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+            "a bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens",
+        )
+    ),
+]
+KeyArn = Annotated[
+    str,
+    AfterValidator(
+        matching(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[0-9a-f-]+", "the ARN of a KMS key")
+    ),
+]
+
+
+class ExistingNetwork(Document):
+    """A VPC that is there already; its routes, gateways and free endpoints stay its owner's."""
+
+    vpc: VpcId
+    private_subnets: tuple[SubnetId, ...]
+    """Where nodes and pods live, in two zones at the least, with a way out."""
+    database_subnets: tuple[SubnetId, ...]
+    """Where databases live, in two zones at the least."""
+    public_subnets: tuple[SubnetId, ...] = ()
+    """Where load balancers that face the internet live."""
+    private_cidrs: tuple[Cidr, ...] = ()
+    """The private subnets' addresses, which alone reach the databases; none: the whole VPC's."""
+
+    @field_validator("private_subnets", "database_subnets", "public_subnets")
+    @classmethod
+    def in_two_zones(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """EKS, Redshift, RDS and ElastiCache need two zones, so two subnets."""
+        if len(set(value)) != len(value):
+            raise ValueError(f"{', '.join(value)}: a subnet is named twice")
+        if len(value) < 2 and info.field_name != "public_subnets":
+            raise ValueError(f"{len(value)} subnets; two or more are needed, in different zones")
+        return value
+
+
 class Network(Document):
     """The VPC. Each zone's subnets depend on its letter alone, so adding a zone moves nothing."""
 
+    existing: ExistingNetwork | None = None
+    """A VPC that is there already, instead of one of the environment's own."""
     cidr: Cidr = "10.0.0.0/16"
-    """The VPC's addresses: a private network of /16 to /20."""
+    """The VPC's addresses: a private network of /16 to /20, or those of the existing one."""
     zones: tuple[str, ...] = ("a", "b", "c")
     """The letters of the availability zones, two or three of them."""
     nat: Literal["none", "single", "per_zone"] = "single"
@@ -202,10 +259,10 @@ class Network(Document):
 
     @field_validator("cidr")
     @classmethod
-    def has_room(cls, value: str) -> str:
+    def has_room(cls, value: str, info: ValidationInfo) -> str:
         """The subnet plan needs room for eight zones of three subnets."""
         network = ipaddress.IPv4Network(value)
-        if not 16 <= network.prefixlen <= 20:
+        if info.data.get("existing") is None and not 16 <= network.prefixlen <= 20:
             raise ValueError(
                 f"{value} is a /{network.prefixlen}; the subnets of eight zones need a /16 to /20"
             )
@@ -304,12 +361,25 @@ class Catalog(Document):
 class Lake(Document):
     """Object storage: raw, curated and artifacts buckets, and the logs of who read them."""
 
+    existing: dict[Literal["raw", "curated", "artifacts"], BucketName] = Field(default_factory=dict)
+    """Buckets that are there already, by purpose: used as they are, never changed or deleted."""
+    existing_keys: tuple[KeyArn, ...] = ()
+    """KMS keys that the existing buckets are encrypted with."""
     lifecycle: Lifecycle = Lifecycle()
     access_logs: bool = True
     """Whether a fourth bucket keeps who read and wrote what."""
     intelligent_tiering: bool = False
     """Whether curated data and artifacts move to the storage that their use deserves."""
     catalog: Catalog = Catalog()
+
+    @model_validator(mode="after")
+    def one_purpose_each(self) -> Self:
+        """What ages and expires differs by purpose, so each has a bucket of its own."""
+        if len(set(self.existing.values())) < len(self.existing):
+            raise ValueError("existing: a bucket is named for two purposes")
+        if self.existing_keys and not self.existing:
+            raise ValueError("existing_keys belong to existing buckets, and there are none")
+        return self
 
 
 class Warehouse(Document):
@@ -787,6 +857,18 @@ class Environment(Document):
             raise ValueError(
                 "on_cluster.components: the operator needs a repository named "
                 f"{' and one named '.join(sorted(missing))} in registry.repositories"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def faces_the_internet_somewhere(self) -> Self:
+        """A load balancer that the internet reaches stands in public subnets."""
+        existing, wanted = self.network.existing, self.on_cluster
+        outside = wanted.enabled and wanted.load_balancer == "internet"
+        if existing and outside and not existing.public_subnets:
+            raise ValueError(
+                "network.existing.public_subnets: on_cluster.load_balancer faces the internet "
+                "and needs some"
             )
         return self
 

@@ -87,11 +87,11 @@ class FileSystem(Concern):
 
     def _mount(self, network: Network) -> None:
         group = network.security_group(self, "files", "EFS", PORT)
-        for zone, subnet in network.subnets["private"].items():
+        for place, subnet in network.placed["private"].items():
             efs.MountTarget(
-                f"files-{zone}",
+                f"files-{place}",
                 file_system_id=self.files.id,
-                subnet_id=subnet.id,
+                subnet_id=subnet,
                 security_groups=[group.id],
                 opts=self.child(),
             )

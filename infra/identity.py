@@ -53,7 +53,7 @@ def read_lake(*buckets: str) -> Grant:
     return lambda stores: [
         allow("ListLake", ["s3:ListBucket", "s3:GetBucketLocation"], bucket_arns(stores, buckets)),
         allow("ReadLake", ["s3:GetObject"], object_arns(stores, buckets)),
-        allow("DecryptLake", ["kms:Decrypt"], [stores.key_arns["lake"]]),
+        allow("DecryptLake", ["kms:Decrypt"], stores.lake.keys),
     ]
 
 
@@ -65,7 +65,7 @@ def write_lake(*buckets: str) -> Grant:
             ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
             object_arns(stores, buckets),
         ),
-        allow("EncryptLake", ["kms:Decrypt", "kms:GenerateDataKey"], [stores.key_arns["lake"]]),
+        allow("EncryptLake", ["kms:Decrypt", "kms:GenerateDataKey"], stores.lake.keys),
     ]
 
 

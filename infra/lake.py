@@ -42,8 +42,21 @@ MINIMUM_TLS: Final = "1.2"
 ARCHIVE_DAYS: Final = 180
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A bucket as its users know it."""
+
+    bucket: pulumi.Output[str]
+    arn: pulumi.Output[str]
+
+    @classmethod
+    def of(cls, bucket: s3.Bucket) -> Place:
+        """One of the lake's own."""
+        return cls(bucket=bucket.bucket, arn=bucket.arn)
+
+
 class Lake(Concern):
-    """The buckets by purpose."""
+    """The buckets by purpose, those that are the environment's and those that were there before."""
 
     def __init__(
         self,
@@ -56,16 +69,26 @@ class Lake(Concern):
         self.key_arn = key_arn
         self.policies: dict[str, s3.BucketPolicy] = {}
         settings = environment.lake
-        self.buckets = {
+        self.made = {
             purpose: self._bucket(purpose, facts)
             for purpose, facts in BUCKETS.items()
-            if settings.access_logs or not facts.is_log
+            if purpose not in settings.existing and (settings.access_logs or not facts.is_log)
         }
+        self.buckets = {purpose: Place.of(bucket) for purpose, bucket in self.made.items()}
+        for purpose, name in settings.existing.items():
+            self.buckets[purpose] = self._there(name)
+        self.keys = [key_arn, *settings.existing_keys]
+        """Every key that something in the lake may be encrypted with."""
         if settings.access_logs:
-            self._log_access(self.buckets["logs"])
+            self._log_access(self.made["logs"])
         if settings.intelligent_tiering:
             self._tier()
         self.register_outputs({})
+
+    def _there(self, name: str) -> Place:
+        """A bucket of somebody else's: its name is all that is needed of it."""
+        arn = f"arn:{self.names.partition}:s3:::{name}"
+        return Place(bucket=pulumi.Output.from_input(name), arn=pulumi.Output.from_input(arn))
 
     def _bucket(self, purpose: str, facts: Purpose) -> s3.Bucket:
         name = self.names.bucket(purpose)
@@ -122,8 +145,8 @@ class Lake(Concern):
     def _log_access(self, logs: s3.Bucket) -> None:
         """Every other bucket's access log, in the logs bucket, by the bucket's purpose."""
         for purpose, facts in BUCKETS.items():
-            if not facts.is_log:
-                bucket = self.buckets[purpose]
+            if purpose in self.made and not facts.is_log:
+                bucket = self.made[purpose]
                 s3.BucketLogging(
                     purpose,
                     bucket=bucket.id,
@@ -135,8 +158,8 @@ class Lake(Concern):
 
     def _tier(self) -> None:
         for purpose, facts in BUCKETS.items():
-            if facts.tiers:
-                bucket = self.buckets[purpose]
+            if purpose in self.made and facts.tiers:
+                bucket = self.made[purpose]
                 s3.BucketIntelligentTieringConfiguration(
                     purpose,
                     bucket=bucket.id,

@@ -3,6 +3,9 @@
 Databases have no route to the internet at all; nodes reach out through NAT; what goes to S3 and
 DynamoDB stays inside AWS through gateway endpoints, which cost nothing. The default security
 group is emptied, so that nothing is reachable because someone forgot to choose one.
+
+Where the environment names a VPC that is there already, none of this is made: what is put into its
+subnets is the environment's, the network stays its owner's.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from typing import Final
 import pulumi
 from pulumi_aws import ec2
 
-from contracts.environment import Environment
+from contracts.environment import Environment, ExistingNetwork
 from infra.concern import Concern
 from infra.log_groups import log_group
 from infra.policies import allow
@@ -43,28 +46,55 @@ class Network(Concern):
         super().__init__("network", environment, opts)
         self.settings = environment.network
         self.zones = self.settings.zones
-        self.vpc = self._vpc()
-        self.vpc_id = self.vpc.id
-        self.subnets = {
-            kind: {zone: self._subnet(kind, zone, block) for zone, block in blocks.items()}
-            for kind, blocks in plan(IPv4Network(self.settings.cidr), self.zones).items()
-        }
-        self.route_tables = self._routes()
-        self._endpoints()
+        self.vpc_id: pulumi.Output[str]
+        self.placed: dict[Kind, dict[str, pulumi.Output[str]]]
+        """The subnets by kind, and within it by what tells them apart: the zone, or the id."""
+        if self.settings.existing:
+            self._take(self.settings.existing)
+        else:
+            self._make()
         self._interfaces()
         if self.settings.flow_logs:
             self._flow_logs(logs_key_arn)
         self.register_outputs({})
 
+    def _take(self, existing: ExistingNetwork) -> None:
+        """Use what is there."""
+        self.vpc_id = pulumi.Output.from_input(existing.vpc)
+        named: dict[Kind, tuple[str, ...]] = {
+            "private": existing.private_subnets,
+            "public": existing.public_subnets,
+            "database": existing.database_subnets,
+        }
+        self.placed = {
+            kind: {one: pulumi.Output.from_input(one) for one in subnets}
+            for kind, subnets in named.items()
+        }
+
+    def _make(self) -> None:
+        """A VPC of the environment's own."""
+        self.vpc_id = self._vpc().id
+        self.subnets = {
+            kind: {zone: self._subnet(kind, zone, block) for zone, block in blocks.items()}
+            for kind, blocks in plan(IPv4Network(self.settings.cidr), self.zones).items()
+        }
+        self.placed = {
+            kind: {zone: subnet.id for zone, subnet in subnets.items()}
+            for kind, subnets in self.subnets.items()
+        }
+        self.route_tables = self._routes()
+        self._endpoints()
+
     def subnet_ids(self, kind: Kind) -> list[pulumi.Output[str]]:
         """The subnets of a kind, in the order of the zones."""
-        return [subnet.id for subnet in self.subnets[kind].values()]
+        return list(self.placed[kind].values())
 
-    def cidrs(self, kind: Kind) -> list[str]:
-        """The addresses of a kind's subnets."""
-        return [
-            str(block) for block in plan(IPv4Network(self.settings.cidr), self.zones)[kind].values()
-        ]
+    def private_cidrs(self) -> list[str]:
+        """The addresses of the private subnets."""
+        if self.settings.existing:
+            return list(self.settings.existing.private_cidrs or (self.settings.cidr,))
+        blocks = plan(IPv4Network(self.settings.cidr), self.zones)["private"]
+        return [str(block) for block in blocks.values()]
 
     def security_group(
         self, concern: Concern, name: str, purpose: str, port: int
@@ -82,7 +112,7 @@ class Network(Concern):
                     "protocol": "tcp",
                     "from_port": port,
                     "to_port": port,
-                    "cidr_blocks": self.cidrs("private"),
+                    "cidr_blocks": self.private_cidrs(),
                 }
             ],
             egress=[],

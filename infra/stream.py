@@ -84,7 +84,7 @@ class Stream(Concern):
                 allow(
                     "Keys",
                     ["kms:Decrypt", "kms:GenerateDataKey"],
-                    [key_arns["lake"], key_arns["stream"]],
+                    [*lake.keys, key_arns["stream"]],
                 ),
                 allow("Log", ["logs:PutLogEvents"], [pulumi.Output.concat(logs.arn, ":*")]),
             ],

@@ -84,7 +84,7 @@ class Warehouse(Concern):
                 ["s3:PutObject", "s3:AbortMultipartUpload"],
                 [pulumi.Output.concat(arn, "/*") for arn in write],
             ),
-            allow("Key", ["kms:Decrypt", "kms:GenerateDataKey"], [self.key_arns["lake"]]),
+            allow("Key", ["kms:Decrypt", "kms:GenerateDataKey"], lake.keys),
         ]
 
     def _catalog_rights(self) -> list[Statement]:

@@ -15,7 +15,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -265,8 +265,13 @@ def account(environment: Environment, session: boto3.Session) -> Iterator[Check]
     yield kubernetes(session, environment)
     for quota in QUOTAS:
         yield room(session, environment, quota)
+    if environment.network.existing:
+        yield existing_network(session, environment)
     for purpose in BUCKETS:
-        yield bucket(session, environment, purpose)
+        if purpose not in environment.lake.existing:
+            yield bucket(session, environment, purpose)
+    for name in environment.lake.existing.values():
+        yield existing_bucket(session, environment, name)
 
 
 def credentials(session: boto3.Session, environment: Environment) -> Check:
@@ -298,7 +303,8 @@ def region(session: boto3.Session, environment: Environment) -> Check:
     from botocore.exceptions import BotoCoreError, ClientError
 
     about = f"Region {environment.region}"
-    wanted = {f"{environment.region}{letter}" for letter in environment.network.zones}
+    zones = () if environment.network.existing else environment.network.zones
+    wanted = {f"{environment.region}{letter}" for letter in zones}
     try:
         answer = client(session, "ec2", environment).describe_availability_zones()
     except (BotoCoreError, ClientError) as error:
@@ -313,7 +319,9 @@ def region(session: boto3.Session, environment: Environment) -> Check:
     return Check(
         about=about,
         state="missing" if lacking else "ok",
-        found=f"without {', '.join(lacking)}" if lacking else f"with {', '.join(sorted(wanted))}",
+        found=f"without {', '.join(lacking)}"
+        if lacking
+        else f"with {', '.join(sorted(wanted or there))}",
         fix=f"Choose network.zones among {', '.join(sorted(there))}." if lacking else "",
     )
 
@@ -371,6 +379,8 @@ class Quota:
 
 def gateways(environment: Environment) -> int:
     """NAT gateways, each with an address."""
+    if environment.network.existing:
+        return 0
     zones = len(environment.network.zones)
     return {"none": 0, "single": 1, "per_zone": zones}[environment.network.nat]
 
@@ -385,7 +395,7 @@ QUOTAS: Final = (
         about="VPCs",
         service="vpc",
         code="L-F678F1CE",
-        uses=lambda environment: 1,
+        uses=lambda environment: 0 if environment.network.existing else 1,
         used=lambda clients: len(clients("ec2").describe_vpcs()["Vpcs"]),
     ),
     Quota(
@@ -483,6 +493,91 @@ def bucket(session: boto3.Session, environment: Environment, purpose: str) -> Ch
     except BotoCoreError as error:
         return Check(about=about, state="warning", found=reason(error), fix="Try again.")
     return Check(about=about, state="ok", found="there already, and ours")
+
+
+def existing_network(session: boto3.Session, environment: Environment) -> Check:
+    """Whether the VPC and the subnets that are to be used are there, and can be."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    existing = environment.network.existing
+    assert existing
+    about, ec2 = f"VPC {existing.vpc}", client(session, "ec2", environment)
+    wanted = {*existing.private_subnets, *existing.database_subnets, *existing.public_subnets}
+    try:
+        (vpc,) = ec2.describe_vpcs(VpcIds=[existing.vpc])["Vpcs"]
+        found = ec2.describe_subnets(SubnetIds=sorted(wanted))["Subnets"]
+        names = ec2.describe_vpc_attribute(VpcId=existing.vpc, Attribute="enableDnsHostnames")
+    except (BotoCoreError, ClientError) as error:
+        return Check(
+            about=about,
+            state="missing",
+            found=reason(error),
+            fix="Name what is there, or allow ec2:DescribeVpcs, -Subnets and -VpcAttribute.",
+        )
+    subnets = {one["SubnetId"]: one for one in found}
+    wrong = list(network_faults(environment, vpc, subnets))
+    if not names["EnableDnsHostnames"]["Value"]:
+        wrong.append("DNS host names are off")
+    return Check(
+        about=about,
+        state="missing" if wrong else "ok",
+        found="; ".join(wrong) or f"with {len(subnets)} subnets",
+        fix="Correct network.existing, or have the VPC's owner do it." if wrong else "",
+    )
+
+
+def network_faults(
+    environment: Environment, vpc: Mapping[str, Any], subnets: Mapping[str, Mapping[str, Any]]
+) -> Iterator[str]:
+    """What is wrong with an existing network.
+
+    Args:
+        vpc, subnets: as EC2 describes them; the subnets by id.
+    """
+    existing = environment.network.existing
+    assert existing
+    blocks = [one["CidrBlock"] for one in vpc.get("CidrBlockAssociationSet", ())]
+    if environment.network.cidr not in (vpc["CidrBlock"], *blocks):
+        yield f"its addresses are {vpc['CidrBlock']}, network.cidr says {environment.network.cidr}"
+    for name, one in subnets.items():
+        if one["VpcId"] != existing.vpc:
+            yield f"{name} is in {one['VpcId']}"
+    for field in ("private_subnets", "database_subnets"):
+        named = getattr(existing, field)
+        if len({subnets[one]["AvailabilityZone"] for one in named if one in subnets}) < 2:
+            yield f"{field} are all in one zone"
+    tags = {"public_subnets": "kubernetes.io/role/elb"}
+    for field, tag in {"private_subnets": "kubernetes.io/role/internal-elb", **tags}.items():
+        for name in getattr(existing, field):
+            keys = [each["Key"] for each in subnets.get(name, {}).get("Tags", ())]
+            if name in subnets and tag not in keys:
+                yield f"{name} has no tag {tag}, by which load balancers find it"
+
+
+def existing_bucket(session: boto3.Session, environment: Environment, name: str) -> Check:
+    """Whether a bucket that is to be used is there, in the region and the account."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    about = f"Bucket {name}"
+    try:
+        there = client(session, "s3", environment).head_bucket(
+            Bucket=name, ExpectedBucketOwner=environment.account
+        )
+    except (BotoCoreError, ClientError) as error:
+        return Check(
+            about=about,
+            state="missing",
+            found=reason(error),
+            fix="Name a bucket of this account, or give the caller s3:ListBucket on it.",
+        )
+    where = there["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region", "")
+    away = bool(where) and where != environment.region
+    return Check(
+        about=about,
+        state="missing" if away else "ok",
+        found=f"in {where}" if away else "there",
+        fix=f"Name one in {environment.region}." if away else "",
+    )
 
 
 def client(session: boto3.Session, service: str, environment: Environment) -> Any:

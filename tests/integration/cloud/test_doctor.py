@@ -107,3 +107,47 @@ def test_the_machine(tmp_path: Path) -> None:
     assert (row.state, row.fix) == ("missing", "Run `make setup`.")
     assert row.found.startswith("1 of 1 differ from the lock: pydantic ")
     assert doctor.locked(tmp_path / "none").state == "missing"
+
+
+def test_an_existing_network_and_bucket_are_looked_at(session: boto3.Session) -> None:
+    ec2 = session.client("ec2", region_name="eu-central-1")
+    vpc = ec2.create_vpc(CidrBlock="10.6.0.0/16")["Vpc"]["VpcId"]
+    subnets = [
+        ec2.create_subnet(
+            VpcId=vpc, CidrBlock=f"10.6.{number}.0/24", AvailabilityZone=f"eu-central-1{zone}"
+        )["Subnet"]["SubnetId"]
+        for number, zone in enumerate("abaa")
+    ]
+
+    def looked_at(cidr: str, *databases: str) -> doctor.Check:
+        existing = {
+            "vpc": vpc,
+            "private_subnets": subnets[:2],
+            "database_subnets": databases or subnets[:2],
+        }
+        network = {"cidr": cidr, "existing": existing}
+        return doctor.existing_network(session, document("123456789012", network=network))
+
+    bad = looked_at("10.9.0.0/16", *subnets[2:])
+    assert bad.state == "missing"
+    for fault in (
+        "its addresses are 10.6.0.0/16, network.cidr says 10.9.0.0/16",
+        "database_subnets are all in one zone",
+        f"{subnets[0]} has no tag kubernetes.io/role/internal-elb",
+        "DNS host names are off",
+    ):
+        assert fault in bad.found
+    ec2.modify_vpc_attribute(VpcId=vpc, EnableDnsHostnames={"Value": True})
+    tags = [{"Key": "kubernetes.io/role/internal-elb", "Value": "1"}]
+    ec2.create_tags(Resources=subnets[:2], Tags=tags)
+    assert looked_at("10.6.0.0/16").state == "ok"
+    assert looked_at("10.6.0.0/16", subnets[0], "subnet-0123456789abcdef0").state == "missing"
+    for subnet in subnets:
+        ec2.delete_subnet(SubnetId=subnet)
+    ec2.delete_vpc(VpcId=vpc)
+
+    taken = document("123456789012", lake={"existing": {"raw": "doctored-existing"}})
+    assert doctor.existing_bucket(session, taken, "doctored-existing").state == "missing"
+    abouts = [one.about for one in doctor.account(taken, session)]
+    assert "Bucket doctored-existing" in abouts
+    assert "Bucket millwright-doctored-raw-123456789012" not in abouts

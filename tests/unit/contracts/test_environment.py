@@ -38,6 +38,11 @@ def problems(document: object) -> tuple[str, ...]:
     return caught.value.problems
 
 
+PLACES = {
+    "vpc": "vpc-0123456789abcdef0",
+    "private_subnets": ["subnet-0a000001", "subnet-0a000002"],
+    "database_subnets": ["subnet-0d000001", "subnet-0d000002"],
+}
 GROUP = {"instance_types": ["m7i.large"], "min": 1, "max": 2}
 REFUSED: list[tuple[str, object, str]] = [
     ("name", "Dev", "name: 'Dev' is not a name of lower-case letters, digits and single hyphens"),
@@ -54,6 +59,30 @@ REFUSED: list[tuple[str, object, str]] = [
     ("network.zones", ["a"], "network.zones: 1 zones; two or three are needed"),
     ("network.zones", ["a", "a"], "network.zones: a, a: a zone is named twice"),
     ("network.zones", ["a", "z"], "network.zones: 'z' is not a zone's letter: a to h"),
+    (
+        "network.existing",
+        {key: value for key, value in PLACES.items() if key != "vpc"},
+        "network.existing.vpc: missing; it is required",
+    ),
+    ("network.existing", {**PLACES, "vpc": "mine"}, "existing.vpc: 'mine' is not a VPC such as"),
+    (
+        "network.existing",
+        {**PLACES, "database_subnets": ["subnet-0d000001"]},
+        "database_subnets: 1 subnets; two or more are needed, in different zones",
+    ),
+    (
+        "network.existing",
+        {**PLACES, "private_subnets": ["subnet-0a000001"] * 2},
+        "a subnet is named twice",
+    ),
+    ("lake.existing", {"logs": "b-u"}, "lake.existing.logs"),
+    ("lake.existing", {"raw": "Mine"}, "'Mine' is not a bucket's name"),
+    ("lake.existing", {"raw": "one", "curated": "one"}, "a bucket is named for two purposes"),
+    (
+        "lake.existing_keys",
+        ["arn:aws:kms:eu-central-1:123456789012:key/0a"],
+        "existing_keys belong to existing buckets, and there are none",
+    ),
     ("network.nat", "double", "network.nat: 'double' is not known"),
     ("keys.rotation", "30d", "keys.rotation: KMS rotates keys every: 90d to 2560d, not 30d"),
     ("retention.keys", "5d", "retention.keys: KMS keeps deleted keys: 7d to 30d, not 5d"),

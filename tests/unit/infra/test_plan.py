@@ -81,3 +81,55 @@ def test_nat_by_setting(nat: str, gateways: int, routes: int, planned_from: Call
     assert len(plan.of("ec2/natGateway:NatGateway")) == gateways
     assert len(plan.of("ec2/eip:Eip")) == gateways
     assert len(plan.of("ec2/route:Route")) == routes
+
+
+EXISTING = {
+    "vpc": "vpc-0123456789abcdef0",
+    "private_subnets": ["subnet-0a000000000000001", "subnet-0a000000000000002"],
+    "database_subnets": ["subnet-0d000000000000001", "subnet-0d000000000000002"],
+}
+
+
+def test_an_existing_network_is_used_and_nothing_of_it_is_made(planned_from: Callable) -> None:
+    network = {"cidr": "10.20.0.0/22", "existing": EXISTING, "endpoints": ["sts"]}
+    plan = planned_from(network=network)
+    assert {
+        one.type.split(":")[1] for one in plan.resources if one.type.startswith("aws:ec2/")
+    } == {*("ec2/securityGroup", "ec2/vpcEndpoint", "ec2/flowLog", "ec2/launchTemplate")}
+    groups = plan.of("ec2/securityGroup:SecurityGroup")
+    assert {one.inputs["vpcId"] for one in groups} == {EXISTING["vpc"]}
+    rules = [rule["cidrBlocks"] for one in groups for rule in one.inputs["ingress"]]
+    assert rules == [["10.20.0.0/22"]] * len(groups)
+    (cluster,) = plan.of("eks/cluster:Cluster")
+    assert cluster.inputs["vpcConfig"]["subnetIds"] == EXISTING["private_subnets"]
+    for kind in ("redshift/subnetGroup", "rds/subnetGroup", "elasticache/subnetGroup"):
+        (subnets,) = plan.of(f"{kind}:SubnetGroup")
+        assert subnets.inputs["subnetIds"] == EXISTING["database_subnets"]
+    mounts = {one.name: one.inputs["subnetId"] for one in plan.of("efs/mountTarget:MountTarget")}
+    assert mounts == {f"files-{one}": one for one in EXISTING["private_subnets"]}
+    assert plan.outputs["network"]["vpc_id"] == EXISTING["vpc"]
+
+
+def test_who_reaches_the_databases_of_an_existing_network(planned_from: Callable) -> None:
+    narrow = {**EXISTING, "private_cidrs": ["10.20.1.0/24"]}
+    plan = planned_from(network={"cidr": "10.20.0.0/16", "existing": narrow})
+    groups = plan.of("ec2/securityGroup:SecurityGroup")
+    assert {tuple(rule["cidrBlocks"]) for one in groups for rule in one.inputs["ingress"]} == {
+        ("10.20.1.0/24",)
+    }
+
+
+def test_an_existing_bucket_is_used_and_never_touched(planned_from: Callable) -> None:
+    key = "arn:aws:kms:eu-central-1:123456789012:key/0a"
+    plan = planned_from(lake={"existing": {"raw": "our-data"}, "existing_keys": [key]})
+    own = {one.name: one.inputs["bucket"] for one in plan.of("s3/bucket:Bucket")}
+    assert own.keys() == {"curated", "artifacts", "logs"}
+    assert not [one for one in plan.resources if "our-data" in str(one.inputs.get("bucket"))]
+    assert plan.outputs["lake"]["raw"] == "our-data"
+    (stream,) = plan.of("kinesis/firehoseDeliveryStream:FirehoseDeliveryStream")
+    destination = stream.inputs["extendedS3Configuration"]
+    assert destination["bucketArn"] == "arn:aws:s3:::our-data"
+    policies = [str(one.inputs["policy"]) for one in plan.of("iam/rolePolicy:RolePolicy")]
+    reading = [one for one in policies if "arn:aws:s3:::our-data" in one]
+    assert len(reading) > 2
+    assert all(key in one for one in reading)
