@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SHOWN = 16
 """Decisions that the live table shows."""
+PATIENCE = 15.0
+"""Seconds for which nobody may run a rollout: its keeper starts a killed loop again."""
 
 
 Key = tuple[float, int, str, str]
@@ -73,6 +75,7 @@ def show(found: Found) -> RolloutStatus:
     rollout = found.rollout
     known = set(earlier(rollout) if found.before is None else found.before)
     decisions: list[Decision] = []
+    ran = time.monotonic()
     live = Live(console=output.console, transient=True, refresh_per_second=4)
     shows = is_terminal() and not output.as_json
     if shows:
@@ -89,9 +92,9 @@ def show(found: Found) -> RolloutStatus:
                 print_lines(new)
             if rollout.over(status):
                 break
-            if not found.runs():
-                if rollout.over(rollout.status()):
-                    continue
+            if found.runs():
+                ran = time.monotonic()
+            elif time.monotonic() - ran > PATIENCE:
                 raise RolloutError(
                     "the loop that runs it has ended", where=rollout.model.name, fix=found.lost
                 )
