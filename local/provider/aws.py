@@ -258,7 +258,7 @@ class Aws:
         try:
             account = self.account
         except (ClientError, BotoCoreError) as error:
-            raise explain(error, "the provider aws", "say whose credentials these are") from error
+            raise explain(error, "", "say whose credentials these are") from error
         if account in forbidden or (allowed and account not in allowed):
             named = f"only {', '.join(allowed)}" if allowed else f"not {', '.join(forbidden)}"
             raise AccountError(
