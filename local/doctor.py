@@ -264,7 +264,9 @@ def account(environment: Environment, session: boto3.Session) -> Iterator[Check]
     yield region(session, environment)
     yield kubernetes(session, environment)
     for quota in QUOTAS:
-        yield room(session, environment, quota)
+        if quota.uses(environment):
+            yield room(session, environment, quota)
+    yield taken(session, environment)
     if environment.network.existing:
         yield existing_network(session, environment)
     for purpose in BUCKETS:
@@ -385,9 +387,48 @@ def gateways(environment: Environment) -> int:
     return {"none": 0, "single": 1, "per_zone": zones}[environment.network.nat]
 
 
-def least_nodes(environment: Environment) -> int:
-    """Nodes that run from the beginning."""
-    return sum(one.min for one in environment.cluster.node_groups.values() if not one.spot)
+GPU_FAMILIES: Final = ("g", "vt", "p", "trn", "inf", "dl")
+"""How the names of accelerated instance types begin; each kind has a quota of its own."""
+
+
+def vcpus(instance_type: str) -> int:
+    """The vCPUs of an instance type, by its size: two up to large, four for each xlarge."""
+    size = instance_type.rsplit(".", 1)[1]
+    found = re.fullmatch(r"(\d*)xlarge", size)
+    return 4 * int(found[1] or 1) if found else 2
+
+
+def is_of(instance_type: str, families: tuple[str, ...]) -> bool:
+    """Whether the type's family begins so, with the generation's number after it."""
+    return re.split(r"\d", instance_type)[0] in families
+
+
+def running(environment: Environment) -> int:
+    """vCPUs of the standard nodes that run from the beginning."""
+    groups = environment.cluster.node_groups.values()
+    return sum(
+        one.min * vcpus(one.instance_types[0])
+        for one in groups
+        if not one.spot and not is_of(one.instance_types[0], GPU_FAMILIES)
+    )
+
+
+def one_more(*families: str, spot: bool = False) -> Callable[[Environment], int]:
+    """vCPUs for one node of each group of these families, or for what runs of it: a new account
+    may have none at all, and the group then waits for ever.
+    """
+
+    def uses(environment: Environment) -> int:
+        return sum(
+            max(one.min, 1) * vcpus(one.instance_types[0])
+            for one in environment.cluster.node_groups.values()
+            if one.max
+            and one.spot == spot
+            and is_of(one.instance_types[0], GPU_FAMILIES) == bool(families)
+            and (not families or is_of(one.instance_types[0], families))
+        )
+
+    return uses
 
 
 QUOTAS: Final = (
@@ -416,8 +457,25 @@ QUOTAS: Final = (
         about="vCPUs of standard instances",
         service="ec2",
         code="L-1216C47A",
-        # Two a node at the least: the smallest that the add-ons run on.
-        uses=lambda environment: 2 * least_nodes(environment),
+        uses=running,
+    ),
+    Quota(
+        about="vCPUs of G and VT instances",
+        service="ec2",
+        code="L-DB2E81BA",
+        uses=one_more("g", "vt"),
+    ),
+    Quota(
+        about="vCPUs of P instances",
+        service="ec2",
+        code="L-417A185B",
+        uses=one_more("p"),
+    ),
+    Quota(
+        about="vCPUs of standard spot instances",
+        service="ec2",
+        code="L-34B43A08",
+        uses=one_more(spot=True),
     ),
 )
 
@@ -493,6 +551,65 @@ def bucket(session: boto3.Session, environment: Environment, purpose: str) -> Ch
     except BotoCoreError as error:
         return Check(about=about, state="warning", found=reason(error), fix="Try again.")
     return Check(about=about, state="ok", found="there already, and ours")
+
+
+@dataclass(frozen=True)
+class InRegion:
+    """A session whose clients speak to an environment's region, and give up soon."""
+
+    session: boto3.Session
+    environment: Environment
+
+    @property
+    def region_name(self) -> str:
+        """The region."""
+        return self.environment.region
+
+    def client(self, service: str) -> Any:
+        """A client of a service."""
+        return client(self.session, service, self.environment)
+
+
+NAMED: Final = frozenset(
+    {
+        *(("eks", "cluster"), ("redshift", "cluster"), ("redshift-serverless", "namespace")),
+        *(("rds", "db"), ("elasticache", "replicationgroup"), ("dynamodb", "table")),
+        *(("iam", "role"), ("ecr", "repository"), ("kinesis", "stream"), ("athena", "workgroup")),
+    }
+)
+"""Kinds whose names the program settles, and of which an account has one of each name."""
+
+
+def taken(session: boto3.Session, environment: Environment) -> Check:
+    """Whether something has a name of ours without being any environment's."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from contracts.errors import InfrastructureError
+    from infra.naming import Names
+    from local.cloud.inventory import ENVIRONMENT_TAG, survey
+
+    about, names = "Names", Names.of(environment)
+    ours = (names.name(""), names.path(""))
+    try:
+        found = survey(InRegion(session, environment), only=NAMED)
+    except (BotoCoreError, ClientError, InfrastructureError) as error:
+        return Check(
+            about=about,
+            state="warning",
+            found=f"cannot be asked: {reason(error)}",
+            fix="Allow the lists and tags of EKS, Redshift, RDS, IAM and such to see this.",
+        )
+    others = [
+        str(one.leftover)
+        for one in found
+        if one.leftover.id.startswith(ours) and ENVIRONMENT_TAG not in one.tags
+    ]
+    return Check(
+        about=about,
+        state="missing" if others else "ok",
+        found=f"taken: {some(others)}" if others else f"{ours[0]}… are free, or ours",
+        fix="Give the environment another name, or remove what has it." if others else "",
+    )
 
 
 def existing_network(session: boto3.Session, environment: Environment) -> Check:

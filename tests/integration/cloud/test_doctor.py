@@ -151,3 +151,46 @@ def test_an_existing_network_and_bucket_are_looked_at(session: boto3.Session) ->
     abouts = [one.about for one in doctor.account(taken, session)]
     assert "Bucket doctored-existing" in abouts
     assert "Bucket millwright-doctored-raw-123456789012" not in abouts
+
+
+def test_a_name_that_something_else_has_is_seen(session: boto3.Session) -> None:
+    ours = document("123456789012", name="named")
+    assert doctor.taken(session, ours).state == "ok"
+    dynamodb = session.client("dynamodb", region_name="eu-central-1")
+    name = "millwright-named-features"
+    key = {"AttributeName": "id", "KeyType": "HASH"}
+    dynamodb.create_table(
+        TableName=name,
+        KeySchema=[key],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    try:
+        row = doctor.taken(session, ours)
+        assert (row.state, row.found) == ("missing", f"taken: dynamodb table {name}")
+        arn = dynamodb.describe_table(TableName=name)["Table"]["TableArn"]
+        tags = [{"Key": "millwright:environment", "Value": "named"}]
+        dynamodb.tag_resource(ResourceArn=arn, Tags=tags)
+        assert doctor.taken(session, ours).state == "ok"
+    finally:
+        dynamodb.delete_table(TableName=name)
+
+
+def test_quotas_count_what_the_groups_need() -> None:
+    def wanted(**groups: dict[str, object]) -> dict[str, int]:
+        environment = document("123456789012", cluster={"node_groups": groups})
+        return {quota.about: quota.uses(environment) for quota in doctor.QUOTAS}
+
+    found = wanted(
+        system={"instance_types": ["m7i.2xlarge"], "min": 2},
+        burst={"instance_types": ["c7i.4xlarge"], "spot": True},
+        gpu={"instance_types": ["g5.2xlarge"], "max": 4},
+    )
+    assert found["vCPUs of standard instances"] == 16
+    assert found["vCPUs of G and VT instances"] == 8
+    assert found["vCPUs of standard spot instances"] == 16
+    assert found["vCPUs of P instances"] == 0
+    assert (
+        wanted(system={"instance_types": ["m7i.large"], "min": 1})["vCPUs of G and VT instances"]
+        == 0
+    )
