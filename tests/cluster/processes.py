@@ -146,6 +146,7 @@ class ControlPlane:
             # kwok's nodes have no leases and report every few minutes: without this they are taken
             # for dead, and so are the pods on them, which no kubelet ever makes ready again.
             "node-monitor-grace-period": "24h",
+            "horizontal-pod-autoscaler-sync-period": "1s",
             "service-account-private-key-file": self.root / "accounts.key",
             "root-ca-file": self.root / "ca.crt",
             "use-service-account-credentials": "true",

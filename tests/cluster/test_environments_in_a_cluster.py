@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from local.manifests import UNKNOWN, installed, write
+from local import manifests
 from local.twin import Twin
 from tests.cluster.api import APPLY, Api, Json, eventually
 from tests.cluster.clusters import Cluster
-from tests.cluster.rollouts import ROOT
+from tests.cluster.rollouts import ROOT, Installed
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 OTHERS = {
@@ -34,9 +34,11 @@ def rendered(environment: str, root: Path) -> list[Json]:
         if not part.name.startswith("."):  # Its state is kept here, not in the checkout.
             (project / part.name).symlink_to(part)
     result = Twin(project, environment).preview(lambda *_: None)
-    files = write(installed(result, project), root / f"{environment}-rendered")
+    files = manifests.write(manifests.installed(result, project), root / f"{environment}-rendered")
     # What AWS settles (images, hosts) is some name.
-    found = [yaml.safe_load(file.read_text().replace(UNKNOWN, "aws.example")) for file in files]
+    found = [
+        yaml.safe_load(file.read_text().replace(manifests.UNKNOWN, "aws.example")) for file in files
+    ]
     return [one for one in found if "apiVersion" in one]
 
 
@@ -49,7 +51,7 @@ def environments(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Jso
 
 @pytest.fixture(scope="module")
 def place(
-    cluster: Cluster, api: Api, environments: dict[str, list[Json]]
+    cluster: Cluster, api: Api, installed: Installed, environments: dict[str, list[Json]]
 ) -> Iterator[dict[str, list[Json]]]:
     """Really applied: namespaces, quotas and ranges, since the rest is judged by them."""
     if cluster.plane is None:
