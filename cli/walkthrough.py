@@ -45,11 +45,13 @@ PACE: dict[str, object] = {
     "interval": "1s",
     "watch": "8s",
     "deadline": "10m",
+    "on_deadline": "rollback",
     "guards": {"errors": {}, "slow": {"over": "250ms"}, "wrong": {"min_feedback": 200}},
 }
 """The demo looks every second and keeps the old version warm for seconds instead of minutes; and
 here clients, servers and front door share the cores, so that a response may wait for the load that
-asks for it. The rest of the plan is the document's."""
+asks for it. Nobody is there to decide, so a verdict that does not come in time is a rollback. The
+rest of the plan is the document's."""
 
 
 class Demo:
