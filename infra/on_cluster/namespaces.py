@@ -80,7 +80,8 @@ NAMESPACES: Final[dict[str, Facts]] = {
         security="baseline", stores=("warehouse", "files"), service_account="training"
     ),
     "serving": Facts(
-        security="baseline",
+        # A rollout's servers need no more, whatever their image.
+        security="restricted",
         called_by=("istio-system", "seldon-system", "millwright"),
         stores=("redis",),
         service_account="serving",

@@ -13,8 +13,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from contracts.model import ModelSpec
+from contracts.rollout import WHOLE, Target
 from local import manifests
 from local.twin import Twin
+from serving.rollout.controller import Predictor
+from serving.rollout.seldon import seldon_deployment
 from tests.cluster.api import APPLY, Api, Json, eventually
 from tests.cluster.clusters import Cluster
 from tests.cluster.rollouts import ROOT, Installed
@@ -117,11 +121,26 @@ def workloads(documents: list[Json]) -> Iterator[Json]:
             }
 
 
+def server() -> Json:
+    """A model server's pod, as a rollout in the environment asks for it."""
+    model = ModelSpec.find(ROOT / "models", "flight-delay")
+    target = Target(version="1", uri="s3://artifacts/flight-delay/1")
+    document: Json = seldon_deployment(model, [Predictor(target=target, weight=WHOLE)])
+    spec = document["spec"]["predictors"][0]["componentSpecs"][0]["spec"]
+    metadata = {"name": "flight-delay", "namespace": "serving"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": {**spec, "serviceAccountName": "serving"},
+    }
+
+
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_our_pods_are_let_in(api: Api, place: dict[str, list[Json]], environment: str) -> None:
     pods = list(workloads(place[environment]))
     assert {one["metadata"]["namespace"] for one in pods} == {"millwright", "mlflow"}
-    for one in pods:
+    for one in [*pods, server()]:
         assert try_out(api, one)["spec"]["containers"][0]["resources"]["requests"]
 
 
