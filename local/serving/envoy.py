@@ -37,9 +37,9 @@ _TIMEOUT = "30s"
 _SAFE_RETRIES = {
     # Only where no server saw the request: hiding a version's failures would blind the judge.
     "retry_on": "connect-failure,refused-stream,reset-before-request",
-    # About three seconds in all, in which a version's only server is started again: a crash then
+    # About six seconds in all, in which a version's only server is started again: a crash then
     # costs its callers time, and loses only the requests that had begun.
-    "num_retries": 10,
+    "num_retries": 16,
     "retry_back_off": {"base_interval": "0.025s", "max_interval": "1s"},
     # The hash of the id may pick the same server many times in a row before it picks another.
     "host_selection_retry_max_attempts": 32,
