@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-import structlog
 from botocore.exceptions import ClientError  # type: ignore[import-untyped,unused-ignore]
 
 from contracts.environment import Environment
@@ -55,7 +54,6 @@ _BUSY = re.compile(
     r"DependencyViolation|InUse|IncorrectState|ResourceInUse|OperationNotPermitted|Throttl"
 )
 _GONE = re.compile(r"NotFound|NoSuch|DoesNotExist")
-_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,7 +267,6 @@ def clear(session: Any, footprint: Footprint, patience: Patience | None = None) 
     ]
     found.sort(key=lambda one: order.index((one.leftover.service, one.leftover.kind)))
     for one in found:
-        _log.info("teardown.removing", what=str(one), made_by=one.maker)
         _remove(clients, one, patience or Patience())
     return found
 

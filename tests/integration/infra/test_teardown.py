@@ -6,12 +6,16 @@ the tags that they write, for this cluster and for another one in the same netwo
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
 
+from cli.main import main
 from contracts.errors import InfrastructureError, UsageError
 from local import engine
 from local.cloud.inventory import Leftover
@@ -192,6 +196,38 @@ def test_a_sweep_leaves_alone_what_runs(twin: Twin) -> None:
         twin.sweep()
     eks.delete_nodegroup(clusterName=CLUSTER, nodegroupName="system")
     assert twin.sweep() == []
+
+
+def test_the_command_shows_what_is_left_and_by_whom(
+    twin: Twin, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MILLWRIGHT_PROJECT", str(twin.project))
+
+    def sweep(*words: str) -> tuple[object, str, str]:
+        monkeypatch.setattr(sys, "argv", ["millwright", "--json", "sweep", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, *capsys.readouterr()
+
+    log = f"/aws/lambda/{CLUSTER}-drain"
+    boto3.client("logs", region_name="eu-central-1").create_log_group(logGroupName=log)
+    code, shown, _ = sweep("local")
+    assert code == 1, "the stack still stands"
+    left = {one["what"]: one["made_by"] for one in json.loads(shown)["left"]}
+    assert left[f"logs log-group {log}"] == "a service"
+    assert left[f"eks cluster {CLUSTER}"] == "the program"
+    _, shown, _ = sweep("local", "--clear", "--yes")
+    assert json.loads(shown)["removed"] == [f"logs log-group {log}"]
+
+    # An account that we cannot sign in to is not swept, and not said to be empty.
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    code, _, said = sweep("dev")
+    assert code == 2
+    assert "Sign in to the account 111111111111" in said
 
 
 def test_destroy_proves_that_nothing_is_left(twin: Twin) -> None:
