@@ -457,6 +457,14 @@ def passed(outcome: Outcome) -> bool:
     return stood and all(one.right and not one.gaps for one in outcome.verdicts)
 
 
+WHAT = """
+In turn the rollout's loop is killed again and again, model servers are, Envoy gets other routes
+every second, and nobody can ask Envoy for counters or weights; meanwhile versions are rolled out
+one after the other. To pass: 99 % of requests succeed, 95 % of them within 250 ms, no outage is
+longer than 10 s, every verdict is the right one, and its history has no gap.
+"""
+
+
 def section(outcome: Outcome, given: argparse.Namespace) -> str:
     """The section of docs/benchmarks.md."""
     whole = ("in all", outcome.seen[0].at, outcome.seen[-1].at + 1)
@@ -469,7 +477,7 @@ def section(outcome: Outcome, given: argparse.Namespace) -> str:
         "## Chaos",
         "",
         how,
-        "",
+        WHAT,
         "| | requests | failed | succeeded | p50 ms | p95 ms | longest outage s |",
         "|---|---:|---:|---:|---:|---:|---:|",
         *(row(name, outcome.within(start, end)) for name, start, end in (*outcome.spans, whole)),
