@@ -162,9 +162,10 @@ class Recovery:
         """Read a resource that may have been changed, or half deleted."""
         for at in self._versions(state):
             current = self.snapshot.states[at]
-            found = self.provider_of(current).read(
-                current.urn, current.id, current.inputs, current.outputs
-            )
+            # What was being written is there or not, in the words in which it was asked for: in
+            # others it would look changed, and be written again.
+            asked = {**current.inputs, **state.inputs}
+            found = self.provider_of(current).read(current.urn, current.id, asked, current.outputs)
             if found is None:
                 self.snapshot.commit(drop=[at])
             else:

@@ -542,6 +542,26 @@ def test_a_refresh_that_fails_half_way_leaves_a_whole_state(
     assert not refresh(workspace).changed
 
 
+def test_an_interrupted_update_is_looked_for_in_the_words_it_was_asked_for(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up(stack.write('Thing("a", links=[])'))
+    with pytest.raises(InfrastructureError, match="lose-update"):
+        up(stack.write('Thing("a", links=["x"], fault="lose-update")'))
+    read = ShelfProvider.Read
+
+    def wordy(self: ShelfProvider, request: Any, context: Any) -> Any:
+        """Says more of each link than was asked, where the inputs do not say how."""
+        answer = read(self, request, context)
+        if "links" in request.inputs and not list(request.inputs["links"]):
+            answer.inputs["links"] = [f"{one} (a link)" for one in answer.inputs["links"]]
+        return answer
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ShelfProvider, "Read", wordy)
+        assert not up(stack.write('Thing("a", links=["x"], fault="lose-update")')).changed
+
+
 # --- failures ------------------------------------------------------------------------------------
 
 
