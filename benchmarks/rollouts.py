@@ -248,9 +248,23 @@ class Cell:
         shares = " / ".join(
             f"{100 * one:.4g}" for one in (self.rolled_back, self.promoted, self.held)
         )
-        seconds = "–".join(f"{value:.0f}" for value in self.seconds)
-        harmed = "–".join(f"{value:.0f}" for value in self.harmed[1:])
-        return f"{shares}<br>{seconds} s<br>{harmed} harmed"
+        lines = [shares, f"{_span(self.seconds)} s"]
+        if self.harmed[2] >= 0.5:
+            lines.append(f"{_span(self.harmed[1:])} harmed")
+        return "<br>".join(lines)
+
+
+def _span(values: Sequence[float]) -> str:
+    """Median and 95th percentile; one number where they are the same."""
+    return "–".join(dict.fromkeys(f"{value:.0f}" for value in values))
+
+
+def _runs(cells: Sequence[Cell]) -> str:
+    """How many runs a cell has."""
+    counts = sorted({one.runs for one in cells})
+    return (
+        " to ".join(f"{one:,}" for one in dict.fromkeys((counts[0], counts[-1]))) + " runs a cell"
+    )
 
 
 def _quantiles(values: Sequence[float]) -> tuple[float, float]:
@@ -378,7 +392,7 @@ def _tables(cells: Sequence[Cell]) -> list[Lines]:
     for rule in dict.fromkeys(one.rule for one in cells):
         tables.append(
             (
-                f"{rule}, {cells[0].runs} runs a cell",
+                f"{rule}, {_runs(cells)}",
                 COLUMNS,
                 [one.columns() for one in cells if one.rule == rule],
             )
@@ -396,7 +410,7 @@ def _beside(cells: Sequence[Cell]) -> Lines:
         for stream, rps in shared
         if all((stream, rps, rule) in by for rule in rules)
     ]
-    return f"Side by side, {cells[0].runs} runs a cell", ("stream", "rps", *rules), rows
+    return f"Side by side, {_runs(cells)}", ("stream", "rps", *rules), rows
 
 
 # --- The judge's own time -------------------------------------------------------------------------
