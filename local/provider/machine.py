@@ -272,11 +272,19 @@ def _described(subject: Subject) -> Any:
         raise
 
 
+def _there(subject: Subject) -> Any:
+    """As `_described`; None also for what AWS only remembers."""
+    description, wait = _described(subject), subject.row.wait
+    if description is not None and wait and _state(subject.row, description) in wait.gone:
+        return None
+    return description
+
+
 def describe(subject: Subject) -> Properties | None:
     """The outputs of a resource as AWS has it; None when it is gone."""
     row = subject.row
-    description = _described(subject)
-    if description is None or _state(row, description) in (row.wait.gone if row.wait else ()):
+    description = _there(subject)
+    if description is None:
         return None
     outputs = decode_object(row.schema.outputs, description, Place(), row.names)
     outputs.update(_outputs_of_hooks(subject, description, outputs))
@@ -578,9 +586,21 @@ def _delete_patiently(subject: Subject) -> None:
         pause = min(pause * 2, 4.0)
 
 
+def _still_there(subject: Subject) -> bool:
+    """Whether something that is being deleted is there. Its parts are not asked for, where that can
+    be; where it went between two questions, the next look tells.
+    """
+    try:
+        return _there(subject) is not None
+    except ClientError as error:
+        if is_gone(error, subject.row.absent):
+            return True
+        raise
+
+
 def _await_gone(subject: Subject, timeout: float) -> None:
     deadline, pause = time.monotonic() + timeout, 0.02
-    while describe(subject) is not None:
+    while _still_there(subject):
         if time.monotonic() > deadline:
             raise InfrastructureError(
                 f"it is still there after {timeout:.0f} s", where=_where(subject)
