@@ -157,7 +157,7 @@ class Place:
 
     def disturb_configuration(self, weight: int) -> None:
         """Give the neighbour other weights: Envoy gets other routes."""
-        target = self.versions["1"]
+        target = next(iter(self.versions.values()))
         other = Target(version="999", uri=target.uri)
         predictors = [
             Predictor(target=target, weight=weight),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
+import sys
 from collections.abc import Iterator
 
 import pytest
-from werkzeug.serving import make_server
 
 from contracts.errors import RolloutError
+from local.supervisor import HttpReady, Spec, Supervisor
 from serving.rollout.mlflow import AGAIN_AFTER, Mlflow
 
 MODEL = "flight-delay"
@@ -16,21 +16,24 @@ MODEL = "flight-delay"
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """MLflow's server in a thread of this process: its own command takes many seconds more."""
-    store = f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("_MLFLOW_SERVER_FILE_STORE", store)
-        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-        from mlflow.server import app
-
-        server = make_server("127.0.0.1", 0, app, threaded=True)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    """MLflow's server without its command, which takes many seconds more."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    supervisor = Supervisor(folder)
+    spec = Spec(
+        name="mlflow",
+        argv=(sys.executable, "-m", "flask", "--app", "mlflow.server:app", "run", "-p", "{port}"),
+        env={
+            "_MLFLOW_SERVER_FILE_STORE": f"sqlite:///{folder / 'mlflow.db'}",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        },
+        cwd=folder,
+        ready=HttpReady(path="/health"),
+        ready_within=120,
+    )
+    try:
+        yield supervisor.start(spec).url
+    finally:
+        supervisor.stop_all()
 
 
 def test_aliases_follow_and_a_version_that_is_not_there_is_tried_again_later(uri: str) -> None:
