@@ -54,7 +54,7 @@ def millwright(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (["staus"], 2, "Did you mean 'status'?"),
+        (["destory"], 2, "Did you mean 'destroy'?"),
         (["up", "--target", "x"], 2, "`--target` (working on some of the resources) is not"),
         (["preview", "--policy-pack", "x"], 2, "a policy pack is not supported"),
         (["up", "--tarjet", "x"], 2, "No such option: --tarjet"),
@@ -94,6 +94,26 @@ def test_a_wrong_document_is_refused_before_anything_starts(
     assert "did you mean 'local'?" in brought_up.stderr
     assert (trained.returncode, brought_up.returncode) == (1, 1)
     assert not (wrong / ".millwright").exists()
+
+
+def test_a_state_moves_out_and_in(millwright: Run, project: Path, tmp_path: Path) -> None:
+    wrong = millwright(project, "state", "import", str(project / "Pulumi.yaml"))
+    assert wrong.returncode == 2
+    assert "this is no exported state" in wrong.stderr
+    kind = "pulumi:pulumi:Stack"
+    stack = {"urn": f"urn:pulumi:local::millwright::{kind}::millwright-local", "type": kind}
+    manifest = {"time": "2026-01-01T00:00:00Z", "magic": "", "version": ""}
+    document = {"version": 3, "deployment": {"manifest": manifest, "resources": [stack]}}
+    given, taken = tmp_path / "given.json", tmp_path / "taken.json"
+    given.write_text(json.dumps(document))
+    assert millwright(project, "--json", "state", "import", str(given)).returncode == 0
+    assert millwright(project, "state", "export", str(taken)).returncode == 0
+    assert taken.stat().st_mode & 0o777 == 0o600
+    (found,) = json.loads(taken.read_text())["deployment"]["resources"]
+    assert found["urn"] == stack["urn"]
+    assert json.loads(millwright(project, "state", "export").stdout) == json.loads(
+        taken.read_text()
+    )
 
 
 def test_machines_get_json(millwright: Run, project: Path) -> None:
