@@ -54,7 +54,7 @@ def millwright(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (["destory"], 2, "Did you mean 'destroy'?"),
+        (["refesh"], 2, "Did you mean 'refresh'?"),
         (["up", "--target", "x"], 2, "`--target` (working on some of the resources) is not"),
         (["preview", "--policy-pack", "x"], 2, "a policy pack is not supported"),
         (["up", "--tarjet", "x"], 2, "No such option: --tarjet"),
