@@ -468,7 +468,7 @@ class Supervisor:
     def _reap(self) -> None:
         for pid, child in list(self._children.items()):
             if child.poll() is not None:
-                del self._children[pid]
+                self._children.pop(pid, None)  # another thread may have seen it too
 
     def _marked(self) -> Iterator[tuple[str, psutil.Process]]:
         """(name, process) for each living process that carries a mark of this root."""

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -382,9 +383,14 @@ class LocalServing:
         }
         known = {port for backend in backends for port in backend.ports}
         known |= {port for ports in view.hosts.values() for port in ports}
-        for server in servers:
-            if server.status.name not in wanted and not (server.alive and server.port in known):
-                self._supervisor.stop(server.status.name)
+        retired = [
+            own.status.name
+            for own in servers
+            if own.status.name not in wanted and not (own.alive and own.port in known)
+        ]
+        if retired:  # Together: each takes its grace to end, and a rollout waits for them.
+            with ThreadPoolExecutor(len(retired)) as threads:
+                list(threads.map(self._supervisor.stop, retired))
 
     # -- looking ---------------------------------------------------------------------------------
 
