@@ -164,6 +164,7 @@ def measure(rounds: int) -> tuple[list[Times], int]:
             folder = Path(tempfile.mkdtemp(prefix="environments-"))
             made = Standing(folder / "project")
             os.environ.update(cloud.environment(made.endpoints))
+            cloud.read_ahead(made.endpoints)  # as `millwright up` has it when it starts one
             try:
                 answer = way(made)
                 times, count = answer if isinstance(answer, tuple) else (answer, count)

@@ -162,6 +162,7 @@ class Twin:
                 "or set AWS_ENDPOINT_URL to an emulator.",
             )
         endpoints = cloud.start(self.root, region=self.environment.region)
+        cloud.read_ahead(endpoints)
         os.environ.update(cloud.environment(endpoints))
         return endpoints
 

@@ -4,6 +4,14 @@ Callers need `start`, `find`, `stop` and `environment`; nothing here imports mot
 which only asks where the cloud is stays fast. The server's side begins in `__main__`.
 """
 
-from local.cloud.endpoints import NAME, CloudEndpoints, environment, find, start, stop
+from local.cloud.endpoints import (
+    NAME,
+    CloudEndpoints,
+    environment,
+    find,
+    read_ahead,
+    start,
+    stop,
+)
 
-__all__ = ["NAME", "CloudEndpoints", "environment", "find", "start", "stop"]
+__all__ = ["NAME", "CloudEndpoints", "environment", "find", "read_ahead", "start", "stop"]

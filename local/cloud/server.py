@@ -19,6 +19,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -28,6 +29,9 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.session  # type: ignore[import-untyped,unused-ignore]
 from flask import Flask
+from moto.backends import get_backend
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.core.utils import get_service_model
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -74,23 +78,40 @@ _EXTENSIONS: dict[str, tuple[str, ...]] = {
 }
 
 
+# What an environment is made of, by the names that its calls are signed for: the dearest first.
+_AHEAD = (
+    *("ec2", "iam", "kms", "s3", "elasticache", "redshift", "glue", "rds", "dynamodb", "logs"),
+    *("sns", "monitoring", "eks", "ecr", "kinesis", "firehose", "elasticfilesystem", "athena"),
+    *("budgets", "secretsmanager", "application-autoscaling", "tagging", "sts"),
+)
+# moto's name of a service, and botocore's, where they are others.
+_CALLED = {
+    "application-autoscaling": ("applicationautoscaling", "application-autoscaling"),
+    "elasticfilesystem": ("efs", "efs"),
+    "monitoring": ("cloudwatch", "cloudwatch"),
+    "tagging": ("resourcegroupstaggingapi", "resourcegroupstaggingapi"),
+}
+
+
 class _Extensions:
     """Installs each extension once, before its service answers first."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._lock = threading.RLock()
         self._installed: set[str] = set()
         self._passing: set[str] = set()
 
     def install(self, service: str) -> None:
         """Correct the service; for one that was restored too, so that it goes on as it was."""
-        for name in _EXTENSIONS.get(service, ()):
-            if name not in self._installed:
-                self._installed.add(name)
-                importlib.import_module(f"local.cloud.{name}").install(self._context)
-        if service not in self._passing:
-            self._passing.add(service)
-            states.install(self._context.states, service)
+        with self._lock:
+            for name in _EXTENSIONS.get(service, ()):
+                if name not in self._installed:
+                    self._installed.add(name)
+                    importlib.import_module(f"local.cloud.{name}").install(self._context)
+            if service not in self._passing:
+                self._passing.add(service)
+                states.install(self._context.states, service)
 
     def application(self, service: SERVICE_NAMES) -> Flask:
         """moto's application for a service, which lets errors through instead of HTML pages."""
@@ -121,7 +142,10 @@ class Application:
             "inventory": self._inventory,
             "faults": self._set_faults,
             "delay": self._set_delay,
+            "ahead": self._read_ahead,
         }
+        self._ahead: list[str] = []
+        self._reader: threading.Thread | None = None
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
@@ -188,6 +212,25 @@ class Application:
                 return _json({"error": 'expected {"seconds": a number}'}, status=400)
         return _json({"seconds": states.delay})
 
+    def _read_ahead(self, request: Request) -> Response:
+        """POST begins to read what an environment's services need; both tell what was read."""
+        if request.method == "POST" and self._reader is None:
+            region = request.args.get("region", "us-east-1")
+            self._reader = threading.Thread(target=self._read, args=(region,), daemon=True)
+            self._reader.start()
+        return _json({"read": self._ahead, "all": len(self._ahead) == len(_AHEAD)})
+
+    def _read(self, region: str) -> None:
+        """Load service after service: a first call would wait for its own, and others with it."""
+        backends_of: Any = get_backend  # by names that are known only here
+        for service in _AHEAD:
+            self._moto.get_application(_signed_for(service))
+            of_moto, of_botocore = _CALLED.get(service, (service, service))
+            get_service_model(of_botocore)
+            backends = backends_of(of_moto)[DEFAULT_ACCOUNT_ID]
+            _ = backends[region if region in backends.regions else "aws"]  # made when asked for
+            self._ahead.append(service)
+
 
 class _Handler(MotoRequestHandler):
     """One line in the log for each request that failed, not for each request."""
@@ -237,6 +280,17 @@ def _read_once() -> None:
     """
     original: Any = botocore.session.create_loader
     botocore.session.create_loader = cache(original)
+
+
+def _signed_for(service: str) -> dict[str, str]:
+    """As much of a request as tells moto which service is meant."""
+    scope = f"Credential=test/20000101/us-east-1/{service}/aws4_request"
+    return {
+        "HTTP_AUTHORIZATION": f"AWS4-HMAC-SHA256 {scope}",
+        "HTTP_HOST": "127.0.0.1",
+        "HTTP_X_AMZ_TARGET": "DynamoDB_20120810.ListTables",
+        "PATH_INFO": "/",
+    }
 
 
 def _may_change(environ: WSGIEnvironment) -> bool:

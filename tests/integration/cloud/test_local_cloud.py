@@ -54,6 +54,19 @@ def test_an_endpoint_of_the_user_is_respected_and_nothing_starts(
     assert Supervisor(tmp_path).status() == []
 
 
+def test_it_loads_an_environments_services_before_they_are_asked(cloud: CloudEndpoints) -> None:
+    local.cloud.read_ahead(cloud)
+    local.cloud.read_ahead(cloud)  # as often as one likes
+    deadline = time.monotonic() + 120
+    told: dict[str, Any] = {"all": False}
+    while not told["all"] and time.monotonic() < deadline:
+        with urllib.request.urlopen(f"{cloud.endpoint_url}/_millwright/ahead") as answer:
+            told = json.load(answer)
+        time.sleep(0.1)
+    assert told["all"], told
+    assert len(told["read"]) == len(set(told["read"])) > 20
+
+
 def test_our_own_address_in_the_environment_is_not_the_users(
     cloud: CloudEndpoints, tmp_path: Path
 ) -> None:
