@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from random import getrandbits
@@ -111,10 +111,11 @@ class App:
 
     async def _infer(self, scope: Message, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
-        request_id = _header(scope, b"x-request-id")
+        headers = dict(scope["headers"])
+        request_id: bytes | None = headers.get(b"x-request-id")
         self.active += 1
         try:
-            body = await self._body(scope, receive)
+            body = await self._body(headers, receive)
             header_id = request_id.decode("latin-1") if request_id else f"{getrandbits(128):032x}"
             identity, answer = await self._answer(body, header_id[:_MAX_ID])
         except Refusal as refusal:
@@ -149,12 +150,12 @@ class App:
             raise Refusal(400, f"the id has {len(answered[0])} characters; at most {_MAX_ID}")
         return answered
 
-    async def _body(self, scope: Message, receive: Receive) -> bytes:
+    async def _body(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         if self.active > self._limits.active:
             raise Refusal(503, f"{self.active} requests are being answered", fix="try again in 1 s")
-        if _header(scope, b"inference-header-content-length") is not None:
+        if b"inference-header-content-length" in headers:
             raise Refusal(400, "the binary data extension is not supported; send JSON tensors")
-        coding = _header(scope, b"content-encoding")
+        coding = headers.get(b"content-encoding")
         if coding not in (None, b"identity"):
             raise Refusal(
                 400, f"content-encoding {shown(coding)} is not supported; send plain JSON"
@@ -311,14 +312,6 @@ _SERVER = {"name": "millwright", "version": "0.1.0", "extensions": ["feedback"]}
 
 def _notes(optional: bool) -> dict[str, object]:
     return {"parameters": {"optional": True}} if optional else {}
-
-
-def _header(scope: Message, name: bytes) -> bytes | None:
-    for key, value in scope["headers"]:
-        if key == name:
-            found: bytes = value
-            return found
-    return None
 
 
 def _id_header(value: bytes | None) -> tuple[Header, ...]:
