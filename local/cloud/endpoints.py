@@ -7,6 +7,7 @@ module puts there.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import urllib.request
@@ -62,7 +63,8 @@ def read_ahead(endpoints: CloudEndpoints) -> None:
     if endpoints.managed:
         address = f"{endpoints.endpoint_url}{AHEAD}?region={endpoints.region}"
         request = urllib.request.Request(address, method="POST")
-        with urllib.request.urlopen(request, timeout=PATIENCE):
+        # A server that an earlier version started does not know how: it loads as it always did.
+        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=PATIENCE):
             pass
 
 
