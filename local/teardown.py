@@ -235,11 +235,13 @@ class Patience:
 
     Args:
         seconds: altogether, for each resource; a load balancer's interfaces take minutes to go.
-        pause: seconds between two tries.
+        pause: seconds between the first two tries; each further one takes half as long again.
+        longest: seconds between two tries at the most.
     """
 
     seconds: float = 300.0
-    pause: float = 3.0
+    pause: float = 0.2
+    longest: float = 10.0
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
@@ -283,7 +285,7 @@ def _goes_by_itself(seen: Seen, stands: bool) -> bool:
 
 
 def _remove(clients: Clients, one: Finding, patience: Patience) -> None:
-    until = patience.clock() + patience.seconds
+    until, pause = patience.clock() + patience.seconds, patience.pause
     while True:
         try:
             REMOVALS[one.leftover.service, one.leftover.kind](clients, one.seen)
@@ -298,7 +300,8 @@ def _remove(clients: Clients, one: Finding, patience: Patience) -> None:
                     where=str(one),
                     fix="Remove what still uses it, or allow the call, and sweep again.",
                 ) from failure
-        patience.sleep(patience.pause)
+        patience.sleep(pause)
+        pause = min(1.5 * pause, patience.longest)
 
 
 @contextlib.contextmanager

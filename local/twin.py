@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,13 +26,12 @@ from local import cloud
 from local.supervisor import HttpReady, Running, Spec, Supervisor
 
 if TYPE_CHECKING:
-    import boto3
-
     from contracts.artifact import Artifact
     from contracts.model import ModelSpec
     from contracts.rollout import RolloutStatus
     from local.engine import ResourceState, Result, Workspace
     from local.engine.events import Listener
+    from local.provider.aws import Clients
     from local.rollout import LocalRollout
     from local.serving import LocalServing
     from local.teardown import Finding, Footprint
@@ -84,6 +83,22 @@ class Destroyed:
     cleared: tuple[Finding, ...]
     kept: tuple[Finding, ...]
     stopped: tuple[str, ...]
+
+
+def proven_empty(found: Sequence[Finding], name: str) -> list[Finding]:
+    """Of what there is of an environment, what is kept on purpose.
+
+    Raises:
+        InfrastructureError: something else is there, each named.
+    """
+    left = [one for one in found if not one.kept]
+    if left:
+        raise InfrastructureError(
+            f"{len(left)} resources of ours are left: " + ", ".join(str(one) for one in left[:10]),
+            where=name,
+            fix="Run `millwright refresh` and `millwright destroy` again, or remove them.",
+        )
+    return list(found)
 
 
 @dataclass(frozen=True)
@@ -286,8 +301,11 @@ class Twin:
         result: Result = self.engine.destroy(self.workspace, on_event=listener)
         kept: list[Finding] = []
         if there:
-            cleared += self.clear()
-            kept = self.prove_empty()
+            found = self.left()
+            if any(one.maker != "the program" and not one.kept for one in found):
+                cleared += self.clear()
+                found = self.left()
+            kept = proven_empty(found, self.name)
         stopped += self.supervisor.stop_all()
         self.forget()
         return Destroyed(
@@ -301,6 +319,11 @@ class Twin:
         names.sort(key=lambda name: [name.startswith(one) for one in LOOPS], reverse=True)
         return [name for name in names if self.supervisor.stop(name)]
 
+    @cached_property
+    def _accounts(self) -> dict[str, Clients]:
+        """By the address of AWS's APIs, which a local cloud changes when it starts again."""
+        return {}
+
     @property
     def footprint(self) -> Footprint:
         """By what its leftovers are known."""
@@ -308,24 +331,26 @@ class Twin:
 
         return Footprint.of(self.environment)
 
-    def account(self) -> boto3.Session:
-        """A session of the account and region that it lives in.
+    def account(self) -> Clients:
+        """Clients of the account and region that it lives in.
 
         Raises:
             LocalError: it lives on this machine, and is not up.
             UsageError: the credentials are another account's, or there are none.
         """
         from local.doctor import credentials
-        from local.provider.aws import session_of
+        from local.provider.aws import Clients, session_of
 
-        session = session_of(self.environment.region)
         if self.is_local:
             self.connect()
-            return session
-        caller = credentials(session, self.environment)
-        if caller.state == "missing":
-            raise UsageError(caller.found, where=f"Pulumi.{self.name}.yaml", fix=caller.fix)
-        return session
+        where = os.environ.get("AWS_ENDPOINT_URL", "")
+        if where not in self._accounts:
+            session = session_of(self.environment.region)
+            caller = None if self.is_local else credentials(session, self.environment)
+            if caller and caller.state == "missing":
+                raise UsageError(caller.found, where=f"Pulumi.{self.name}.yaml", fix=caller.fix)
+            self._accounts[where] = Clients(session)
+        return self._accounts[where]
 
     def left(self) -> list[Finding]:
         """Everything of it that exists, whoever made it; changes nothing."""
@@ -355,23 +380,6 @@ class Twin:
                 "network, the nodes are gone by then: sweep, and destroy again.",
             )
         return self.clear()
-
-    def prove_empty(self) -> list[Finding]:
-        """Ask AWS for anything left of it; returns what is kept on purpose.
-
-        Raises:
-            InfrastructureError: something is, each named.
-        """
-        found = self.left()
-        left = [one for one in found if not one.kept]
-        if left:
-            raise InfrastructureError(
-                f"{len(left)} resources of ours are left: "
-                + ", ".join(str(one) for one in left[:10]),
-                where=self.name,
-                fix="Run `millwright refresh` and `millwright destroy` again, or remove them.",
-            )
-        return found
 
     def forget(self) -> None:
         """Remove what only made sense while the environment stood; logs and the report stay."""

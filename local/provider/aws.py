@@ -122,6 +122,24 @@ def session_of(region: str, **more: Any) -> boto3.session.Session:
     return boto3.session.Session(botocore_session=core, region_name=region, **more)
 
 
+class Clients:
+    """A session that makes each client once: surveys of an account ask thirty services, often."""
+
+    def __init__(self, session: boto3.session.Session) -> None:
+        self._session = session
+        self._made: dict[str, Any] = {}
+
+    @property
+    def region_name(self) -> str:
+        return str(self._session.region_name)
+
+    def client(self, service: str) -> Any:
+        with _making:
+            if service not in self._made:
+                self._made[service] = self._session.client(service)
+            return self._made[service]
+
+
 @cache
 def _service_model(service: str) -> Any:
     return botocore.model.ServiceModel(_loader().load_service_model(service, "service-2"), service)

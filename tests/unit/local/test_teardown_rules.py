@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from botocore.exceptions import ClientError
 
+from contracts.errors import InfrastructureError
 from local.cloud.inventory import Leftover, Seen
-from local.teardown import Footprint, kept, maker_of, sort_out
+from local.teardown import Footprint, Patience, _remove, kept, maker_of, sort_out
 
 OURS = Footprint(
     environment="dev",
@@ -91,3 +93,48 @@ def test_what_is_kept_says_which_setting_keeps_it() -> None:
         "retention.protect",
         "retention.final_snapshots",
     ]
+
+
+class Ec2:
+    """A volume that is in use for a while, for ever, or gone."""
+
+    def __init__(self, *codes: str) -> None:
+        self.codes = list(codes)
+        self.asked = 0
+
+    def delete_volume(self, VolumeId: str) -> None:  # noqa: N803 - boto3's name
+        self.asked += 1
+        if self.codes:
+            error = {"Error": {"Code": self.codes.pop(0), "Message": "no"}}
+            raise ClientError(error, "DeleteVolume")
+
+
+def removed(ec2: Ec2) -> list[float]:
+    """Removes the volume; the pauses between the tries."""
+    volume = tagged({"KubernetesCluster": OURS.cluster}, "ec2 volume")
+    (found,) = sort_out([volume], OURS)
+    pauses: list[float] = []
+    patience = Patience(seconds=1.0, clock=lambda: sum(pauses), sleep=pauses.append)
+    _remove(lambda service: ec2, found, patience)
+    return pauses
+
+
+def test_what_is_in_use_is_tried_again_oftener_at_first() -> None:
+    ec2 = Ec2("VolumeInUse", "DependencyViolation")
+    assert removed(ec2) == pytest.approx([0.2, 0.3])
+    assert ec2.asked == 3
+
+
+def test_what_is_gone_by_then_is_removed() -> None:
+    assert removed(Ec2("InvalidVolume.NotFound")) == []
+
+
+@pytest.mark.parametrize(
+    ("codes", "asked"), [(["VolumeInUse"] * 9, 5), (["UnauthorizedOperation"], 1)]
+)
+def test_what_cannot_be_removed_is_named_with_the_reason(codes: list[str], asked: int) -> None:
+    ec2 = Ec2(*codes)
+    with pytest.raises(InfrastructureError, match=f"cannot be removed: no .{codes[0]}") as caught:
+        removed(ec2)
+    assert caught.value.where == "ec2 volume x"
+    assert ec2.asked == asked
