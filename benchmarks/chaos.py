@@ -34,6 +34,7 @@ from contracts.artifact import Artifact
 from contracts.model import ModelSpec
 from contracts.rollout import Decision, Phase, RolloutSpec, RolloutStatus, Target
 from data.model_registry import ModelRegistry
+from local.files import write_whole
 from local.serving import envoy
 from local.twin import Twin
 from serving.rollout.controller import Predictor
@@ -177,11 +178,11 @@ class Place:
         path = self.twin.root / "run" / f"{envoy.PROCESS}.json"
         before = json.loads(path.read_text())
         ports = {**before["ports"], "admin": 9}  # the port "discard", on which nothing listens
-        path.write_text(json.dumps({**before, "ports": ports}))
+        write_whole(path, json.dumps({**before, "ports": ports}))
         try:
             yield
         finally:
-            path.write_text(json.dumps(before))
+            write_whole(path, json.dumps(before))
 
 
 Disturbance = Callable[[Place, float], None]

@@ -47,3 +47,16 @@ def test_nothing_but_single_requests_is_lost_whatever_dies(place: chaos.Place) -
     for verdict in outcome.verdicts:
         assert verdict.right, verdict
         assert not verdict.gaps, verdict
+
+
+def test_a_dead_server_comes_back_though_no_rollout_is_under_way(place: chaos.Place) -> None:
+    supervisor, serving = place.twin.supervisor, place.twin.serving()
+    assert place.over()
+    before = {one.pid for one in supervisor.status() if one.name.startswith("serving.flight")}
+    place.kill(f"serving.{chaos.MODEL}.")
+
+    def whole() -> bool:
+        now = {one.pid for one in supervisor.status() if one.name.startswith("serving.flight")}
+        return now != before and serving.observe(chaos.MODEL).settled
+
+    place.wait(whole)
