@@ -50,9 +50,7 @@ DISKS: Final[frozenset[Kind]] = frozenset({("ec2", "volume"), ("ec2", "snapshot"
 FINAL: Final = "-final"
 """How the names of last snapshots end; not every service copies tags to them."""
 
-_BUSY = re.compile(
-    r"DependencyViolation|InUse|IncorrectState|ResourceInUse|OperationNotPermitted|Throttl"
-)
+_BUSY = re.compile(r"DependencyViolation|InUse|IncorrectState|Throttl|RequestLimitExceeded")
 _GONE = re.compile(r"NotFound|NoSuch|DoesNotExist")
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -19,7 +20,7 @@ from cli.main import main
 from contracts.errors import InfrastructureError, UsageError
 from local import engine
 from local.cloud.inventory import Leftover
-from local.teardown import Footprint, clear
+from local.teardown import Footprint, clear, examine
 from local.twin import Twin
 from tests.integration.infra.conftest import connected
 from tests.integration.infra.standing import Standing
@@ -228,6 +229,30 @@ def test_the_command_shows_what_is_left_and_by_whom(
     code, _, said = sweep("dev")
     assert code == 2
     assert "Sign in to the account 111111111111" in said
+
+
+def test_last_snapshots_are_listed_where_they_are_wanted(twin: Twin) -> None:
+    redshift = boto3.client("redshift", region_name="eu-central-1")
+    redshift.create_cluster(
+        ClusterIdentifier="w",
+        NodeType="ra3.large",
+        MasterUsername="admin",
+        ManageMasterPassword=True,
+    )
+    final = "millwright-local-warehouse-final"  # Redshift copies the cluster's tags, if it has any
+    redshift.delete_cluster(
+        ClusterIdentifier="w",
+        SkipFinalClusterSnapshot=False,
+        FinalClusterSnapshotIdentifier=final,
+    )
+    snapshot = Leftover("redshift", "snapshot", final)
+    careful = replace(twin.footprint, keeps_snapshots=True)
+    wanted = [one for one in examine(twin.account(), careful) if one.kept]
+    assert [(str(one), one.kept) for one in wanted] == [
+        (str(snapshot), "retention.final_snapshots")
+    ]
+    assert str(snapshot) in [str(one) for one in twin.left() if not one.kept]
+    redshift.delete_cluster_snapshot(SnapshotIdentifier=final)
 
 
 def test_destroy_proves_that_nothing_is_left(twin: Twin) -> None:
