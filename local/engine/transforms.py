@@ -106,13 +106,12 @@ class Transforms:
             name=request.name,
             custom=request.custom,
             parent=request.parent,
-            properties=request.object,
             options=options_of(request),
         )
-        if request.transforms:
-            told.properties.CopyFrom(with_dependencies(request))
+        # Once, as Pulumi does: what a transform gives is what the next one gets.
+        own = with_dependencies(request) if request.transforms else as_outputs_in(request.object)
+        told.properties.CopyFrom(to_struct(own))
         for callback in callbacks:
-            told.properties.CopyFrom(to_struct(as_outputs_in(told.properties)))
             answer = resource_pb2.TransformResponse()
             self._call(callback, told, answer, where=urn)
             for part in ("properties", "options"):
@@ -231,14 +230,14 @@ def copy_fields(source: Message, target: Message, names: dict[str, str]) -> None
             getattr(target, other).MergeFrom(value)
 
 
-def with_dependencies(request: Any) -> struct_pb2.Struct:
+def with_dependencies(request: Any) -> Properties:
     """A registration's inputs, each with the resources that it comes from."""
     inputs, told = as_outputs_in(request.object), request.propertyDependencies
     found = {}
     for key, value in inputs.items():
         urns = list(told[key].urns if key in told else () if told else request.dependencies)
         found[key] = output(value, urns) if urns else value
-    return to_struct(found)
+    return found
 
 
 def as_outputs_in(message: struct_pb2.Struct) -> Properties:

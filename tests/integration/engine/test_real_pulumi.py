@@ -91,8 +91,40 @@ ASSETS = """
     d = Thing("d", tags={"file": FileAsset("data/empty"), "none": AssetArchive({})})
 """
 
+TRANSFORMS = """
+    def mark(letter, **options):
+        def transform(args):
+            if args.type_ != "shelf:index:Thing" or "skip" in args.name:
+                return None
+            trail = (args.props.get("tags") or {}).get("trail", "") + letter
+            tags = {**(args.props.get("tags") or {}), "trail": trail}
+            opts = Opts.merge(args.opts, Opts(**options))
+            return pulumi.ResourceTransformResult({**args.props, "tags": tags}, opts)
+        return transform
+
+    first = Thing("first")
+    pulumi.runtime.register_resource_transform(mark("s", ignore_changes=["kind"]))
+    pulumi.runtime.register_invoke_transform(
+        lambda args: pulumi.InvokeTransformResult({"size": args.args["size"] + 1}, args.opts)
+    )
+    outer = Group("outer", Opts(transforms=[mark("o", retain_on_delete=True)]))
+    inner = Group("inner", Opts(parent=outer, transforms=[mark("i"), mark("j", LATER)]))
+    hush = Output.secret("hush")
+    a = Thing("a", Opts(parent=inner, transforms=[mark("1"), mark("2", depends_on=[first])]),
+              size=2, links=[first.label], password=hush)
+    b = Thing("b", Opts(parent=inner, depends_on=[a]), links=[a.label], tags={"deep": hush})
+    c = Thing("skip", Opts(parent=outer, transforms=[mark("x")]), links=[first.label, hush])
+    d = Thing("d", links=[c.label], size=a.size)
+    export("found", Output.all(a.size, d.label).apply(lambda settled: len(
+        pulumi.runtime.invoke("shelf:index:find", {"size": settled[0] - 1}).value["ids"])))
+"""
+
 SCENARIOS: dict[str, tuple[str, ...]] = {
     "assets": (ASSETS.replace("CONTENT", "one"), ASSETS.replace("CONTENT", "two")),
+    "transforms": (
+        TRANSFORMS.replace("LATER", "protect=False"),
+        TRANSFORMS.replace("LATER", "hide_diffs=['size']").replace("size=2", "size=3"),
+    ),
     "life": (
         """
         a = Thing("a", size=1)
