@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil  # type: ignore[import-untyped,unused-ignore]
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks import load
 from contracts.artifact import Artifact, Tensor
-from local.supervisor import HttpReady, Spec, Supervisor
+from local.supervisor import HttpReady, Running, Spec, Supervisor
 from serving.runtime.store import fetch_document
 
 ROOT = Path(__file__).parents[1]
@@ -48,6 +49,8 @@ class Line:
     connections: int
     ours: load.Result
     theirs: load.Result
+    cpu: dict[str, float]
+    """Each server's processor time for a request, in microseconds: the same on a busy machine."""
 
     @property
     def ratio(self) -> float:
@@ -65,12 +68,12 @@ def main() -> int:
             artifact = options.artifact or _sample(folder / "artifact")
             _environment()
         document = fetch_document(str(artifact))
-        ports = stack.enter_context(_servers(artifact, document.name, folder))
-        _same_answers(document, ports)
+        servers = stack.enter_context(_servers(artifact, document.name, folder))
+        _same_answers(document, servers)
         lines = []
         for rows, connections in CASES:
             with console.status(f"{rows} rows a request, {connections} connections"):
-                lines.append(_measure(document, ports, rows, connections, options.seconds))
+                lines.append(_measure(document, servers, rows, connections, options.seconds))
     console.print(_table(lines))
     print(_section(document, lines))
     return 0
@@ -104,13 +107,13 @@ def _environment() -> None:
 
 
 @contextmanager
-def _servers(artifact: Path, name: str, folder: Path) -> Iterator[dict[str, int]]:
-    """Both servers, one process each; gives their ports."""
+def _servers(artifact: Path, name: str, folder: Path) -> Iterator[dict[str, Running]]:
+    """Both servers, one process each."""
     supervisor = Supervisor(folder / "twin")
     try:
         ours = supervisor.start(_ours(artifact, name))
         theirs = supervisor.start(_theirs(artifact, name, folder / "mlserver"))
-        yield {"ours": ours.port, "theirs": theirs.port}
+        yield {"ours": ours, "theirs": theirs}
     finally:
         supervisor.stop_all()
 
@@ -172,11 +175,11 @@ def _input(tensor: Tensor, rows: int) -> dict[str, Any]:
     }
 
 
-def _same_answers(document: Artifact, ports: dict[str, int]) -> None:
+def _same_answers(document: Artifact, servers: dict[str, Running]) -> None:
     """What is compared must be the same work."""
     answers = {}
-    for server, port in ports.items():
-        url = f"http://127.0.0.1:{port}/v2/models/{document.name}/infer"
+    for server, running in servers.items():
+        url = f"{running.url}/v2/models/{document.name}/infer"
         answer = httpx.post(url, content=_body(document, 3), trust_env=False).raise_for_status()
         answers[server] = {own["name"]: own["data"] for own in answer.json()["outputs"]}
     if answers["ours"] != answers["theirs"]:
@@ -184,26 +187,41 @@ def _same_answers(document: Artifact, ports: dict[str, int]) -> None:
 
 
 def _measure(
-    document: Artifact, ports: dict[str, int], rows: int, connections: int, seconds: float
+    document: Artifact, servers: dict[str, Running], rows: int, connections: int, seconds: float
 ) -> Line:
     request = load.post(f"/v2/models/{document.name}/infer", _body(document, rows))
-    results = {}
-    for server, port in ports.items():
+    results, cpu = {}, {}
+    for server, running in servers.items():
+        port = running.port
         load.run(port, request, connections=connections, seconds=min(1.0, seconds))
+        before = _cpu_seconds(running.pid)
         results[server] = load.run(port, request, connections=connections, seconds=seconds)
+        used = _cpu_seconds(running.pid) - before
+        cpu[server] = 1e6 * used / (results[server].per_second * seconds)
         if results[server].failed:
             raise SystemExit(f"{server}: {results[server].failed} requests failed")
-    return Line(rows=rows, connections=connections, **results)
+    return Line(rows=rows, connections=connections, cpu=cpu, **results)
 
 
-COLUMNS = ("rows", "connections", "server", "requests/s", "p50 ms", "p99 ms", "ratio")
+def _cpu_seconds(pid: int) -> float:
+    """The processor time of a process and its children so far."""
+    process = psutil.Process(pid)
+    times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
+    return float(sum(one.user + one.system for one in times))
+
+
+COLUMNS = ("rows", "connections", "server", "requests/s", "p50 ms", "p99 ms", "CPU µs", "ratio")
 
 
 def _cells(line: Line) -> list[tuple[str, ...]]:
-    cells = []
-    servers = (("Millwright", line.ours, f"{line.ratio:.1f}x"), ("MLServer", line.theirs, ""))
-    for server, result, ratio in servers:
-        numbers = (f"{result.per_second:,.0f}", f"{result.p50:.2f}", f"{result.p99:.2f}")
+    cells: list[tuple[str, ...]] = []
+    servers = (
+        ("Millwright", line.ours, line.cpu["ours"], f"{line.ratio:.1f}x"),
+        ("MLServer", line.theirs, line.cpu["theirs"], ""),
+    )
+    for server, result, cpu, ratio in servers:
+        latencies = (f"{result.p50:.2f}", f"{result.p99:.2f}")
+        numbers = (f"{result.per_second:,.0f}", *latencies, f"{cpu:.0f}")
         cells.append((str(line.rows), str(line.connections), server, *numbers, ratio))
     return cells
 
@@ -227,7 +245,8 @@ def _section(document: Artifact, lines: list[Line]) -> str:
         f"`python -m benchmarks.inference`, {date.today().isoformat()}, {os.cpu_count()} cores, "
         f"Python {platform.python_version()}; the peer: {', '.join(pins)}. "
         f"The same ONNX model ({len(document.inputs)} inputs), JSON tensors, one server process "
-        "each, closed loop from the same machine; equal answers are checked first.\n\n"
+        "each, closed loop from the same machine; equal answers are checked first. CPU is the "
+        "server's own for a request, which other work on the machine hardly changes.\n\n"
         f"{table}\n"
     )
 
