@@ -40,7 +40,7 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from local.cloud import errors, states
+from local.cloud import errors, transitions
 from local.cloud.context import Context
 from local.cloud.faults import READING, Faults
 from local.cloud.inventory import inventory
@@ -111,7 +111,7 @@ class _Extensions:
                     importlib.import_module(f"local.cloud.{name}").install(self._context)
             if service not in self._passing:
                 self._passing.add(service)
-                states.install(self._context.states, service)
+                transitions.install(self._context.states, service)
 
     def application(self, service: SERVICE_NAMES) -> Flask:
         """moto's application for a service, which lets errors through instead of HTML pages."""

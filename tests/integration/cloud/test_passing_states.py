@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local import cloud, engine
-from local.cloud.states import ROWS
+from local.cloud.transitions import ROWS
 from local.supervisor import Supervisor
 from tests.integration.infra.conftest import connected
 from tests.integration.infra.standing import Standing
