@@ -6,6 +6,7 @@ a prediction made anew, a candidate would be judged on what it did not serve.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -74,7 +75,8 @@ class Record:
         self._requests = requests
         self._rows = rows
         self._held = 0
-        self._predicted: dict[str, list[Any]] = {}
+        # Ordered: the oldest key of a plain dict is found by passing all the removed ones.
+        self._predicted: OrderedDict[str, list[Any]] = OrderedDict()
 
     def remember(self, request_id: str, predicted: Sequence[Any]) -> None:
         """Keep the predictions of a request; an id that is used again means its newest request."""
@@ -86,8 +88,7 @@ class Record:
         self._predicted[request_id] = list(predicted)
         self._held += len(predicted)
         while len(self._predicted) > self._requests or self._held > self._rows:
-            oldest = next(iter(self._predicted))
-            self._held -= len(self._predicted.pop(oldest))
+            self._held -= len(self._predicted.popitem(last=False)[1])
 
     def judge(self, feedback: Feedback) -> Verdict:
         """Compare outcomes with what was predicted; each row counts once, however often it comes.
