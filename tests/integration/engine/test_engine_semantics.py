@@ -635,7 +635,8 @@ def test_an_interrupt_lets_what_has_begun_end(stack: Stack) -> None:
         up(workspace, on_event=listen)
     made = {one.id for one in resources(workspace) if one.type == "shelf:index:Thing"}
     assert made == set(stack.shelf.things())
-    assert up(workspace).counts[Op.CREATE] >= 1
+    # How many were begun when the signal came is the machine's affair; the rest comes now.
+    assert up(workspace).counts.get(Op.CREATE, 0) == 3 - len(made)
     assert len(stack.shelf.things()) == 3
 
 
