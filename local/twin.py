@@ -338,7 +338,7 @@ class Twin:
             LocalError: it lives on this machine, and is not up.
             UsageError: the credentials are another account's, or there are none.
         """
-        from local.doctor import credentials
+        from local.doctor.account import credentials
         from local.provider.aws import Clients, session_of
 
         if self.is_local:

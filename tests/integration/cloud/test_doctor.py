@@ -8,8 +8,8 @@ import boto3
 import pytest
 
 from contracts.environment import Environment
-from local import doctor
 from local.cloud import CloudEndpoints, environment
+from local.doctor import Check, account, machine, quotas
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -34,7 +34,7 @@ def session(cloud: CloudEndpoints, monkeypatch: pytest.MonkeyPatch) -> boto3.Ses
 
 
 def test_the_account_of_the_document_is_examined(session: boto3.Session) -> None:
-    rows = {one.about: one for one in doctor.account(document("123456789012"), session)}
+    rows = {one.about: one for one in account.checks(document("123456789012"), session)}
     assert rows["Credentials"].state == "ok"
     assert rows["Region eu-central-1"].found == "with eu-central-1a, eu-central-1b"
     assert rows["VPCs"].found.endswith("1 wanted")
@@ -49,21 +49,21 @@ def test_a_bucket_that_is_there_is_ours(session: boto3.Session) -> None:
     name = "millwright-doctored2-raw-123456789012"
     s3.create_bucket(Bucket=name, CreateBucketConfiguration=place)
     try:
-        row = doctor.bucket(session, ours, "raw")
+        row = account.bucket(session, ours, "raw")
     finally:
         s3.delete_bucket(Bucket=name)
     assert (row.state, row.found) == ("ok", "there already, and ours")
 
 
 def test_another_account_stops_everything_else(session: boto3.Session) -> None:
-    rows = list(doctor.account(document("999999999999"), session))
+    rows = list(account.checks(document("999999999999"), session))
     assert [one.state for one in rows] == ["missing"]
     assert "of the account 123456789012" in rows[0].found
     assert "sign in there" in rows[0].fix
 
 
 def test_a_zone_that_is_not_there(session: boto3.Session) -> None:
-    row = doctor.region(session, document("123456789012", network={"zones": ["a", "h"]}))
+    row = account.region(session, document("123456789012", network={"zones": ["a", "h"]}))
     assert row.state == "missing"
     assert row.found == "without eu-central-1h"
     assert "eu-central-1b" in row.fix
@@ -77,36 +77,36 @@ def test_a_version_is_judged_by_what_eks_says_of_it(session: boto3.Session) -> N
     assert [one["clusterVersion"] for one in newest] == ["1.35"]
     for one in offered["clusterVersions"]:
         wanted = document("123456789012", cluster={"version": one["clusterVersion"]})
-        row = doctor.kubernetes(session, wanted)
+        row = account.kubernetes(session, wanted)
         assert row.state == states[one["versionStatus"]]
         assert (row.fix == "") == (row.state == "ok")
-    row = doctor.kubernetes(session, document("123456789012", cluster={"version": "1.49"}))
+    row = account.kubernetes(session, document("123456789012", cluster={"version": "1.49"}))
     assert (row.state, row.found) == ("missing", "not offered by EKS")
 
 
 def test_a_quota_without_room_says_how_to_ask_for_more(session: boto3.Session) -> None:
-    small = doctor.Quota(
+    small = quotas.Quota(
         about="VPCs",
         service="vpc",
         code="L-F678F1CE",
         uses=lambda document: 1000,
         used=lambda clients: 2,
     )
-    row = doctor.room(session, document("123456789012"), small)
+    row = quotas.room(session, document("123456789012"), small)
     assert row.state == "missing"
     assert "--quota-code L-F678F1CE --desired-value 1002" in row.fix
 
 
 def test_the_machine(tmp_path: Path) -> None:
     local = Environment.read(PROJECT / "Pulumi.local.yaml")
-    rows = {one.about: one for one in doctor.machine(PROJECT, local)}
+    rows = {one.about: one for one in machine.checks(PROJECT, local)}
     assert {rows[one].state for one in ("Python", "Redis", "Envoy", "Ports")} == {"ok"}
     lock = tmp_path / "requirements.lock"
     lock.write_text('pydantic==0.1 \\\n    --hash=sha256:00\nabsent==1 ; sys_platform == "plan9"\n')
-    row = doctor.locked(lock)
+    row = machine.locked(lock)
     assert (row.state, row.fix) == ("missing", "Run `make setup`.")
     assert row.found.startswith("1 of 1 differ from the lock: pydantic ")
-    assert doctor.locked(tmp_path / "none").state == "missing"
+    assert machine.locked(tmp_path / "none").state == "missing"
 
 
 def test_an_existing_network_and_bucket_are_looked_at(session: boto3.Session) -> None:
@@ -119,14 +119,14 @@ def test_an_existing_network_and_bucket_are_looked_at(session: boto3.Session) ->
         for number, zone in enumerate("abaa")
     ]
 
-    def looked_at(cidr: str, *databases: str) -> doctor.Check:
+    def looked_at(cidr: str, *databases: str) -> Check:
         existing = {
             "vpc": vpc,
             "private_subnets": subnets[:2],
             "database_subnets": databases or subnets[:2],
         }
         network = {"cidr": cidr, "existing": existing}
-        return doctor.existing_network(session, document("123456789012", network=network))
+        return account.existing_network(session, document("123456789012", network=network))
 
     bad = looked_at("10.9.0.0/16", *subnets[2:])
     assert bad.state == "missing"
@@ -147,15 +147,15 @@ def test_an_existing_network_and_bucket_are_looked_at(session: boto3.Session) ->
     ec2.delete_vpc(VpcId=vpc)
 
     taken = document("123456789012", lake={"existing": {"raw": "doctored-existing"}})
-    assert doctor.existing_bucket(session, taken, "doctored-existing").state == "missing"
-    abouts = [one.about for one in doctor.account(taken, session)]
+    assert account.existing_bucket(session, taken, "doctored-existing").state == "missing"
+    abouts = [one.about for one in account.checks(taken, session)]
     assert "Bucket doctored-existing" in abouts
     assert "Bucket millwright-doctored-raw-123456789012" not in abouts
 
 
 def test_a_name_that_something_else_has_is_seen(session: boto3.Session) -> None:
     ours = document("123456789012", name="named")
-    assert doctor.taken(session, ours).state == "ok"
+    assert account.taken(session, ours).state == "ok"
     dynamodb = session.client("dynamodb", region_name="eu-central-1")
     name = "millwright-named-features"
     key = {"AttributeName": "id", "KeyType": "HASH"}
@@ -166,12 +166,12 @@ def test_a_name_that_something_else_has_is_seen(session: boto3.Session) -> None:
         BillingMode="PAY_PER_REQUEST",
     )
     try:
-        row = doctor.taken(session, ours)
+        row = account.taken(session, ours)
         assert (row.state, row.found) == ("missing", f"taken: dynamodb table {name}")
         arn = dynamodb.describe_table(TableName=name)["Table"]["TableArn"]
         tags = [{"Key": "millwright:environment", "Value": "named"}]
         dynamodb.tag_resource(ResourceArn=arn, Tags=tags)
-        assert doctor.taken(session, ours).state == "ok"
+        assert account.taken(session, ours).state == "ok"
     finally:
         dynamodb.delete_table(TableName=name)
 
@@ -179,7 +179,7 @@ def test_a_name_that_something_else_has_is_seen(session: boto3.Session) -> None:
 def test_quotas_count_what_the_groups_need() -> None:
     def wanted(**groups: dict[str, object]) -> dict[str, int]:
         environment = document("123456789012", cluster={"node_groups": groups})
-        return {quota.about: quota.uses(environment) for quota in doctor.QUOTAS}
+        return {quota.about: quota.uses(environment) for quota in quotas.QUOTAS}
 
     found = wanted(
         system={"instance_types": ["m7i.2xlarge"], "min": 2},
