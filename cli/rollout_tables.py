@@ -59,9 +59,9 @@ def evidence(decision: Decision, side: str) -> str:
     if not numbers:
         return ""
     if side == "against":
-        share = max(one.harm / one.harm_limit for one in numbers)
+        share = max(one.share_against for one in numbers)
     else:
-        share = min(max(one.safe, one.rare) / one.safe_limit for one in numbers)
+        share = min(one.share_for for one in numbers)
     return f"{max(share, 0):.0%}"
 
 

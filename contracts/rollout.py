@@ -352,6 +352,17 @@ class GuardNumbers(Document):
     """Whether this guard lets the candidate be promoted: by `safe` at its limit, or by `rare` at
     its limit after ten times a negative `safe` was taken off, without strong evidence of harm."""
 
+    @property
+    def share_against(self) -> float:
+        """The evidence of harm, as a share of what a verdict takes."""
+        return self.harm / self.harm_limit
+
+    @property
+    def share_for(self) -> float:
+        """The evidence of no harm likewise, by comparison or by rarity, whichever is nearer."""
+        by_rarity = self.rare / (self.rare_limit or self.safe_limit)
+        return max(self.safe / self.safe_limit, by_rarity)
+
 
 class Harm(Document):
     """What the rollout has cost: bad responses because of the candidate, over all guards."""

@@ -89,8 +89,8 @@ def draw_evidence(axes: Any, decisions: Sequence[Decision], name: str, began: fl
     times = [decision.at - began for decision in looks]
     numbers = [decision.guards[name] for decision in looks]
     style = LINES.get(name, "-.")
-    against = [clipped(number.harm / number.harm_limit) for number in numbers]
-    favour = [clipped(max(number.safe, number.rare) / number.safe_limit) for number in numbers]
+    against = [clipped(number.share_against) for number in numbers]
+    favour = [clipped(number.share_for) for number in numbers]
     axes.plot(times, against, style, color=AGAINST, linewidth=1.6, label=f"against: {name}")
     axes.plot(times, favour, style, color=FOR, linewidth=1.6, label=f"for: {name}")
 
