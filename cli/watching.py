@@ -25,14 +25,8 @@ SHOWN = 16
 """Decisions that the live table shows."""
 PATIENCE = 15.0
 """Seconds for which nobody may run a rollout: its keeper starts a killed loop again."""
-
-
 Key = tuple[float, int, str, str]
-
-
-def key(decision: Decision) -> Key:
-    """What tells a decision from all others of its model."""
-    return decision.at, decision.look, decision.phase.value, decision.reason
+"""`Decision.key`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +48,7 @@ class Found:
 def told(rollout: AnyRollout) -> frozenset[Key]:
     """The decisions there are; none where the model has had no rollout yet."""
     try:
-        return frozenset(key(one) for one in rollout.history())
+        return frozenset(one.key for one in rollout.history())
     except RolloutError:
         return frozenset()
 
@@ -62,7 +56,7 @@ def told(rollout: AnyRollout) -> frozenset[Key]:
 def earlier(rollout: AnyRollout) -> frozenset[Key]:
     """The decisions of rollouts before the present one."""
     began = rollout.status().started or 0.0
-    return frozenset(key(one) for one in rollout.history() if one.at < began)
+    return frozenset(one.key for one in rollout.history() if one.at < began)
 
 
 def show(found: Found) -> RolloutStatus:
@@ -83,8 +77,8 @@ def show(found: Found) -> RolloutStatus:
     try:
         while True:
             status = rollout.status()
-            new = [one for one in rollout.history() if key(one) not in known]
-            known |= {key(one) for one in new}
+            new = [one for one in rollout.history() if one.key not in known]
+            known |= {one.key for one in new}
             decisions += new
             if shows:
                 live.update(decision_table(decisions[-SHOWN:], rollout.plan()))

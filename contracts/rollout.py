@@ -392,6 +392,11 @@ class Decision(Document):
     drift: float | None = None
     """Log evidence that the versions predict differently."""
 
+    @property
+    def key(self) -> tuple[float, int, str, str]:
+        """What tells it from all other decisions about its model."""
+        return self.at, self.look, self.phase.value, self.reason
+
 
 HISTORY = 100
 """How many decisions a status keeps; the whole history is beside it."""

@@ -370,9 +370,9 @@ class _Files:
         if path.exists():
             written = path.read_bytes()
             os.truncate(path, written.rfind(b"\n") + 1)
-        told = {(one.at, one.look, one.reason) for one in self.history()}
+        told = {one.key for one in self.history()}
         for one in decided:
-            if (one.at, one.look, one.reason) not in told:
+            if one.key not in told:
                 self.add(one)
 
     @contextlib.contextmanager

@@ -124,7 +124,7 @@ class ClusterRollout:
             and DECISION in one["metadata"].get("annotations", {})
         ]
         kept = self._status(body).decisions
-        known = {(one.at, one.look, one.phase, one.reason): one for one in (*kept, *told)}
+        known = {one.key: one for one in (*kept, *told)}
         return sorted(known.values(), key=lambda one: (one.at, one.look))
 
     def over(self, status: RolloutStatus) -> bool:
