@@ -13,26 +13,26 @@ POLICY := .millwright/policy-venv
 setup: $(STAMP)
 
 # Exactly what the lock says, by hash. uv when the machine has it, otherwise uv from PyPI.
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock pyproject.toml packages/pocket/pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 14) else "Millwright needs Python 3.11 to 3.13; this is %d.%d. Set PYTHON=python3.12, say." % v[:2])'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@UV=$$(command -v uv || echo $(BIN)/uv); \
 	$$UV pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock && \
-	$$UV pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$$UV pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable packages/pocket --editable .
 	@touch $(STAMP)
 
 demo: setup
 	@$(BIN)/millwright demo
 
 test: setup
-	@$(BIN)/python -m pytest tests/unit tests/integration -n 3 --dist loadfile
+	@$(BIN)/python -m pytest tests/unit tests/integration packages/pocket/tests -n 3 --dist loadfile
 
 test-unit: setup
-	@$(BIN)/python -m pytest tests/unit
+	@$(BIN)/python -m pytest tests/unit packages/pocket/tests/unit
 
 test-integration: setup
-	@$(BIN)/python -m pytest tests/integration
+	@$(BIN)/python -m pytest tests/integration packages/pocket/tests/integration
 
 # The operator on a real Kubernetes API. CLUSTER=kind, processes (built with Go, minutes once) or
 # context:NAME; the default is what the machine has. Needs Prometheus on the PATH or PROMETHEUS=URL.
@@ -64,11 +64,12 @@ generate: setup
 	@$(BIN)/python -m contracts.schemas manifests/schemas
 	@$(BIN)/python -m contracts.custom_resource manifests/operator/crd.yaml
 	@$(BIN)/python -m pipelines.training manifests/pipelines/training.yaml
-	@$(BIN)/python -m local.provider.generate
+	@$(BIN)/python -m pocket.provider.generate
 
 lock:
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --all-extras --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
+	  --all-extras --custom-compile-command 'make lock' --no-emit-package millwright-pocket \
+	  pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

@@ -34,9 +34,9 @@ from contracts.artifact import Artifact
 from contracts.model import ModelSpec
 from contracts.rollout import Decision, Phase, RolloutSpec, RolloutStatus, Target
 from data.model_registry import ModelRegistry
-from local.files import write_whole
-from local.serving import envoy
-from local.twin import Twin
+from laptop.serving import envoy
+from laptop.twin import Twin
+from pocket.files import write_whole
 from serving.rollout.controller import Predictor
 from serving.rollout.seldon import seldon_deployment
 from tests.serving_model import make_artifact

@@ -32,8 +32,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from local import cloud
-from local.engine import up
+from pocket import emulator as cloud
+from pocket.engine import up
 from tests.integration.infra.standing import PROJECT, Standing, run_until_settled
 
 TRIES = 60

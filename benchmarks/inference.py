@@ -29,7 +29,7 @@ from rich.table import Table
 
 from benchmarks import load
 from contracts.artifact import Artifact, Tensor
-from local.supervisor import HttpReady, Running, Spec, Supervisor
+from pocket.supervisor import HttpReady, Running, Spec, Supervisor
 from serving.runtime.store import fetch_document
 
 ROOT = Path(__file__).parents[1]

@@ -28,10 +28,11 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from local import cloud, engine
-from local.engine import Workspace
-from local.provider.provider import AwsProvider
-from local.provider.serving import write_plugin
+from pocket import emulator as cloud
+from pocket import engine
+from pocket.engine import Workspace
+from pocket.provider.provider import AwsProvider
+from pocket.provider.serving import write_plugin
 from tests.integration.infra.standing import PROJECT, STACK, Standing
 
 ENVIRONMENTS = sorted(path.name.split(".")[1] for path in PROJECT.glob("Pulumi.*.yaml"))
@@ -82,7 +83,7 @@ def in_process(made: Standing) -> tuple[Times, int]:
 
 def _others() -> Mapping[str, engine.ProviderFactory]:
     """The providers that the twin gives the engine beside AWS."""
-    from local.twin import Twin
+    from laptop.twin import Twin
 
     return Twin(PROJECT).workspace.providers
 

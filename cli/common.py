@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from contracts.model import ModelSpec
-from local.twin import Twin, find_project
+from laptop.twin import Twin, find_project
 
 
 class Engine(StrEnum):

@@ -13,7 +13,7 @@ import typer
 
 import cli.commands  # noqa: F401 (registers the commands)
 from cli.app import app, output
-from contracts.errors import InfrastructureError, MillwrightError, UsageError
+from contracts.errors import MillwrightError, UsageError
 
 INTERRUPTED = 130
 
@@ -52,11 +52,12 @@ def misused(error: typer.TyperException) -> UsageError:
     """What is wrong with the command's words; an option of Pulumi's is refused by its name."""
     option = str(getattr(error, "option_name", ""))
     if option in PULUMIS:
-        from local.engine import refuse
+        from pocket.engine import refuse
+        from pocket.errors import PocketError
 
         try:
             refuse(**{PULUMIS[option]: option})
-        except InfrastructureError as refusal:
+        except PocketError as refusal:
             return UsageError(refusal.what, where=option, fix=refusal.fix)
     return UsageError(error.format_message(), fix="`millwright --help` lists the commands")
 

@@ -24,10 +24,10 @@ from contracts.errors import RejectedError, RolloutError
 from contracts.features import FeatureTable
 from contracts.model import ModelSpec
 from contracts.rollout import Phase, RolloutStatus
-from local.examples import broken_model, example_rows
-from local.replay import replaying
-from local.report import RolloutStory, TrainingStory, write_report
-from local.twin import Twin
+from laptop.examples import broken_model, example_rows
+from laptop.replay import replaying
+from laptop.report import RolloutStory, TrainingStory, write_report
+from laptop.twin import Twin
 from pipelines.runs import output as output_of
 from pipelines.training import TrainingResult
 

@@ -16,7 +16,7 @@ from contracts.errors import RejectedError, RolloutError
 from contracts.rollout import Decision, Phase, RolloutStatus
 
 if TYPE_CHECKING:
-    from local.rollout import LocalRollout
+    from laptop.rollout import LocalRollout
     from serving.rollout.cluster import ClusterRollout
 
     AnyRollout = LocalRollout | ClusterRollout

@@ -13,7 +13,7 @@ from cli.common import EnvironmentOption, twin
 from cli.output import is_terminal, table
 from contracts.document import suggest
 from contracts.errors import UsageError
-from local.twin import Twin
+from laptop.twin import Twin
 
 group = typer.Typer(help="Load data into the lake.", no_args_is_help=True)
 app.add_typer(group, name="data")

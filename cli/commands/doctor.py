@@ -16,7 +16,7 @@ def doctor(environment: EnvironmentName = "local") -> None:
     """Show what is installed, what is missing, and what to do about it. Changes nothing."""
     import boto3
 
-    from local.doctor import examine
+    from account.doctor import examine
 
     where = twin(environment)
     checks = examine(where.project, where.environment, boto3.Session())

@@ -16,9 +16,9 @@ from cli.common import Engine, EngineOption, EnvironmentName, by_concern, concer
 from cli.output import is_terminal, pairs, table
 
 if TYPE_CHECKING:
-    from local.engine import Event, Result, Step
-    from local.engine.events import Listener
-    from local.twin import Twin
+    from laptop.twin import Twin
+    from pocket.engine import Event, Result, Step
+    from pocket.engine.events import Listener
 
 SIGNS = {
     "create": "[green]+[/]",
@@ -54,7 +54,7 @@ def preview(
 
 def show_installed(result: Result, where: Twin) -> list[dict[str, str]]:
     """What would be installed in the cluster, from where, with which values."""
-    from local.manifests import installed, settings
+    from pocket.manifests import installed, settings
 
     found = [one for one in installed(result, where.project) if one.source]
     if found and not output.as_json:
@@ -74,7 +74,7 @@ def show_installed(result: Result, where: Twin) -> list[dict[str, str]]:
 
 def render_manifests(result: Result, where: Twin) -> list[str]:
     """Write releases and objects for review; says how many, and where."""
-    from local.manifests import installed, write
+    from pocket.manifests import installed, write
 
     folder = where.root / "manifests"
     written = [str(path) for path in write(installed(result, where.project), folder)]
@@ -273,7 +273,7 @@ def coloured(state: str) -> str:
 
 def diagnostics(event: Event) -> None:
     """Warnings of the program and the providers, as they come."""
-    from local.engine import Diagnostic
+    from pocket.engine import Diagnostic
 
     if isinstance(event, Diagnostic) and event.severity in ("warning", "error"):
         output.errors.print(f"[yellow]{event.severity}[/] ", end="")
@@ -283,7 +283,7 @@ def diagnostics(event: Event) -> None:
 @contextmanager
 def progress(total: int, title: str) -> Iterator[Listener]:
     """A bar that moves with each resource; plain silence where nobody watches."""
-    from local.engine import Failed, ResourceOutputs
+    from pocket.engine import Failed, ResourceOutputs
 
     bar = Progress(
         TextColumn("    {task.description}"),

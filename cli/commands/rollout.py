@@ -20,7 +20,7 @@ from contracts.model import ModelSpec
 from contracts.rollout import RolloutSpec, Target
 
 if TYPE_CHECKING:
-    from local.twin import Twin
+    from laptop.twin import Twin
     from serving.rollout.cluster import ClusterRollout
     from serving.rollout.controller import Command
 

@@ -14,7 +14,7 @@ from cli.app import app, output
 from cli.common import EnvironmentOption, ModelName, twin
 from cli.output import table
 from contracts.errors import UsageError
-from local.twin import Twin
+from laptop.twin import Twin
 
 if TYPE_CHECKING:
     from serving.client import Prediction, Row

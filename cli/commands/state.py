@@ -12,7 +12,7 @@ import typer
 from cli.app import app, output
 from cli.common import EnvironmentOption, twin
 from contracts.errors import UsageError
-from local.files import write_whole
+from pocket.files import write_whole
 
 group = typer.Typer(
     help="Move the state to `pulumi stack import`, and from `pulumi stack export`.",

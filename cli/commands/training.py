@@ -16,7 +16,7 @@ from cli.common import EnvironmentOption, ModelName, model_of, twin
 from cli.output import is_terminal, table
 from contracts.artifact import Interval
 from contracts.errors import UsageError
-from local.twin import Twin
+from laptop.twin import Twin
 
 if TYPE_CHECKING:
     from components.documents import Evaluation

@@ -1,6 +1,6 @@
 """What a person says to a rollout in a cluster, and sees of it: the laptop's verbs on a resource.
 
-The command line uses this where `--context` names a cluster, and `local.rollout.LocalRollout`
+The command line uses this where `--context` names a cluster, and `laptop.rollout.LocalRollout`
 elsewhere; the two have the same methods. Nothing here waits for the operator: what is wanted is
 written into the ModelRollout, and the operator finds it.
 """

@@ -1,4 +1,4 @@
-"""The operator: what `local.rollout` is on a laptop, for every ModelRollout of a cluster.
+"""The operator: what `laptop.rollout` is on a laptop, for every ModelRollout of a cluster.
 
 It decides nothing: each step reads the resource, calls the same `step` as the laptop's loop, and
 saves the status in the resource before anything else is written. So it may be killed at any

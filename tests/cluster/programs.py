@@ -1,6 +1,6 @@
 """Programs that live as long as the tests: started, waited for, killed, started again.
 
-`local.supervisor` keeps programs that outlive the command which started them; these must not. Each
+`pocket.supervisor` keeps programs that outlive the command which started them; these must not. Each
 dies with this process, also when that is killed, and its output stays in a file to be read after a
 failure.
 """

@@ -15,8 +15,8 @@ import yaml
 
 from contracts.model import ModelSpec
 from contracts.rollout import WHOLE, Target
-from local import manifests
-from local.twin import Twin
+from laptop.twin import Twin
+from pocket import manifests
 from serving.rollout.controller import Predictor
 from serving.rollout.seldon import seldon_deployment
 from tests.cluster.api import APPLY, Api, Json, eventually

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import boto3
 import pytest
 
-import local.cloud
+import pocket.emulator
 from contracts.outputs import LakeOutputs
 from data.lake import Lake
-from local.supervisor import Supervisor
+from laptop.supervisor import Supervisor
 
 BUCKETS = {zone: f"millwright-data-test-{zone}" for zone in ("raw", "curated", "artifacts")}
 
@@ -20,8 +20,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     root = tmp_path_factory.mktemp("cloud")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("AWS_ENDPOINT_URL", raising=False)
-        endpoints = local.cloud.start(root, region="us-east-1")
-        for name, value in local.cloud.environment(endpoints).items():
+        endpoints = pocket.emulator.start(root, region="us-east-1")
+        for name, value in pocket.emulator.environment(endpoints).items():
             patch.setenv(name, value)
         try:
             s3 = boto3.client("s3")

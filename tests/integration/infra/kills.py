@@ -10,7 +10,7 @@ import argparse
 import json
 from pathlib import Path
 
-from local.engine import preview
+from pocket.engine import preview
 from tests.integration.infra.standing import Standing, kill_in_turn
 
 

@@ -25,13 +25,13 @@ import boto3
 import yaml
 from botocore.httpsession import URLLib3Session
 
-from contracts.errors import InfrastructureError
-from local import cloud
-from local.cloud.faults import READING
-from local.cloud.inventory import Leftover, inventory
-from local.engine import Op, ResourceState, Result, Workspace, destroy, refresh, resources, up
-from local.provider.provider import AwsProvider
-from local.supervisor import Supervisor
+from account.inventory import Leftover, inventory
+from pocket import emulator as cloud
+from pocket.emulator.faults import READING
+from pocket.engine import Op, ResourceState, Result, Workspace, destroy, refresh, resources, up
+from pocket.errors import DeploymentError
+from pocket.provider.provider import AwsProvider
+from pocket.supervisor import Supervisor
 
 PROJECT = Path(__file__).resolve().parents[3]
 STACK = "local"
@@ -208,12 +208,12 @@ def run_until_settled(
     """Run `up` again as long as it fails, as a person would.
 
     Raises:
-        InfrastructureError: it still fails after so many tries.
+        DeploymentError: it still fails after so many tries.
     """
     for attempt in range(1, tries + 1):
         try:
             return run()
-        except InfrastructureError as failure:
+        except DeploymentError as failure:
             told(f"{attempt}: {failure.where.rpartition('::')[2]}: {failure.what}")
             if attempt == tries:
                 raise
@@ -265,7 +265,7 @@ def in_child(action: Callable[[], object]) -> int:
         try:
             action()
             status = 0
-        except InfrastructureError as failure:
+        except DeploymentError as failure:
             print(failure, file=sys.stderr, flush=True)
         finally:
             os._exit(status)

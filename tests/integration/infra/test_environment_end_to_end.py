@@ -17,11 +17,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from contracts.errors import InfrastructureError
-from local.engine import Op, destroy, export_state, import_state, preview, refresh, up
-from local.engine.store import Store
-from local.supervisor import Supervisor
-from local.twin import Twin
+from laptop.twin import Twin
+from pocket.engine import Op, destroy, export_state, import_state, preview, refresh, up
+from pocket.engine.store import Store
+from pocket.errors import DeploymentError
+from pocket.supervisor import Supervisor
 from tests.integration.infra.conftest import KILLS
 from tests.integration.infra.standing import PROJECT, Standing
 
@@ -115,7 +115,7 @@ def test_what_is_protected_is_not_deleted(standing: Standing, killed: list[int])
     with standing.changed(retention={"protect": True}):
         protected = {step.type for step in up(standing.workspace).steps if step.new.protect}
         before = standing.there()
-        with pytest.raises(InfrastructureError, match="protected"):
+        with pytest.raises(DeploymentError, match="protected"):
             destroy(standing.workspace)
         assert standing.there() == before
     assert {"aws:s3/bucket:Bucket", "aws:dynamodb/table:Table"} <= protected
@@ -138,7 +138,7 @@ def test_what_has_the_name_already_is_never_taken_over(standing: Standing) -> No
     )
     workspace = replace(standing.workspace, root=program, program=program)
     for _ in range(2):
-        with pytest.raises(InfrastructureError, match="EntityAlreadyExists"):
+        with pytest.raises(DeploymentError, match="EntityAlreadyExists"):
             up(workspace)
     destroy(workspace)
     assert iam.get_role(RoleName=name)["Role"]["RoleName"] == name

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from local.engine import destroy, up
+from pocket.engine import destroy, up
 from tests.integration.infra.conftest import connected
 from tests.integration.infra.standing import Standing
 

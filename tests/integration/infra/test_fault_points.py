@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local.engine import up
+from pocket.engine import up
 from tests.integration.infra.standing import Standing, run_until_settled
 
 SAMPLE: dict[str, dict[str, Any]] = {

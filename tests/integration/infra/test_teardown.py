@@ -16,12 +16,12 @@ from typing import Any
 import boto3
 import pytest
 
+from account.inventory import Leftover
+from account.teardown import Footprint, clear, examine
 from cli.main import main
 from contracts.errors import InfrastructureError, UsageError
-from local import engine
-from local.cloud.inventory import Leftover
-from local.teardown import Footprint, clear, examine
-from local.twin import Twin
+from laptop.twin import Twin
+from pocket import engine
 from tests.integration.infra.conftest import connected
 from tests.integration.infra.standing import Standing
 

@@ -13,7 +13,7 @@ from components.documents import PREPROCESSING, Preprocessing, read
 from components.train.step import NATIVE_FILE
 from contracts.errors import PipelineError, RejectedError
 from data.model_registry import ModelRegistry
-from local.replay import request_body
+from laptop.replay import request_body
 from pipelines import runs, training
 from serving.runtime.model import Model
 

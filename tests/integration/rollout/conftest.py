@@ -14,8 +14,8 @@ import pytest
 from contracts.errors import MillwrightError
 from contracts.model import ModelSpec
 from contracts.rollout import RolloutSpec
-from local.serving import LocalServing
-from local.supervisor import Supervisor
+from laptop.serving import LocalServing
+from laptop.supervisor import Supervisor
 from serving.client import Client
 
 NAME = "flight-delay"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from contracts.errors import RolloutError
-from local.supervisor import HttpReady, Spec, Supervisor
+from pocket.supervisor import HttpReady, Spec, Supervisor
 from serving.rollout.mlflow import AGAIN_AFTER, Mlflow
 
 MODEL = "flight-delay"

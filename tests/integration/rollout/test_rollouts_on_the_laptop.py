@@ -6,7 +6,7 @@ import pytest
 
 from contracts.errors import RolloutError
 from contracts.rollout import Phase, RolloutStatus, Target
-from local.rollout import LocalRollout
+from laptop.rollout import LocalRollout
 from tests.integration.rollout.conftest import NAME, Traffic, until
 from tests.serving_model import make_artifact
 

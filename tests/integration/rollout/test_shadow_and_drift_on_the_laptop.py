@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from contracts.rollout import Phase, RolloutSpec, RolloutStatus, Target
-from local.rollout import LocalRollout
+from laptop.rollout import LocalRollout
 from tests.integration.rollout.conftest import PLAN, Traffic, until
 from tests.serving_model import make_artifact
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from contracts.errors import ServingError
-from local.serving import LocalServing
-from local.supervisor import Supervisor
+from laptop.serving import LocalServing
+from laptop.supervisor import Supervisor
 from serving.client import Client, Prediction
 from tests.serving_model import make_artifact
 

@@ -17,8 +17,9 @@ import psutil
 import pytest
 
 from contracts.errors import DocumentError, ServingError
-from local.serving import LocalServing
-from local.supervisor import Supervisor, port_is_free
+from laptop.serving import LocalServing
+from laptop.supervisor import Supervisor
+from pocket.supervisor import port_is_free
 from serving.client import Client
 from tests.integration.serving.conftest import NAME, ROW, Load, document, eventually
 
@@ -221,8 +222,8 @@ def test_killed_anywhere_the_next_apply_picks_up(
 ) -> None:
     url = settled(serving, artifacts, v1=10_000)
     code = (
-        "import json, sys; from pathlib import Path; from local.serving import LocalServing; "
-        "from local.supervisor import Supervisor; root = Path(sys.argv[1]); "
+        "import json, sys; from pathlib import Path; from laptop.serving import LocalServing; "
+        "from pocket.supervisor import Supervisor; root = Path(sys.argv[1]); "
         "own = LocalServing(root, Supervisor(root)); "
         "own.apply(json.load(open(sys.argv[2]))); print(flush=True); own.settle('flight-delay')"
     )

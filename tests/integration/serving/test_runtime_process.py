@@ -18,7 +18,7 @@ import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
-from local.supervisor import free_port
+from pocket.supervisor import free_port
 from serving.client import Client
 from tests.integration.serving.conftest import NAME, ROW, eventually
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from contracts.errors import RolloutError
 from contracts.model import ModelSpec
 from contracts.rollout import WHOLE
-from local.serving.document import read_deployment
+from laptop.serving.document import read_deployment
 from serving.rollout.controller import Observed, Predictor
 from serving.rollout.kubernetes import observed
 from serving.rollout.seldon import percentages, seldon_deployment

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.serving import envoy
-from local.serving.telemetry import PredictorCounters, ReplicaCounters, parse_metrics
+from laptop.serving import envoy
+from laptop.serving.telemetry import PredictorCounters, ReplicaCounters, parse_metrics
 from serving.runtime.counters import Counters
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from contracts.errors import DocumentError
-from local.serving.document import read_deployment
+from laptop.serving.document import read_deployment
 
 DOCUMENT: dict[str, Any] = {
     "apiVersion": "machinelearning.seldon.io/v1",

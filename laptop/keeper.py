@@ -1,0 +1,96 @@
+"""Keeps running what should run: the nodes and controllers of a laptop that has neither.
+
+In a cluster a dead model server is started again by its node, and a dead operator by its
+Deployment, whoever is looking. Here everything that acts is a process that can be killed like any
+other, and commands come and go. The keeper is the one that stays: it starts model servers and
+their front door again, and the loops of rollouts that are not over. It ends when nothing is served
+and no rollout is under way. Its own place is taken again by the next command that needs a loop;
+until then a rollout's own loop still looks after the servers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+
+from contracts.errors import MillwrightError
+from contracts.model import ModelSpec
+from laptop.rollout import LocalRollout, names
+from laptop.twin import Twin, find_project
+from pocket.supervisor import Spec
+
+PACE = 0.5
+"""Seconds between two rounds: the most that a death goes unnoticed."""
+
+log = structlog.get_logger(__name__)
+
+
+class Keeper:
+    """Looks after one environment.
+
+    Args:
+        twin: the environment.
+        until: set from outside to end it, and by itself when nothing is left to keep.
+    """
+
+    def __init__(self, twin: Twin, until: threading.Event) -> None:
+        self._twin = twin
+        self._until = until
+        self._said = ""
+
+    def run(self) -> None:
+        """Until there is nothing left to keep."""
+        self._twin.supervisor.watch(
+            self.round,
+            until=self._until,
+            every=PACE,
+            on_restart=lambda name: log.warning("started again", process=name),
+        )
+
+    def round(self) -> dict[str, Spec]:
+        """Start the servers that died; gives the loops that should run."""
+        twin, problem = self._twin, ""
+        loops: dict[str, Spec] = {}
+        try:
+            serving = twin.serving()
+            serving.tick()
+            for name in names(twin.root):
+                rollout = LocalRollout(twin.root, ModelSpec.find(twin.models, name), serving)
+                if not rollout.over(rollout.status()):
+                    spec = twin.loop(name)
+                    loops[spec.name] = spec
+            if not loops and not serving.names():
+                self._until.set()
+        except MillwrightError as error:
+            problem = str(error)
+        if problem and problem != self._said:
+            log.warning("a round failed", error=problem)
+        self._said = problem
+        return loops
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Keep an environment's model servers and rollouts running until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m laptop.keeper", description=main.__doc__)
+    parser.add_argument("--env", default="local", help="the environment's name")
+    parser.add_argument("--project", type=Path, default=None, help="the checkout's folder")
+    options = parser.parse_args(argv)
+    until = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: until.set())
+    try:
+        Keeper(Twin(options.project or find_project(Path.cwd()), options.env), until).run()
+    except MillwrightError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,427 @@
+"""Rollouts on the laptop: the loop that a cluster's operator is elsewhere.
+
+What a person wants (a version, a plan, a command) and what the loop knows are two files, each with
+one writer, so that neither can overwrite the other: `<model>.wish.json` and `<model>.json`, in
+`.millwright/<env>/rollouts/`. The loop may be killed at any moment and started again; a second one
+beside it is refused. Every decision is a line of `<model>.history.jsonl`.
+
+`laptop.loop` is the loop as a process of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from contracts.artifact import Version
+from contracts.document import Document
+from contracts.errors import RolloutError
+from contracts.model import ModelSpec
+from contracts.rollout import (
+    Counters,
+    Decision,
+    RolloutSpec,
+    RolloutStatus,
+    Target,
+)
+from laptop.serving import LocalServing, PredictorCounters
+from pocket.files import write_whole
+from serving.rollout.controller import Command, Observed, Predictor
+from serving.rollout.ports import NoRegistry, Registry, step
+from serving.rollout.seldon import seldon_deployment
+from serving.rollout.wishes import check_start, is_over, under_way
+
+if TYPE_CHECKING:
+    from data.model_registry import ModelRegistry
+
+PACE = 1.0
+"""Seconds between two steps at most: looks come at the plan's interval, everything else sooner."""
+ALIASES = ("stable", "candidate")
+
+
+class LocalDeployment:
+    """A model's SeldonDeployment on this machine.
+
+    Args:
+        serving: the laptop's Seldon.
+        model: the model's document.
+    """
+
+    def __init__(self, serving: LocalServing, model: ModelSpec) -> None:
+        self._serving = serving
+        self._model = model
+
+    def read(self) -> Mapping[str, Observed] | None:
+        """Each predictor with the weight that Envoy confirms."""
+        name = self._model.name
+        if name not in self._serving.names():
+            return {}
+        self._serving.tick()
+        seen: dict[str, Observed] = {}
+        for one in self._serving.observe(name).predictors:
+            if one.confirmed is None:
+                return None
+            seen[one.name] = Observed(ready=one.ready > 0, weight=one.confirmed)
+        return seen
+
+    def apply(self, predictors: Sequence[Predictor]) -> None:
+        """Write the document; nothing at all is served when there are no predictors."""
+        if predictors:
+            self._serving.apply(seldon_deployment(self._model, predictors))
+        else:
+            self._serving.delete(self._model.name)
+
+
+class LocalTelemetry:
+    """Envoy's and the model servers' counters.
+
+    Args:
+        serving: the laptop's Seldon.
+        model: the model's name.
+    """
+
+    def __init__(self, serving: LocalServing, model: str) -> None:
+        self._serving = serving
+        self._model = model
+
+    def read(self) -> Mapping[str, Counters] | None:
+        """Counters by predictor; None when Envoy does not answer."""
+        if self._model not in self._serving.names():
+            return None
+        found = self._serving.counters(self._model)
+        return {name: counters(one) for name, one in found.items()} or None
+
+
+def counters(seen: PredictorCounters) -> Counters:
+    """What the judge takes. A server that is silent makes its part *no data*, never less data."""
+    own = Counters(
+        epoch=seen.source, requests=seen.requests, errors=min(seen.errors, seen.requests)
+    )
+    if seen.silent or not seen.replicas:
+        return own
+    answered = sum(replica.requests for replica in seen.replicas)
+    return own.model_copy(
+        update={
+            "servers": ",".join(sorted(replica.replica for replica in seen.replicas)),
+            "timed": max(answered, seen.slow),
+            "slow": seen.slow,
+            "feedback": seen.right + seen.wrong,
+            "wrong": seen.wrong,
+            "predictions": seen.predictions,
+        }
+    )
+
+
+class Aliases:
+    """The registry's aliases of one model, asked for once and then kept: only the rollout sets
+    them.
+
+    Asked for beside the rollout, because loading the registry's client takes seconds in which
+    nobody would look at a sick candidate.
+
+    Args:
+        registry: the model registry.
+        model: the model's name.
+    """
+
+    def __init__(self, registry: ModelRegistry, model: str) -> None:
+        self._registry = registry
+        self._model = model
+        self._known: dict[str, str | None] | None = None
+        self._asking: Future[dict[str, str | None]] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="registry")
+
+    @property
+    def awaited(self) -> bool:
+        """Whether the answer is still to come."""
+        return self._known is None and self._asking is not None
+
+    def read(self) -> Mapping[str, str | None] | None:
+        """The versions that the aliases point at; None until the registry has answered."""
+        if self._known is None:
+            if self._asking is None:
+                self._asking = self._thread.submit(self._ask)
+            if not self._asking.done():
+                return None
+            answered, self._asking = self._asking, None
+            self._known = answered.result()
+        return self._known
+
+    def set_alias(self, alias: str, version: str | None) -> None:
+        """Point an alias at a version, or remove it."""
+        known, self._known = self._known, None
+        if version is None:
+            self._registry.delete_alias(self._model, alias)
+        else:
+            self._registry.set_alias(self._model, alias, version)
+        self._known = {**(known or {}), alias: version}
+
+    def _ask(self) -> dict[str, str | None]:
+        return {one: self._registry.alias(self._model, one) for one in ALIASES}
+
+
+class Order(Document):
+    """A command, for one candidate: said again to a later one it would be another command."""
+
+    command: Command
+    version: Version
+
+
+class Wish(Document):
+    """What a person wants of a model's rollout."""
+
+    wanted: Target | None = None
+    plan: RolloutSpec
+    orders: tuple[Order, ...] = ()
+
+
+class LocalRollout:
+    """A model's rollout on this machine.
+
+    Args:
+        root: the environment's folder, ``.millwright/<env>``.
+        model: the model's document.
+        serving: the laptop's Seldon.
+        registry: whose aliases follow the rollout; None for none.
+        clock: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        model: ModelSpec,
+        serving: LocalServing,
+        *,
+        registry: ModelRegistry | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.model = model
+        self._serving = serving
+        self._clock = clock
+        self._files = _Files(root, model.name)
+        self._registry: Registry = Aliases(registry, model.name) if registry else NoRegistry()
+
+    # -- what a person says ----------------------------------------------------------------------
+
+    def start(
+        self, target: Target, *, plan: RolloutSpec | None = None, retry: bool = False
+    ) -> None:
+        """Want a version. The loop (`run`) does the rest; one that is under way is rolled back
+        first.
+
+        Args:
+            target: the version and its artifact.
+            plan: another plan than the model's.
+            retry: also if it was rolled back before.
+
+        Raises:
+            RolloutError: it was rolled back before, or it is the stable version already.
+        """
+        check_start(self.model.name, self.status(), target, retry=retry)
+        orders = (Order(command="retry", version=target.version),) if retry else ()
+        self._files.put_wish(Wish(wanted=target, plan=plan or self.model.rollout, orders=orders))
+
+    def say(self, command: Command) -> None:
+        """Pause, resume, abort or promote the rollout under way.
+
+        Raises:
+            RolloutError: none is under way.
+        """
+        candidate = under_way(self.model.name, self.status())
+        with self._files.wishing():
+            wish = self._wish()
+            order = Order(command=command, version=candidate.version)
+            self._files.write_wish(wish.model_copy(update={"orders": (*wish.orders, order)}))
+
+    def change(self, plan: RolloutSpec) -> None:
+        """Another plan from the next look on."""
+        with self._files.wishing():
+            self._files.write_wish(self._wish().model_copy(update={"plan": plan}))
+
+    # -- what a person sees ----------------------------------------------------------------------
+
+    def status(self) -> RolloutStatus:
+        """What the loop last decided on."""
+        return self._files.status() or RolloutStatus(model=self.model.name)
+
+    def plan(self) -> RolloutSpec:
+        """The plan in force."""
+        return self._wish().plan
+
+    def history(self) -> list[Decision]:
+        """All decisions, oldest first."""
+        return self._files.history()
+
+    # -- the loop --------------------------------------------------------------------------------
+
+    def run(
+        self,
+        *,
+        watch: Callable[[RolloutStatus], None] | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> RolloutStatus:
+        """Step until the rollout is over.
+
+        Args:
+            watch: called after each step.
+            stop: asked after each step whether to leave, with the rollout where it is.
+
+        Raises:
+            RolloutError: another loop runs it.
+        """
+        with self._files.looping():
+            self._files.complete_history(self.status().decisions)
+            while True:
+                status = self._step()
+                if watch:
+                    watch(status)
+                if stop() or (self.over(status) and not self._aliases_awaited()):
+                    return status
+                time.sleep(min(PACE, self.plan().interval / 4))
+
+    def _aliases_awaited(self) -> bool:
+        return isinstance(self._registry, Aliases) and self._registry.awaited
+
+    def over(self, status: RolloutStatus) -> bool:
+        """Whether nothing is left to do: a verdict, confirmed, and no other version wanted."""
+        wanted = self._wish().wanted
+        return is_over(status, wanted.version if wanted else None)
+
+    def _step(self) -> RolloutStatus:
+        wish, status = self._wish(), self.status()
+        current = status.candidate or wish.wanted
+        orders = [one for one in wish.orders if current and one.version == current.version]
+        model = self.model.model_copy(update={"rollout": wish.plan})
+        status = step(
+            wish.plan,
+            status,
+            wanted=wish.wanted,
+            commands=frozenset(one.command for one in orders),
+            deployment=LocalDeployment(self._serving, model),
+            telemetry=LocalTelemetry(self._serving, model.name),
+            registry=self._registry,
+            clock=self._clock,
+            save=self._files.put_status,
+            record=self._files.add,
+        )
+        if wish.orders:
+            self._forget(wish.orders)
+        return status
+
+    def _forget(self, obeyed: tuple[Order, ...]) -> None:
+        """Remove the orders that this step has seen; those given since stay."""
+        with self._files.wishing():
+            wish = self._wish()
+            left = wish.orders[len(obeyed) :] if wish.orders[: len(obeyed)] == obeyed else ()
+            self._files.write_wish(wish.model_copy(update={"orders": left}))
+
+    def _wish(self) -> Wish:
+        return self._files.wish() or Wish(plan=self.model.rollout)
+
+
+class _Files:
+    """The files of one model's rollout."""
+
+    def __init__(self, root: Path, model: str) -> None:
+        self._folder = Path(root) / "rollouts"
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._model = model
+
+    def status(self) -> RolloutStatus | None:
+        text = self._read(".json")
+        # A status of another release of Millwright is an error for a person, not a crash.
+        where = str(self._path(".json"))
+        return RolloutStatus.parse(json.loads(text), where=where) if text else None
+
+    def put_status(self, status: RolloutStatus) -> None:
+        self._write(".json", status.model_dump_json(indent=1))
+
+    def wish(self) -> Wish | None:
+        text = self._read(".wish.json")
+        return Wish.model_validate_json(text) if text else None
+
+    def put_wish(self, wish: Wish) -> None:
+        with self.wishing():
+            self.write_wish(wish)
+
+    def write_wish(self, wish: Wish) -> None:
+        """Only inside `wishing`."""
+        self._write(".wish.json", wish.model_dump_json(indent=1))
+
+    def add(self, decision: Decision) -> None:
+        with self._path(".history.jsonl").open("a", encoding="utf-8") as file:
+            file.write(decision.model_dump_json() + "\n")
+
+    def history(self) -> list[Decision]:
+        lines = (self._read(".history.jsonl") or "").splitlines(keepends=True)
+        # A line without its end is being written, or was when its writer was killed.
+        return [Decision.model_validate_json(line) for line in lines if line.endswith("\n")]
+
+    def complete_history(self, decided: Sequence[Decision]) -> None:
+        """Add what a killed loop had saved in its status and not yet told."""
+        path = self._path(".history.jsonl")
+        if path.exists():
+            written = path.read_bytes()
+            os.truncate(path, written.rfind(b"\n") + 1)
+        told = {one.key for one in self.history()}
+        for one in decided:
+            if one.key not in told:
+                self.add(one)
+
+    @contextlib.contextmanager
+    def wishing(self) -> Iterator[None]:
+        """One writer of the wish at a time."""
+        with self._path(".wish.lock").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    @contextlib.contextmanager
+    def looping(self) -> Iterator[None]:
+        """One loop at a time.
+
+        Raises:
+            RolloutError: there is one.
+        """
+        with self._path(".lock").open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RolloutError(
+                    "this rollout is being run already",
+                    where=self._model,
+                    fix=f"Watch it with `millwright rollout watch {self._model}`.",
+                ) from None
+            yield
+
+    def _path(self, suffix: str) -> Path:
+        return self._folder / f"{self._model}{suffix}"
+
+    def _read(self, suffix: str) -> str | None:
+        try:
+            return self._path(suffix).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def _write(self, suffix: str, text: str) -> None:
+        write_whole(self._path(suffix), text)
+
+
+def names(root: Path) -> list[str]:
+    """The models of which a version was ever asked for in an environment's folder."""
+    ending = ".wish.json"
+    found = sorted((Path(root) / "rollouts").glob(f"*{ending}"))
+    return [one.name.removesuffix(ending) for one in found]
+
+
+def statuses(root: Path) -> list[RolloutStatus]:
+    """All models' rollouts in an environment's folder."""
+    folder = Path(root) / "rollouts"
+    paths = [one for one in sorted(folder.glob("*.json")) if not one.stem.endswith(".wish")]
+    return [RolloutStatus.model_validate_json(one.read_text(encoding="utf-8")) for one in paths]

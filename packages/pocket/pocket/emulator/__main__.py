@@ -1,0 +1,26 @@
+"""`python -m pocket.emulator --port N --data DIR`: the AWS server, until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="pocket.emulator", description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    options = parser.parse_args()
+
+    # moto reads its settings while it is imported.
+    os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
+    os.environ["MOTO_PORT"] = str(options.port)
+
+    from pocket.emulator.server import serve
+
+    serve(port=options.port, data=options.data)
+
+
+if __name__ == "__main__":
+    main()

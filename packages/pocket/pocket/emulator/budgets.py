@@ -1,0 +1,87 @@
+"""Budgets that say whom they tell, can be changed and have tags.
+
+moto keeps a budget's subscribers without an operation that shows them, and no tags.
+
+Source: https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_Types_AWS_Budgets.html
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from moto.budgets.exceptions import NotFoundException
+from moto.budgets.models import Budget, Notification
+from moto.budgets.responses import BudgetsResponse
+
+from pocket.emulator.arn_tags import forget, give_tags, remember
+from pocket.emulator.context import Context
+from pocket.emulator.patching import add, replace
+
+_NOTIFICATION = ("NotificationType", "ComparisonOperator", "Threshold", "ThresholdType")
+
+
+def install(context: Context) -> None:
+    """Give AWS Budgets its subscribers, changes and tags."""
+    add(BudgetsResponse, describe_subscribers_for_notification)
+    add(BudgetsResponse, update_budget)
+    give_tags(
+        BudgetsResponse,
+        lambda request: request.backend,
+        tags="ResourceTags",
+        keys="ResourceTagKeys",
+        pairs=True,
+    )
+
+    @replace(BudgetsResponse, "create_budget")
+    def create(original: Any, self: BudgetsResponse) -> Any:
+        answer = original(self)
+        name = self._get_param("Budget")["BudgetName"]
+        remember(self.backend, _budget_arn(self, name), self._get_param("ResourceTags") or [])
+        return answer
+
+    @replace(BudgetsResponse, "delete_budget")
+    def delete(original: Any, self: BudgetsResponse) -> Any:
+        answer = original(self)
+        forget(self.backend, _budget_arn(self, self._get_param("BudgetName")))
+        return answer
+
+
+def _budget(request: BudgetsResponse, name: str) -> Budget:
+    account = request._get_param("AccountId")
+    request.backend.describe_budget(account, name)
+    return request.backend.budgets[account][name]
+
+
+def _budget_arn(request: BudgetsResponse, name: str) -> str:
+    account = request._get_param("AccountId")
+    return f"arn:{request.backend.partition}:budgets::{account}:budget/{name}"
+
+
+def _sign(notification: dict[str, Any]) -> tuple[Any, ...]:
+    """What tells a budget's notifications apart."""
+    full = {"ThresholdType": "PERCENTAGE", **notification}
+    return tuple(full[name] for name in _NOTIFICATION)
+
+
+def _notification(request: BudgetsResponse) -> Notification:
+    budget = _budget(request, request._get_param("BudgetName"))
+    wanted = _sign(request._get_param("Notification"))
+    for notification in budget.notifications:
+        if _sign(notification.details) == wanted:
+            return notification
+    raise NotFoundException("The budget has no such notification.")
+
+
+def describe_subscribers_for_notification(self: BudgetsResponse) -> str:
+    return json.dumps({"Subscribers": _notification(self).subscribers})
+
+
+def update_budget(self: BudgetsResponse) -> str:
+    wanted: dict[str, Any] = self._get_param("NewBudget")
+    budget = _budget(self, wanted["BudgetName"])
+    kept: dict[str, Any] = {
+        k: budget.budget[k] for k in ("TimePeriod", "LastUpdatedTime") if k in budget.budget
+    }
+    budget.budget = {**kept, **wanted}
+    return "{}"

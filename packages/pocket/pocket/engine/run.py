@@ -1,0 +1,620 @@
+"""One run over one stack: registrations as they come from the program, then what the program no
+longer wants.
+
+The program's own threads are what runs steps in parallel: the SDK registers a resource from a
+thread of its pool once everything that the resource needs has settled, and the call returns when
+the step is done. So dependencies need no second scheduler; only deletions, which have no program to
+order them, bring their own.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+
+from pocket.engine import steps, urns
+from pocket.engine.config import Config
+from pocket.engine.events import Listener
+from pocket.engine.executor import Executor, as_error
+from pocket.engine.journal import Snapshot
+from pocket.engine.providers import UNKNOWN_ID, Found, Provider, ProviderError, Registry, settle
+from pocket.engine.recovery import Recovery
+from pocket.engine.state import ResourceState, now
+from pocket.engine.steps import Diff, Goal, Op, Step
+from pocket.engine.values import Properties, equal, has_secrets, is_unknown
+from pocket.errors import DeploymentError
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which stack of which project a run is about."""
+
+    project: str
+    stack: str
+    organization: str = "organization"
+
+
+class StoppedError(Exception):
+    """The run has failed elsewhere; this registration is not begun."""
+
+
+@dataclass
+class Run:
+    """The state of one run.
+
+    Args:
+        identity: project and stack.
+        snapshot: the stack's resources, journalled as they change.
+        registry: the providers.
+        config: the stack's configuration (default providers are configured from it).
+        dry_run: plan only.
+        listener: told of everything.
+        parallel: how many deletions and reads go on at once.
+        stack_outputs: gives the outputs of another stack by its name, for StackReference.
+    """
+
+    identity: Identity
+    snapshot: Snapshot
+    registry: Registry
+    config: Config
+    dry_run: bool
+    listener: Listener
+    parallel: int
+    stack_outputs: Callable[[str], Properties]
+    executor: Executor = field(init=False)
+    recovery: Recovery = field(init=False)
+    failure: DeploymentError | None = field(init=False, default=None)
+    root_outputs: tuple[str, Properties] | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self.executor = Executor(self.snapshot, self.dry_run, self.listener)
+        self.recovery = Recovery(
+            self.snapshot, self.dry_run, self.listener, provider_of=self.old_provider_of
+        )
+        self._lock = threading.RLock()
+        self._numbers: dict[str, int] = {}
+        self._started: set[str] = set()
+        self._replaced: set[str] = set()
+        self._renamed: dict[str, str] = {}
+        self._claimed: set[int] = set()
+        self._default_locks: dict[str, threading.Lock] = {}
+        self._defaults: dict[str, str] = {}
+        self._cascaded: dict[str, Diff] = {}
+        self._olds = {
+            state.urn: number for number, state in self.snapshot.states.items() if not state.delete
+        }
+
+    # --- registrations -------------------------------------------------------------------------
+
+    def register(self, goal: Goal, aliases: Iterable[urns.Alias] = ()) -> ResourceState:
+        """Bring one resource to what the program wants.
+
+        Returns:
+            its state afterwards (in a preview: as far as it can be known).
+
+        Raises:
+            DeploymentError: it failed; the first failure of a run is kept in `failure`.
+            StoppedError: the run has already failed.
+        """
+        goal, number = self._claim(goal, aliases)
+        try:
+            new = self._bring_about(goal, number)
+        except (DeploymentError, ProviderError) as failure:
+            raise self.fail(as_error(failure, Step(Op.SAME, goal.urn, goal.type))) from failure
+        with self._lock:
+            self._numbers[goal.urn] = new
+            return self.snapshot.states[new]
+
+    def _claim(self, goal: Goal, aliases: Iterable[urns.Alias]) -> tuple[Goal, int | None]:
+        """Take hold of the URN and of the old state behind it (found by the URN or by an alias)."""
+        with self._lock:
+            self.check_running()
+            if goal.urn in self._started:
+                raise self.fail(
+                    DeploymentError(
+                        "two resources of the program have this URN",
+                        where=goal.urn,
+                        fix="Give one of them another name or another parent.",
+                    )
+                )
+            self._started.add(goal.urn)
+            former = urns.former_urns(goal.urn, goal.parent, aliases, self._renamed)
+            goal = replace(goal, aliases=tuple(former))
+            for urn in (goal.urn, *former):
+                number = self._olds.get(urn)
+                if number is not None and number not in self._claimed:
+                    self._claimed.add(number)
+                    if urn != goal.urn:
+                        self._renamed[goal.urn] = urn
+                    return goal, number
+            return goal, None
+
+    def check_running(self) -> None:
+        if self.failure is not None:
+            raise StoppedError("the run has failed")
+
+    def interrupt(self) -> None:
+        """Begin nothing more; what has begun ends, and is saved."""
+        self.fail(
+            DeploymentError(
+                "interrupted",
+                where=f"stack {self.identity.stack}",
+                fix="What was done is saved; run the same command again to go on.",
+            )
+        )
+
+    def fail(self, error: DeploymentError) -> DeploymentError:
+        """Keep the run's first failure; nothing is begun after it."""
+        with self._lock:
+            if self.failure is None:
+                self.failure = error
+        return error
+
+    def _bring_about(self, goal: Goal, number: int | None) -> int:
+        old = None if number is None else self.snapshot.states[number]
+        if urns.is_provider(goal.type):
+            return self._bring_provider_about(goal, number, old)
+        provider = self.provider_of(goal.provider) if goal.custom else None
+        inputs, seed = goal.inputs, os.urandom(32)
+        if provider is not None:
+            olds, news = steps.check_inputs(goal, old)
+            inputs = provider.check(goal.urn, olds, news, seed)
+        elif old is not None:
+            _, inputs = steps.check_inputs(goal, old)
+        diff = self._difference(goal, old, inputs, provider)
+        decision = steps.decide(goal, old, diff)
+        if decision.op is Op.REPLACE and provider is not None and old is not None:
+            # What was generated for the old resource (its name above all) must not go to the new
+            # one.
+            inputs = provider.check(goal.urn, None, goal.inputs, seed)
+        new = goal.state(inputs)
+        if provider is not None and decision.op in (Op.CREATE, Op.REPLACE):
+            self.recovery.refuse_foreign(new, provider)
+        return self._carry_out(goal, number, new, decision, provider)
+
+    def _difference(
+        self, goal: Goal, old: ResourceState | None, inputs: Properties, provider: Provider | None
+    ) -> Diff:
+        if old is None or old.external:
+            return steps.NO_DIFF
+        if old.pending_replacement:
+            return self._cascaded.get(old.urn, steps.because("id"))
+        with self._lock:
+            companions = steps.blamed_on_companions(goal, self._replaced)
+        if companions is not None:
+            return companions
+        if steps.trigger_fired(old, goal):
+            return steps.because("replacementTrigger")
+        if old.custom != goal.custom or self._provider_changed(old, goal, provider):
+            return steps.because("provider")
+        if provider is None:
+            return steps.by_inputs(old.inputs, inputs)
+        known = replace(old, urn=goal.urn, type=goal.type)
+        answer = provider.diff(known, inputs, goal.ignore_changes)
+        return steps.complete(answer, old, inputs, goal.ignore_changes)
+
+    def _provider_changed(self, old: ResourceState, goal: Goal, provider: Provider | None) -> bool:
+        """Whether a resource must be replaced because another provider has it now: as that one's
+        DiffConfig says."""
+        if old.provider == goal.provider or provider is None:
+            return False
+        former = urns.split_reference(old.provider)[0]
+        if self._renamed.get(provider.urn) == former:
+            return False
+        resource = self._provider_state(old.provider)
+        if resource is None:
+            return False
+        if former == provider.urn and former not in self._replaced:
+            return False
+        return provider.diff_config(resource, provider.inputs).replaces
+
+    def _provider_state(self, reference: str) -> ResourceState | None:
+        """The provider resource that a reference of the old state names."""
+        known = tuple(urns.split_reference(reference))
+        states = (*self.snapshot.base.resources, *self.snapshot.states.copy().values())
+        return next((one for one in states if (one.urn, one.id) == known), None)
+
+    def _carry_out(
+        self,
+        goal: Goal,
+        number: int | None,
+        new: ResourceState,
+        decision: steps.Decision,
+        provider: Provider | None,
+    ) -> int:
+        old = None if number is None else self.snapshot.states[number]
+        step = Step(decision.op, goal.urn, goal.type, old, new, decision.diff, goal.provider)
+        match decision.op:
+            case Op.CREATE:
+                return self.executor.create(step, provider)
+            case Op.SAME:
+                assert number is not None
+                return self.executor.same(step, number)
+            case Op.UPDATE:
+                assert number is not None
+                return self.executor.update(step, provider, number)
+            case _:
+                assert number is not None
+                with self._lock:
+                    self._replaced.add(goal.urn)
+                replace_it = self._delete_first if decision.delete_first else self._create_first
+                return replace_it(step, number, provider)
+
+    def _create_first(self, step: Step, number: int, provider: Provider | None) -> int:
+        """Replace without a gap: the old one is deleted at the end of the run."""
+        assert step.old is not None
+        created = self.executor.create(
+            replace(step, op=Op.CREATE_REPLACEMENT),
+            provider,
+            put={number: replace(step.old, delete=True)},
+        )
+        self.executor.note(step)
+        return created
+
+    def _delete_first(self, step: Step, number: int, provider: Provider | None) -> int:
+        """Replace with a gap: the dependents that cannot stay and the old one go before the new one
+        comes."""
+        assert step.old is not None
+        if not step.old.pending_replacement:
+            for dependent, diff in reversed(self._dependents(step.old)):
+                self._condemn(dependent, diff, step.urn)
+            self._delete_replaced(step.old, number)
+        self.executor.note(step)
+        return self.executor.create(
+            replace(step, op=Op.CREATE_REPLACEMENT), provider, drop=(number,)
+        )
+
+    def _dependents(self, root: ResourceState) -> list[tuple[ResourceState, Diff]]:
+        with self._lock:
+            settled = set(self._started)
+        return steps.cascade(root, self.snapshot.deployment().resources, settled, self._ask)
+
+    def _ask(self, state: ResourceState, inputs: Properties) -> Diff:
+        if urns.is_provider(state.type):
+            return self.registry.make(state.urn).diff_config(state, inputs)
+        return self.old_provider_of(state).diff(state, inputs, state.ignore_changes)
+
+    def _condemn(self, dependent: ResourceState, diff: Diff, because_of: str) -> None:
+        with self._lock:
+            number = self._olds[dependent.urn]
+            self._cascaded[dependent.urn] = diff
+        state = self.snapshot.states[number]
+        if state.pending_replacement:
+            return
+        if state.protect:
+            raise DeploymentError(
+                f"it would be replaced together with {because_of}, and it is protected",
+                where=dependent.urn,
+                fix="Set `protect=False` on it and run `up` first, or undo the change.",
+            )
+        with self._lock:
+            self._replaced.add(dependent.urn)
+        self._delete_replaced(state, number)
+
+    def _delete_replaced(self, state: ResourceState, number: int) -> None:
+        step = Step(Op.DELETE_REPLACED, state.urn, state.type, old=state, provider=state.provider)
+        called = replace(step, op=Op.DELETE)
+        provider = self.old_provider_of(state) if steps.needs_provider(called, set()) else None
+        self.executor.delete(step, provider, number, remains=True)
+
+    # --- provider resources --------------------------------------------------------------------
+
+    def _bring_provider_about(
+        self, goal: Goal, number: int | None, old: ResourceState | None
+    ) -> int:
+        provider = self.registry.make(goal.urn)
+        olds, news = steps.check_inputs(goal, old)
+        inputs = provider.check_config(olds, news)
+        diff = steps.NO_DIFF
+        if old is not None:
+            diff = steps.complete(
+                provider.diff_config(old, inputs), old, inputs, goal.ignore_changes
+            )
+        decision = steps.decide(goal, old, diff)
+        identity = old.id if old and decision.op is not Op.REPLACE else self._new_id()
+        provider.configure(inputs, identity)
+        self.registry.put(provider)
+        visible = {key: value for key, value in inputs.items() if key != "__internal"}
+        new = replace(goal.state(inputs), id=identity, outputs=visible)
+        if decision.op is Op.UPDATE and old is not None and number is not None:
+            step = Step(Op.UPDATE, goal.urn, goal.type, old, new, decision.diff)
+            kept = replace(new, created=old.created, modified=now())
+            with self.executor.step(replace(step, new=kept)):
+                return self.snapshot.commit(add=kept, drop=[number])
+        return self._carry_out(goal, number, new, decision, None)
+
+    def _new_id(self) -> str:
+        return UNKNOWN_ID if self.dry_run else str(uuid.uuid4())
+
+    def default_provider(self, package: str, version: str, url: str = "") -> str:
+        """The reference of a package's default provider, registered on first use."""
+        name = urns.default_provider(version, url)
+        key = f"{package}|{name}"
+        with self._lock:
+            lock = self._default_locks.setdefault(key, threading.Lock())
+        with lock:
+            if key not in self._defaults:
+                self._defaults[key] = self._register_default(package, name, version, url)
+            return self._defaults[key]
+
+    def _register_default(self, package: str, name: str, version: str, url: str) -> str:
+        kind = urns.PROVIDER_PREFIX + package
+        inputs = provider_inputs(self.config.of_package(package), version, url)
+        urn = urns.make(self.identity.stack, self.identity.project, "", kind, name)
+        state = self.register(Goal(urn=urn, type=kind, name=name, custom=True, inputs=inputs))
+        return f"{state.urn}::{state.id}"
+
+    def provider_of(self, reference: str) -> Provider:
+        """The provider that a reference names.
+
+        Raises:
+            DeploymentError: the run has registered none such.
+        """
+        provider = self.registry.get(reference)
+        if provider is None:
+            raise DeploymentError(
+                f"the provider {reference} has not been registered",
+                fix="Pass a provider that this program creates.",
+            )
+        return provider
+
+    def old_provider_of(self, state: ResourceState) -> Provider:
+        """The provider of a resource in the state: this run's, or one configured from the state."""
+        known = self.registry.get(state.provider)
+        if known is not None:
+            return known
+        resource = self._provider_state(state.provider)
+        if resource is None:
+            raise DeploymentError(
+                f"its provider {state.provider} is not in the state",
+                where=state.urn,
+                fix="Restore a state from the history, which has it.",
+            )
+        return self.registry.ensure(resource)
+
+    # --- reads and outputs ---------------------------------------------------------------------
+
+    def read(self, goal: Goal, identity: str) -> ResourceState:
+        """Bring a resource that somebody else manages into the run (``Resource.get``).
+
+        Raises:
+            DeploymentError: there is no such resource.
+        """
+        goal, number = self._claim(goal, ())
+        try:
+            new = self._read(goal, number, identity)
+        except (DeploymentError, ProviderError) as failure:
+            raise self.fail(as_error(failure, Step(Op.READ, goal.urn, goal.type))) from failure
+        with self._lock:
+            self._numbers[goal.urn] = new
+            return self.snapshot.states[new]
+
+    def _read(self, goal: Goal, number: int | None, identity: str) -> int:
+        old = None if number is None else self.snapshot.states[number]
+        mine = old is not None and not old.external
+        step = Step(
+            Op.READ_REPLACEMENT if mine else Op.READ,
+            goal.urn,
+            goal.type,
+            old,
+            replace(goal.state(goal.inputs), id=identity, external=True),
+            provider=goal.provider,
+        )
+        assert step.new is not None
+        with self.executor.step(step) as outcome:
+            new = step.new
+            if not is_unknown(identity):
+                found = self._look_up(goal, identity)
+                new = settle(replace(new, id=found.id, outputs=found.outputs))
+                if old is not None:
+                    same = (old.inputs, old.outputs) == (new.inputs, new.outputs)
+                    moment = old.modified if same else now()
+                    new = replace(new, created=old.created, modified=moment)
+            outcome[0] = replace(step, new=new)
+            if mine and old is not None and number is not None:
+                return self.snapshot.commit(add=new, put={number: replace(old, delete=True)})
+            return self.snapshot.commit(add=new, drop=[] if number is None else [number])
+
+    def _look_up(self, goal: Goal, identity: str) -> Found:
+        if goal.type == "pulumi:pulumi:StackReference":
+            return self._look_up_stack(goal)
+        provider = self.provider_of(goal.provider)
+        timeout = goal.custom_timeouts.get("read", 0.0)
+        found = provider.read(goal.urn, identity, goal.inputs, goal.inputs, timeout)
+        if found is None:
+            raise DeploymentError(
+                f"there is no {goal.type} with the id {identity!r}",
+                where=goal.urn,
+                fix="Correct the id, or create the resource in this program.",
+            )
+        return found
+
+    def _look_up_stack(self, goal: Goal) -> Found:
+        name = str(goal.inputs.get("name") or goal.name)
+        outputs = self.stack_outputs(name)
+        hidden = [key for key, value in sorted(outputs.items()) if has_secrets(value)]
+        answer: Properties = {"name": name, "outputs": outputs, "secretOutputNames": hidden}
+        return Found(name, goal.inputs, answer)
+
+    def outputs_of(self, urn: str, outputs: Properties) -> None:
+        """The outputs that a component declares. The stack's own settle at the end of the run."""
+        if urns.type_of(urn) == urns.ROOT_TYPE:
+            self.root_outputs = (urn, outputs)
+            return
+        self._put_outputs(urn, outputs)
+
+    def _put_outputs(self, urn: str, outputs: Properties) -> None:
+        with self._lock:
+            number = self._numbers.get(urn)
+        if number is None:
+            raise DeploymentError("outputs of a resource that is not registered", where=urn)
+        state = self.snapshot.states[number]
+        if not (state.outputs.keys() == outputs.keys() and equal(state.outputs, outputs)) or any(
+            has_secrets(outputs[key]) != has_secrets(state.outputs[key]) for key in outputs
+        ):
+            self.snapshot.commit(put={number: replace(state, outputs=outputs)})
+
+    def settle_root(self) -> None:
+        """Write the stack's outputs, now that everything they come from is there."""
+        if self.root_outputs is not None:
+            self._put_outputs(*self.root_outputs)
+
+    # --- deletions -----------------------------------------------------------------------------
+
+    def delete_leftovers(self) -> None:
+        """Delete what the program no longer registers, and what it replaced, dependents first.
+
+        Raises:
+            DeploymentError: something is protected (then nothing is deleted), or a deletion
+            failed.
+        """
+        self.recovery.forget_foreign()
+        kept = set(self._numbers.values())
+        self._delete([number for number in self.snapshot.states if number not in kept])
+
+    def _delete(self, numbers: Sequence[int]) -> None:
+        leaving = [self.snapshot.states[number] for number in numbers]
+        planned = list(reversed(steps.deletions(leaving)))
+        going = {state.urn for state in leaving}
+        self.check_running()
+
+        def delete(index: int) -> None:
+            self.check_running()
+            step = planned[index]
+            wanted = steps.needs_provider(step, going) and not self.dry_run
+            provider = self.old_provider_of(leaving[index]) if wanted else None
+            self.executor.delete(step, provider, numbers[index])
+
+        self._in_order(steps.waits(leaving), delete)
+
+    def _in_order(self, before: Sequence[set[int]], act: Callable[[int], None]) -> None:
+        """Do an action for every index, each after those it waits for; stop beginning at the first
+        failure."""
+        remaining = {index: set(several) for index, several in enumerate(before)}
+        running: dict[Future[None], int] = {}
+        with ThreadPoolExecutor(1 if self.dry_run else self.parallel) as pool:
+            while remaining or running:
+                if self.failure is None:
+                    # From the end, so that the order is the state's reversed where nothing else
+                    # decides.
+                    ready = [at for at in sorted(remaining, reverse=True) if not remaining[at]]
+                    for index in ready:
+                        del remaining[index]
+                        running[pool.submit(act, index)] = index
+                if not running:
+                    break
+                done = self._wait(running)
+                for future in done:
+                    index = running.pop(future)
+                    self._note(future)
+                    for several in remaining.values():
+                        several.discard(index)
+        if self.failure is not None:
+            raise self.failure
+        if remaining:
+            raise DeploymentError("the state's dependencies form a circle")
+
+    def _wait(self, running: Iterable[Future[None]]) -> set[Future[None]]:
+        """The next that end; an interrupt stops the run, and what is under way still ends."""
+        try:
+            return wait(running, return_when=FIRST_COMPLETED).done
+        except KeyboardInterrupt:
+            self.interrupt()
+            return wait(running).done
+
+    def _note(self, future: Future[None]) -> None:
+        try:
+            future.result()
+        except StoppedError:
+            return
+        except (DeploymentError, ProviderError) as failure:
+            error = failure if isinstance(failure, DeploymentError) else None
+            self.fail(error or DeploymentError(str(failure)))
+
+    # --- refresh and recovery ------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Read every resource, and take what is really there into the state.
+
+        Raises:
+            DeploymentError: a read failed.
+        """
+        numbers = [
+            number
+            for number, state in self.snapshot.states.items()
+            if state.custom
+            and not urns.is_provider(state.type)
+            and not state.pending_replacement
+            and state.type != "pulumi:pulumi:StackReference"
+        ]
+        self._in_order([set() for _ in numbers], lambda index: self._refresh(numbers[index]))
+        self._forget_gone()
+
+    def _refresh(self, number: int) -> None:
+        state = self.snapshot.states[number]
+        self.check_running()
+        step = Step(Op.REFRESH, state.urn, state.type, state, state, provider=state.provider)
+        with self.executor.step(step) as outcome:
+            found = self.old_provider_of(state).read(
+                state.urn,
+                state.id,
+                state.inputs,
+                state.outputs,
+                state.custom_timeouts.get("read", 0.0),
+            )
+            if found is None:
+                outcome[0] = replace(step, op=Op.DELETE, new=None)
+                self.snapshot.commit(drop=[number])
+                return
+            # Drift is in what a program can say; what else is told changes by itself: an address,
+            # once something uses it.
+            said = {*state.inputs, *found.inputs}
+            diff = steps.by_inputs(
+                {key: value for key, value in state.outputs.items() if key in said},
+                {key: value for key, value in found.outputs.items() if key in said},
+            )
+            new = settle(replace(state, id=found.id, inputs=found.inputs, outputs=found.outputs))
+            outcome[0] = replace(step, op=Op.SAME)
+            if diff.changed:
+                new = replace(new, modified=now())
+                outcome[0] = replace(step, op=Op.UPDATE, new=new, diff=diff)
+            if new != state:
+                self.snapshot.commit(put={number: new})
+
+    def _forget_gone(self) -> None:
+        """Take what a refresh found gone out of what the others refer to."""
+        states = self.snapshot.states
+        present = {state.urn for state in states.values()}
+        kept = {number: state.without_missing(present) for number, state in states.items()}
+        changed = {number: state for number, state in kept.items() if state is not states[number]}
+        if changed:
+            self.snapshot.commit(put=changed)
+
+    def recover(self) -> None:
+        """Find out how the operations ended that an earlier run began and did not finish.
+
+        Raises:
+            DeploymentError: a provider could not say.
+        """
+        try:
+            self.recovery.settle()
+        except DeploymentError as failure:
+            raise self.fail(failure) from failure
+        self._forget_gone()
+        self._olds = {
+            state.urn: number for number, state in self.snapshot.states.items() if not state.delete
+        }
+
+
+def provider_inputs(inputs: Mapping[str, object], version: str, url: str) -> Properties:
+    """A provider resource's inputs with what the engine adds to them."""
+    found: Properties = dict(inputs)
+    if version:
+        found |= {"version": version, "__internal": {}}
+    if url:
+        found["__internal"] = {"pluginDownloadURL": url}
+    return found

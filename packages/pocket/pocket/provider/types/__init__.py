@@ -1,0 +1,50 @@
+"""The table of resource types: a row each, in modules by concern. To add a type, add a row there,
+then run ``python -m pocket.provider.generate``: its properties' names and kinds are then known."""
+
+from pocket.provider.resource import ResourceType
+from pocket.provider.types import (
+    cloudwatch,
+    dynamodb,
+    ec2,
+    ecr,
+    efs,
+    eks,
+    elasticache,
+    firehose,
+    glue,
+    iam,
+    kms,
+    launch_templates,
+    logs,
+    rds,
+    redshift,
+    redshiftserverless,
+    s3,
+    secretsmanager,
+    spending,
+    streams,
+)
+
+MODULES = (
+    cloudwatch,
+    dynamodb,
+    ec2,
+    ecr,
+    efs,
+    eks,
+    elasticache,
+    firehose,
+    glue,
+    iam,
+    kms,
+    launch_templates,
+    logs,
+    rds,
+    redshift,
+    redshiftserverless,
+    s3,
+    secretsmanager,
+    spending,
+    streams,
+)
+TABLE: dict[str, ResourceType] = {row.token: row for module in MODULES for row in module.TYPES}
