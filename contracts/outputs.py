@@ -105,6 +105,23 @@ class NetworkOutputs(Document):
     database_subnet_ids: tuple[str, ...]
 
 
+class ServiceOutputs(Document):
+    """A service of the environment, and the ways to reach it.
+
+    At least one way is there: an address that answers from outside, or a Kubernetes service, which
+    a command reaches through a port-forward that it opens and closes itself.
+    """
+
+    url: str = ""
+    """Where it answers directly, without a trailing slash; empty where only the cluster has an
+    address for it."""
+    namespace: str = ""
+    service: str = ""
+    """The Kubernetes service's name."""
+    port: int = 0
+    """The Kubernetes service's port; 0 outside a cluster."""
+
+
 class PlatformOutputs(Document):
     """One environment, as its users see it."""
 
@@ -125,6 +142,16 @@ class PlatformOutputs(Document):
     """Where alarms are published; empty where there are none."""
     registries: dict[str, str]
     """Container repositories' URLs by image name."""
+    tracking: ServiceOutputs | None = None
+    """MLflow: tracking and the model registry."""
+    pipelines: ServiceOutputs | None = None
+    """The Kubeflow Pipelines API."""
+    gateway: ServiceOutputs | None = None
+    """The front door of everything that is served: paths begin with ``/seldon/``."""
+    namespaces: dict[str, str] = Field(default_factory=dict)
+    """Kubernetes namespaces by purpose: ``pipelines``, ``models``, ``operator`` and so on."""
+    images: dict[str, str] = Field(default_factory=dict)
+    """Images by name, each a reference with its digest (``repository@sha256:…``)."""
     roles: dict[str, str]
     """IAM role ARNs by workload."""
     key_arns: dict[str, str]
