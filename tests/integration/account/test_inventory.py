@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import boto3
-import pytest
 
 from account.inventory import ENVIRONMENT_TAG, inventory
-from laptop.supervisor import Supervisor
-from pocket import emulator
 
 Client = Callable[[str], Any]
-
-
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """`client("s3")`: a boto3 client of a local cloud of this module's own."""
-    root: Path = tmp_path_factory.mktemp("cloud")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("AWS_ENDPOINT_URL", raising=False)
-        for name, value in emulator.environment(emulator.start(root, region="us-east-1")).items():
-            patch.setenv(name, value)
-        try:
-            yield functools.cache(boto3.client)
-        finally:
-            Supervisor(root).stop_all()
 
 
 # Every way in which AWS's services take and show tags.
