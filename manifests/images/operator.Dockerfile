@@ -13,6 +13,7 @@ COPY --from=packages /opt/venv /opt/venv
 WORKDIR /opt/millwright
 COPY contracts contracts
 COPY serving/__init__.py serving/__init__.py
+COPY serving/metrics.py serving/metrics.py
 COPY serving/rollout serving/rollout
 RUN /opt/venv/bin/python -m compileall -q contracts serving
 ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1

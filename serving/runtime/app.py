@@ -20,6 +20,8 @@ from urllib.parse import quote
 import msgspec
 import structlog
 
+from contracts.version import VERSION
+from serving import metrics
 from serving.runtime.counters import Counters
 from serving.runtime.feedback import Record, read_feedback
 from serving.runtime.model import Answer, Model
@@ -83,7 +85,11 @@ class App:
         self.draining = False
         self.active = 0
         self._limits = limits or Limits()
-        labels = {"model": model.name, "version": model.version, "predictor": predictor}
+        labels = {
+            metrics.MODEL: model.name,
+            metrics.VERSION: model.version,
+            metrics.PREDICTOR: predictor,
+        }
         self.counters = Counters(labels, slow_over, model.bounds)
         self._record = Record(model.version, model.is_wrong)
         self._headers: list[Header] = [(b"x-millwright-version", model.version.encode())]
@@ -282,8 +288,8 @@ class App:
         except Refusal as refusal:
             await self._refuse(send, refusal, ())
             return
-        self.counters.feedback["right"] += verdict.right
-        self.counters.feedback["wrong"] += verdict.wrong
+        self.counters.feedback[metrics.RIGHT] += verdict.right
+        self.counters.feedback[metrics.WRONG] += verdict.wrong
         await self._send(send, 200, _encode(verdict), (_JSON,))
 
     # -- answering -------------------------------------------------------------------------------
@@ -307,7 +313,7 @@ class App:
         await send({"type": "http.response.body", "body": body})
 
 
-_SERVER = {"name": "millwright", "version": "0.1.0", "extensions": ["feedback"]}
+_SERVER = {"name": "millwright", "version": VERSION, "extensions": ["feedback"]}
 
 
 def _notes(optional: bool) -> dict[str, object]:

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 import psutil  # type: ignore[import-untyped,unused-ignore]
 
+from serving import metrics
+
 _MANY = 32
 """From so many values on numpy is faster than counting one by one."""
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -39,20 +41,21 @@ class Histogram:
             for value in values:
                 self.add(value)
             return
-        found = np.bincount(np.searchsorted(self._edges, values), minlength=len(self._counts))
-        self._counts = [old + new for old, new in zip(self._counts, found.tolist(), strict=True)]
+        added = np.bincount(np.searchsorted(self._edges, values), minlength=len(self._counts))
+        self._counts = [old + new for old, new in zip(self._counts, added.tolist(), strict=True)]
         self._sum += sum(values)
 
     def lines(self, name: str, labels: str) -> Iterator[str]:
         """In Prometheus's text form."""
+        bucket = metrics.bucket(name)
         total = 0
         for bound, count in zip(self.bounds, self._counts, strict=False):
             total += count
-            yield f'{name}_bucket{{{labels},le="{bound:g}"}} {total}'
+            yield f'{bucket}{{{labels},{metrics.EDGE}="{metrics.edge(bound)}"}} {total}'
         total += self._counts[-1]
-        yield f'{name}_bucket{{{labels},le="+Inf"}} {total}'
-        yield f"{name}_sum{{{labels}}} {self._sum!r}"
-        yield f"{name}_count{{{labels}}} {total}"
+        yield f'{bucket}{{{labels},{metrics.EDGE}="{metrics.INFINITY}"}} {total}'
+        yield f"{metrics.total(name)}{{{labels}}} {self._sum!r}"
+        yield f"{metrics.count(name)}{{{labels}}} {total}"
 
 
 class Counters:
@@ -72,7 +75,7 @@ class Counters:
         self.requests: Counter[int] = Counter({200: 0})
         self.seconds = Histogram((*_SECONDS, slow_over))
         self.scores = Histogram(score_bounds)
-        self.feedback: Counter[str] = Counter({"right": 0, "wrong": 0})
+        self.feedback: Counter[str] = Counter({metrics.RIGHT: 0, metrics.WRONG: 0})
         self._started = psutil.Process().create_time()
 
     def request(self, code: int, seconds: float) -> None:
@@ -90,21 +93,22 @@ class Counters:
 
     def _lines(self) -> Iterator[str]:
         labels = self._labels
-        yield from _head("millwright_requests_total", "counter", "Inference requests by status.")
+        yield from _head(metrics.REQUESTS)
         for code, count in sorted(self.requests.items()):
-            yield f'millwright_requests_total{{{labels},code="{code}"}} {count}'
-        yield from _head("millwright_request_seconds", "histogram", "Time to answer a request.")
-        yield from self.seconds.lines("millwright_request_seconds", labels)
-        yield from _head("millwright_predictions", "histogram", "Predicted scores, one a row.")
-        yield from self.scores.lines("millwright_predictions", labels)
-        yield from _head("millwright_feedback_total", "counter", "Predictions judged by outcomes.")
+            yield f'{metrics.REQUESTS}{{{labels},{metrics.CODE}="{code}"}} {count}'
+        yield from _head(metrics.REQUEST_SECONDS)
+        yield from self.seconds.lines(metrics.REQUEST_SECONDS, labels)
+        yield from _head(metrics.PREDICTIONS)
+        yield from self.scores.lines(metrics.PREDICTIONS, labels)
+        yield from _head(metrics.FEEDBACK)
         for outcome, count in sorted(self.feedback.items()):
-            yield f'millwright_feedback_total{{{labels},outcome="{outcome}"}} {count}'
-        yield from _head("process_start_time_seconds", "gauge", "When this process started.")
-        yield f"process_start_time_seconds {self._started!r}"
+            yield f'{metrics.FEEDBACK}{{{labels},{metrics.OUTCOME}="{outcome}"}} {count}'
+        yield from _head(metrics.PROCESS_START)
+        yield f"{metrics.PROCESS_START} {self._started!r}"
 
 
-def _head(name: str, kind: str, text: str) -> tuple[str, str]:
+def _head(name: str) -> tuple[str, str]:
+    kind, text = metrics.HELP[name]
     return f"# HELP {name} {text}", f"# TYPE {name} {kind}"
 
 
