@@ -7,10 +7,16 @@ STAMP := $(VENV)/.synced
 export PYTHONDONTWRITEBYTECODE :=
 
 POLICY := .millwright/policy-venv
+# What is not product but read as closely: helpers of the tests, benchmarks, policy, models.
+HELPERS = benchmarks policy $(shell find tests packages/pocket/tests models -name '*.py' ! -name 'test_*')
 
-.PHONY: demo policy test test-unit test-integration test-cluster lint format generate lock setup clean
+.DEFAULT_GOAL := help
+.PHONY: help demo policy test test-unit test-integration test-cluster lint format generate lock setup clean
 
-setup: $(STAMP)
+help: ## Show what can be made.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## Make .venv from the lock, by hash.
 
 # Exactly what the lock says, by hash. uv when the machine has it, otherwise uv from PyPI.
 $(STAMP): requirements.lock pyproject.toml packages/pocket/pyproject.toml
@@ -22,27 +28,27 @@ $(STAMP): requirements.lock pyproject.toml packages/pocket/pyproject.toml
 	$$UV pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable packages/pocket --editable .
 	@touch $(STAMP)
 
-demo: setup
+demo: setup ## Everything on real flight data, with a report at the end.
 	@$(BIN)/millwright demo
 
-test: setup
+test: setup ## Unit and integration tests.
 	@$(BIN)/python -m pytest tests/unit tests/integration packages/pocket/tests -n 3 --dist loadfile
 
-test-unit: setup
+test-unit: setup ## The tests without processes, in seconds.
 	@$(BIN)/python -m pytest tests/unit packages/pocket/tests/unit
 
-test-integration: setup
+test-integration: setup ## The laptop for real: AWS server, Redis, Envoy, model servers.
 	@$(BIN)/python -m pytest tests/integration packages/pocket/tests/integration
 
 # The operator on a real Kubernetes API. CLUSTER=kind, processes (built with Go, minutes once) or
 # context:NAME; the default is what the machine has. Needs Prometheus on the PATH or PROMETHEUS=URL.
-test-cluster: setup
+test-cluster: setup ## The operator on a real Kubernetes API (CLUSTER=kind|processes|context:NAME).
 	@$(BIN)/python -m pytest tests/cluster $(if $(CLUSTER),--cluster=$(CLUSTER)) \
 	  $(if $(PROMETHEUS),--prometheus=$(PROMETHEUS))
 
 # Security checks over what prod (or ENV=staging, ENV=dev) would be made of, in half a minute;
 # checkov lives in an environment of its own.
-policy: setup $(POLICY)/.synced
+policy: setup $(POLICY)/.synced ## Checkov over the plan of prod (or ENV=NAME).
 	@$(BIN)/python -m policy.check $(or $(ENV),prod) $(POLICY)/bin/checkov
 
 $(POLICY)/.synced: policy/requirements.txt
@@ -52,24 +58,26 @@ $(POLICY)/.synced: policy/requirements.txt
 	$$UV pip install --quiet --python $(POLICY)/bin/python -r policy/requirements.txt
 	@touch $@
 
-lint: setup
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+lint: setup ## Style, types and layers.
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache > .import-linter.log || \
+	  { cat .import-linter.log; exit 1; }
+	@$(BIN)/mypy && $(BIN)/mypy $(HELPERS)
 
-format: setup
+format: setup ## Mend what ruff can mend.
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 # JSON Schemas and the CRD from the contracts, the pipeline as Kubeflow Pipelines takes it, and what
 # the local provider knows of pulumi_aws's types.
-generate: setup
+generate: setup ## Renew schemas, CRD, pipeline and the provider's table.
 	@$(BIN)/python -m contracts.schemas manifests/schemas
 	@$(BIN)/python -m contracts.custom_resource manifests/operator/crd.yaml
 	@$(BIN)/python -m pipelines.training manifests/pipelines/training.yaml
 	@$(BIN)/python -m pocket.provider.generate
 
-lock:
+lock: ## Resolve requirements.lock anew.
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --all-extras --custom-compile-command 'make lock' --no-emit-package millwright-pocket \
 	  pyproject.toml -o requirements.lock
 
-clean:
+clean: ## Remove .venv and the caches.
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

@@ -33,7 +33,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pocket import emulator as cloud
-from pocket.engine import up
+from pocket.engine import Result, up
 from tests.integration.infra.standing import PROJECT, Standing, run_until_settled
 
 TRIES = 60
@@ -79,7 +79,7 @@ def injected(kind: str, shift: int) -> Callable[[Standing, Chain], None]:
         step = STEPS[kind]
         made.faults({"kind": kind, "changes_only": True, "nth": 1 + shift % step, "step": step})
 
-        def run() -> object:
+        def run() -> Result:
             chain.runs += 1
             return up(made.workspace)
 

@@ -10,6 +10,7 @@ it (as tests and the demo are), as cold commands (as a person at a prompt has it
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import platform
 import shutil
@@ -73,7 +74,7 @@ def in_process(made: Standing) -> tuple[Times, int]:
         )
 
     for name in ENVIRONMENTS:
-        times.take(f"preview {name}", lambda name=name: engine.preview(workspace(name)))
+        times.take(f"preview {name}", functools.partial(engine.preview, workspace(name)))
     times.take(LIFE[0], lambda: engine.up(workspace(STACK)))
     times.take(LIFE[1], lambda: engine.up(workspace(STACK)))
     count = len(engine.resources(workspace(STACK)))

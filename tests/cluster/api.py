@@ -6,6 +6,7 @@ cache of discovery on disk that outlives a cluster whose port is used again. Tes
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -18,6 +19,8 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 Json = dict[str, Any]
+Objects = list[Json]
+"""A name of its own: within `Api`, `list` is a method."""
 Value = TypeVar("Value")
 MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"
@@ -93,11 +96,12 @@ class Api:
                 return None
             raise
 
-    def list(self, api: str, kind: str, namespace: str | None = None, **query: str) -> list[Json]:
+    def list(self, api: str, kind: str, namespace: str | None = None, **query: str) -> Objects:
         """The objects of a kind; in every namespace when none is named."""
-        return self.call("GET", self.path(api, kind, namespace), **query)["items"]
+        answer = self.call("GET", self.path(api, kind, namespace), None, **query)
+        return Objects(answer["items"])
 
-    def table(self, path: str) -> list[dict[str, Any]]:
+    def table(self, path: str) -> Objects:
         """What `kubectl get` prints, a row an object: the API server makes the table."""
         kind = "application/json;as=Table;v=v1;g=meta.k8s.io"
         table = self.call("GET", path, accept=kind)
@@ -134,7 +138,7 @@ class Api:
             self.apply(document)
             if document["kind"] == "CustomResourceDefinition":
                 name = document["metadata"]["name"]
-                eventually(lambda name=name: self._established(name), f"CRD {name} served")
+                eventually(functools.partial(self._established, name), f"CRD {name} served")
 
     def _established(self, name: str) -> bool:
         found = self.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", None, name) or {}
@@ -154,21 +158,23 @@ def documents(path: Path) -> list[Json]:
 
 
 def eventually(
-    check: Callable[[], Value], what: str, within: float = 90.0, every: float = 0.1
+    check: Callable[[], Value | None], what: str, within: float = 90.0, every: float = 0.1
 ) -> Value:
     """What `check` gives once that is true; an API that does not answer counts as not yet.
 
     Raises:
         AssertionError: it did not become true in time; says what was last seen.
     """
-    end, last = time.monotonic() + within, None
+    end = time.monotonic() + within
+    last: object = None
     while time.monotonic() < end:
         try:
-            last = check()
+            value = check()
         except UNREACHABLE as error:
             last = error
         else:
-            if last:
-                return last
+            if value:
+                return value
+            last = value
         time.sleep(every)
     raise AssertionError(f"{what}: not within {within:.0f}s; last seen: {last!r}")

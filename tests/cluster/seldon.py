@@ -350,8 +350,8 @@ def virtual_service(deployment: Json) -> Json:
         "seldon": {"exact": meta["name"]},
         "namespace": {"exact": meta["namespace"]},
     }
-    rest = {"match": [{"uri": {"prefix": prefix}}], "rewrite": {"uri": "/"}}
-    grpc = {"match": [{"uri": {"regex": r".*tensorflow.*|.*seldon.protos.*|.*inference.*"}}]}
+    rest: Json = {"match": [{"uri": {"prefix": prefix}}], "rewrite": {"uri": "/"}}
+    grpc: Json = {"match": [{"uri": {"regex": r".*tensorflow.*|.*seldon.protos.*|.*inference.*"}}]}
     grpc["match"][0]["headers"] = headers
     http = []
     for route, port in ((rest, HTTP), (grpc, GRPC)):

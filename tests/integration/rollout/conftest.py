@@ -16,7 +16,7 @@ from contracts.model import ModelSpec
 from contracts.rollout import RolloutSpec
 from laptop.serving import LocalServing
 from laptop.supervisor import Supervisor
-from serving.client import Client
+from serving.client import Client, Row
 
 NAME = "flight-delay"
 PLAN = RolloutSpec.parse(
@@ -59,7 +59,7 @@ class Traffic:
             for number in itertools.count(start, 2):
                 if self._stop.is_set():
                     return
-                row = {"hour": number % 24, "carrier": "B6", "distance": 100.0}
+                row: Row = {"hour": number % 24, "carrier": "B6", "distance": 100.0}
                 try:
                     seen = client.infer([row])
                     self.answered[seen.version] += 1

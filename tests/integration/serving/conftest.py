@@ -15,7 +15,7 @@ import pytest
 from contracts.errors import ServingError
 from laptop.serving import LocalServing
 from laptop.supervisor import Supervisor
-from serving.client import Client, Prediction
+from serving.client import Client, Prediction, Row
 from tests.serving_model import make_artifact
 
 NAME = "flight-delay"
@@ -80,7 +80,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServing]:
     supervisor.stop_all()
 
 
-ROW = {"hour": 17.0, "carrier": "B6", "distance": 800.0}
+ROW: Row = {"hour": 17.0, "carrier": "B6", "distance": 800.0}
 
 
 class Load:

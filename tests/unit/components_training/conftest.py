@@ -1,6 +1,9 @@
 """A small feature table with what real ones have: gaps, rare categories, unknown outcomes."""
 
+from collections.abc import Callable
 from datetime import date
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +16,7 @@ ROWS = 4000
 NUMBERS = ("strong", "weak", "gappy", "noise", "empty")
 
 
-def model_document(**changes):
+def model_document(**changes: Any) -> dict[str, Any]:
     """A valid model document, as YAML gives it."""
     return {
         "name": "toy",
@@ -42,13 +45,15 @@ def model_document(**changes):
 
 
 @pytest.fixture
-def model():
+def model() -> Callable[..., ModelSpec]:
     """Makes a model spec with changes."""
     return lambda **changes: ModelSpec.parse(model_document(**changes))
 
 
 @pytest.fixture(scope="session")
-def toys(tmp_path_factory):
+def toys(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, FeatureTable, pd.DataFrame]:
     """The path of a feature table from January to May, and what its columns are."""
     generator = np.random.default_rng(0)
     frame = pd.DataFrame(
@@ -57,7 +62,8 @@ def toys(tmp_path_factory):
     frame["gappy"] = np.where(generator.random(ROWS) < 0.3, np.nan, generator.normal(size=ROWS))
     frame["empty"] = np.nan
     kinds = generator.choice(["a", "b", "c", "rare"], ROWS, p=[0.5, 0.3, 0.195, 0.005])
-    frame["kind"] = np.where(generator.random(ROWS) < 0.05, None, kinds)
+    unknown = generator.random(ROWS) < 0.05
+    frame["kind"] = [None if gap else kind for gap, kind in zip(unknown, kinds, strict=True)]
     odds = frame["strong"] + 0.4 * frame["weak"] + 0.5 * frame["gappy"].fillna(1)
     odds = odds + (frame["kind"] == "b") - 1
     label = (generator.random(ROWS) < 1 / (1 + np.exp(-odds))).astype(float)

@@ -42,7 +42,8 @@ class Planned:
 
     def policy(self, key: str = "policy") -> list[dict[str, Any]]:
         """The statements of a policy among the inputs."""
-        return json.loads(self.inputs[key])["Statement"]
+        statements: list[dict[str, Any]] = json.loads(self.inputs[key])["Statement"]
+        return statements
 
 
 @dataclass
@@ -105,7 +106,7 @@ class Monitor(mocks.MockMonitor):
         return f"urn:pulumi:{pulumi.get_stack()}::millwright::{qualified}::{name}"
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802
-        answer = super().RegisterResource(request)
+        answer = super().RegisterResource(request)  # type: ignore[no-untyped-call]
         if request.type != STACK:
             self.planned.append(
                 Planned(

@@ -498,7 +498,7 @@ def warehouse(world: World) -> Any:
 
 def _audit_bucket(world: World) -> str:
     logs = bucket(world, "audit")
-    statement = {
+    statement: dict[str, Any] = {
         "Principal": {"Service": "redshift.amazonaws.com"},
         "Action": ["s3:PutObject", "s3:GetBucketAcl"],
         "Resource": "arn:aws:s3:::audit/*",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from google.protobuf import empty_pb2
+from google.protobuf import empty_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import plugin_pb2, provider_pb2
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
@@ -188,6 +188,7 @@ class ShelfProvider(ResourceProviderServicer):
         thing = self.shelf.get(request.id)
         if thing is None:
             context.abort(grpc.StatusCode.NOT_FOUND, f"{request.id} is gone")
+            raise AssertionError("abort raises")
         thing["inputs"] = plain
         self.shelf.log(f"update {plain['name']}")
         self.shelf.put(thing)
