@@ -117,7 +117,7 @@ class Place:
     def roll_out(self, target: Target, *, plan: RolloutSpec | None = None) -> None:
         """Start a version, as the command line does."""
         self.twin.rollout(self.model).start(target, plan=plan or self.plan)
-        self.twin.start_loop(MODEL)
+        self.twin.host.start_loop(MODEL)
 
     def status(self) -> RolloutStatus:
         """How the rollout stands."""

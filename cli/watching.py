@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,7 @@ from contracts.errors import RejectedError, RolloutError
 from contracts.rollout import Decision, Phase, RolloutStatus
 
 if TYPE_CHECKING:
-    from laptop.rollout import LocalRollout
-    from serving.rollout.cluster import ClusterRollout
-
-    AnyRollout = LocalRollout | ClusterRollout
+    from serving.rollout.handles import RolloutHandle
 
 SHOWN = 16
 """Decisions that the live table shows."""
@@ -31,21 +28,14 @@ Key = tuple[float, int, str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A model's rollout, here or in a cluster, and who runs it."""
+    """A model's rollout, here or in a cluster."""
 
-    rollout: AnyRollout
-    ensure: Callable[[], object] = lambda: None
-    """Makes sure that somebody runs it; in a cluster that is the operator's Deployment."""
-    runs: Callable[[], bool] = lambda: True
-    lost: str = ""
-    """What to do when nobody runs it."""
-    every: float = 1.0
-    """Seconds between two looks at it."""
+    rollout: RolloutHandle
     before: frozenset[Key] | None = None
     """Decisions of rollouts before this one, where it has only just been asked for."""
 
 
-def told(rollout: AnyRollout) -> frozenset[Key]:
+def told(rollout: RolloutHandle) -> frozenset[Key]:
     """The decisions there are; none where the model has had no rollout yet."""
     try:
         return frozenset(one.key for one in rollout.history())
@@ -53,7 +43,7 @@ def told(rollout: AnyRollout) -> frozenset[Key]:
         return frozenset()
 
 
-def earlier(rollout: AnyRollout) -> frozenset[Key]:
+def earlier(rollout: RolloutHandle) -> frozenset[Key]:
     """The decisions of rollouts before the present one."""
     began = rollout.status().started or 0.0
     return frozenset(one.key for one in rollout.history() if one.at < began)
@@ -86,13 +76,13 @@ def show(found: Found) -> RolloutStatus:
                 print_lines(new)
             if rollout.over(status):
                 break
-            if found.runs():
+            if rollout.has_runner():
                 ran = time.monotonic()
             elif time.monotonic() - ran > PATIENCE:
                 raise RolloutError(
-                    "the loop that runs it has ended", where=rollout.model.name, fix=found.lost
+                    "the loop that runs it has ended", where=rollout.name, fix=rollout.advice
                 )
-            time.sleep(found.every)
+            time.sleep(rollout.pace)
     finally:
         if shows:
             live.stop()
@@ -120,7 +110,7 @@ def thinned(decisions: Sequence[Decision]) -> list[Decision]:
     return [decisions[round(index * step)] for index in range(SHOWN)]
 
 
-def verdict(rollout: AnyRollout, status: RolloutStatus) -> None:
+def verdict(rollout: RolloutHandle, status: RolloutStatus) -> None:
     """How it ended.
 
     Raises:
@@ -137,4 +127,4 @@ def verdict(rollout: AnyRollout, status: RolloutStatus) -> None:
         ),
     )
     if status.phase in (Phase.ROLLED_BACK, Phase.REJECTED):
-        raise RejectedError(f"rolled back: {status.reason}", where=rollout.model.name)
+        raise RejectedError(f"rolled back: {status.reason}", where=rollout.name)

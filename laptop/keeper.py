@@ -15,14 +15,13 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 import structlog
 
 from contracts.errors import MillwrightError
 from contracts.model import ModelSpec
+from laptop.host import RolloutHost
 from laptop.rollout import LocalRollout, names
-from laptop.twin import Twin, find_project
 from pocket.supervisor import Spec
 
 PACE = 0.5
@@ -35,18 +34,18 @@ class Keeper:
     """Looks after one environment.
 
     Args:
-        twin: the environment.
+        host: the environment's place on this machine.
         until: set from outside to end it, and by itself when nothing is left to keep.
     """
 
-    def __init__(self, twin: Twin, until: threading.Event) -> None:
-        self._twin = twin
+    def __init__(self, host: RolloutHost, until: threading.Event) -> None:
+        self._host = host
         self._until = until
         self._said = ""
 
     def run(self) -> None:
         """Until there is nothing left to keep."""
-        self._twin.supervisor.watch(
+        self._host.supervisor.watch(
             self.round,
             until=self._until,
             every=PACE,
@@ -55,15 +54,15 @@ class Keeper:
 
     def round(self) -> dict[str, Spec]:
         """Start the servers that died; gives the loops that should run."""
-        twin, problem = self._twin, ""
+        host, problem = self._host, ""
         loops: dict[str, Spec] = {}
         try:
-            serving = twin.serving()
+            serving = host.serving()
             serving.tick()
-            for name in names(twin.root):
-                rollout = LocalRollout(twin.root, ModelSpec.find(twin.models, name), serving)
+            for name in names(host.root):
+                rollout = LocalRollout(host.root, ModelSpec.find(host.models, name), serving)
                 if not rollout.over(rollout.status()):
-                    spec = twin.loop(name)
+                    spec = host.loop(name)
                     loops[spec.name] = spec
             if not loops and not serving.names():
                 self._until.set()
@@ -78,14 +77,12 @@ class Keeper:
 def main(argv: Sequence[str] | None = None) -> int:
     """Keep an environment's model servers and rollouts running until SIGTERM."""
     parser = argparse.ArgumentParser(prog="python -m laptop.keeper", description=main.__doc__)
-    parser.add_argument("--env", default="local", help="the environment's name")
-    parser.add_argument("--project", type=Path, default=None, help="the checkout's folder")
-    options = parser.parse_args(argv)
+    host, _ = RolloutHost.from_arguments(parser, argv)
     until = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: until.set())
     try:
-        Keeper(Twin(options.project or find_project(Path.cwd()), options.env), until).run()
+        Keeper(host, until).run()
     except MillwrightError as error:
         print(error, file=sys.stderr)
         return error.exit_code

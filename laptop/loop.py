@@ -5,41 +5,38 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from contracts.document import suggest
 from contracts.errors import MillwrightError, RolloutError
 from contracts.model import ModelSpec
+from contracts.rollout import Phase
 from data.model_registry import ModelRegistry
+from laptop.host import RolloutHost
 from laptop.rollout import LocalRollout
-from laptop.twin import Twin, find_project
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a model's rollout until it is over; 0 when its version serves, 3 when it was rejected."""
     parser = argparse.ArgumentParser(prog="python -m laptop.loop", description=main.__doc__)
     parser.add_argument("model")
-    parser.add_argument("--env", default="local", help="the environment's name")
-    parser.add_argument("--project", type=Path, default=None, help="the checkout's folder")
-    options = parser.parse_args(argv)
+    host, given = RolloutHost.from_arguments(parser, argv)
     try:
-        twin = Twin(options.project or find_project(Path.cwd()), options.env)
-        names = [one.parent.name for one in twin.models.glob("*/model.yaml")]
-        if options.model not in names:
+        names = [path.parent.name for path in host.models.glob("*/model.yaml")]
+        if given.model not in names:
             raise RolloutError(
-                f"there is no model {options.model!r}", fix=suggest(options.model, names)
+                f"there is no model {given.model!r}", fix=suggest(given.model, names)
             )
         rollout = LocalRollout(
-            twin.root,
-            ModelSpec.find(twin.models, options.model),
-            twin.serving(),
-            registry=ModelRegistry(twin.tracking_uri),
+            host.root,
+            ModelSpec.find(host.models, given.model),
+            host.serving(),
+            registry=ModelRegistry(host.tracking_uri),
         )
-        wanted = rollout.run()
+        status = rollout.run()
     except MillwrightError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    return 0 if wanted.phase == "Promoted" else 3
+    return 0 if status.phase is Phase.PROMOTED else 3
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from contracts.artifact import Version
 from contracts.document import Document
 from contracts.errors import RolloutError
-from contracts.model import ModelSpec
+from contracts.model import ModelSpec, ServingSpec
 from contracts.rollout import (
     Counters,
     Decision,
@@ -40,6 +40,7 @@ from serving.rollout.wishes import check_start, is_over, under_way
 
 if TYPE_CHECKING:
     from data.model_registry import ModelRegistry
+    from laptop.host import RolloutHost
 
 PACE = 1.0
 """Seconds between two steps at most: looks come at the plan's interval, everything else sooner."""
@@ -190,6 +191,7 @@ class LocalRollout:
         model: the model's document.
         serving: the laptop's Seldon.
         registry: whose aliases follow the rollout; None for none.
+        host: starts the process that runs it; None where `run` is called by hand.
         clock: seconds since 1970.
     """
 
@@ -200,18 +202,30 @@ class LocalRollout:
         serving: LocalServing,
         *,
         registry: ModelRegistry | None = None,
+        host: RolloutHost | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.model = model
+        self._host = host
         self._serving = serving
         self._clock = clock
         self._files = _Files(root, model.name)
         self._registry: Registry = Aliases(registry, model.name) if registry else NoRegistry()
 
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.model.name
+
     # -- what a person says ----------------------------------------------------------------------
 
     def start(
-        self, target: Target, *, plan: RolloutSpec | None = None, retry: bool = False
+        self,
+        target: Target,
+        *,
+        plan: RolloutSpec | None = None,
+        serving: ServingSpec | None = None,
+        retry: bool = False,
     ) -> None:
         """Want a version. The loop (`run`) does the rest; one that is under way is rolled back
         first.
@@ -219,6 +233,7 @@ class LocalRollout:
         Args:
             target: the version and its artifact.
             plan: another plan than the model's.
+            serving: not used: here the model's document says how each version is served.
             retry: also if it was rolled back before.
 
         Raises:
@@ -258,6 +273,28 @@ class LocalRollout:
     def history(self) -> list[Decision]:
         """All decisions, oldest first."""
         return self._files.history()
+
+    # -- who runs it -----------------------------------------------------------------------------
+
+    def ensure_runner(self) -> None:
+        """Make sure that the loop's process runs."""
+        if self._host:
+            self._host.start_loop(self.name)
+
+    def has_runner(self) -> bool:
+        """Whether the loop's process runs."""
+        return self._host is None or self._host.loop_runs(self.name)
+
+    @property
+    def advice(self) -> str:
+        """What to do when the loop has ended."""
+        log = f"See {self._host.loop_log(self.name)}; " if self._host else ""
+        return f"{log}`millwright rollout resume {self.name}` starts it again."
+
+    @property
+    def pace(self) -> float:
+        """Seconds between two readings: they are files of this machine."""
+        return 0.25
 
     # -- the loop --------------------------------------------------------------------------------
 

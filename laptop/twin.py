@@ -22,6 +22,7 @@ from contracts.document import suggest
 from contracts.environment import Environment
 from contracts.errors import InfrastructureError, LocalError, ServingError, UsageError
 from contracts.outputs import PlatformOutputs
+from laptop.host import KEEPER, RolloutHost
 from laptop.pocket_errors import mapped
 from laptop.supervisor import HttpReady, Running, Spec, Supervisor
 from pocket import emulator as cloud
@@ -43,7 +44,6 @@ Deployer = Literal["embedded", "pulumi"]
 
 OUTPUTS_FILE = "outputs.json"
 PROJECT_FILE = "Pulumi.yaml"
-KEEPER = "keeper"
 LOOPS = (KEEPER, "rollout", "replay")
 """How the names of processes begin that act on others; one acts on those after it."""
 EPHEMERAL = (
@@ -451,9 +451,7 @@ class Twin:
 
     def rollout(self, model: ModelSpec) -> LocalRollout:
         """A model's rollout: to start, steer and read it."""
-        from laptop.rollout import LocalRollout
-
-        return LocalRollout(self.root, model, self.serving())
+        return self.host.rollout(model)
 
     def rollouts(self) -> list[RolloutStatus]:
         """How each model's rollout stands."""
@@ -461,32 +459,15 @@ class Twin:
 
         return statuses(self.root)
 
-    def start_loop(self, model: str) -> Running:
-        """Make sure that the loop which runs a model's rollout is there; it ends with the
-        rollout. The keeper brings it back when it is killed."""
-        loop = self.supervisor.start(self.loop(model))
-        self.supervisor.start(self._own(KEEPER, "laptop.keeper"))
-        return loop
-
-    def loop(self, model: str) -> Spec:
-        """The process that runs a model's rollout."""
-        return self._own(f"rollout.{model}", "laptop.loop", model)
-
-    def _own(self, name: str, *module: str) -> Spec:
-        """A process of this environment that acts on others."""
-        return Spec(
-            name=name,
-            argv=(
-                *(sys.executable, "-m", *module),
-                *("--env", self.name, "--project", str(self.project)),
-            ),
-            env=cloud.environment(self.connect()),
-            ports=(),
+    @cached_property
+    def host(self) -> RolloutHost:
+        """Where its rollouts run on this machine."""
+        return RolloutHost(
+            root=self.root,
+            models=self.models,
+            region=self.environment.region,
+            tracking_uri=f"sqlite:///{self.root / 'mlflow.db'}",
         )
-
-    def loop_runs(self, model: str) -> bool:
-        """Whether that loop runs now."""
-        return self.supervisor.find(f"rollout.{model}") is not None
 
     def artifact(self, model: str, version: str) -> Artifact:
         """A registered version's document."""

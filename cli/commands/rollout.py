@@ -62,15 +62,7 @@ def in_cluster(context: str, namespace: str, model: str) -> ClusterRollout:
 
 def on_this_machine(where: Twin, spec: ModelSpec) -> Found:
     """A rollout of an environment on this machine."""
-    name = spec.name
-    return Found(
-        rollout=where.rollout(spec),
-        ensure=lambda: where.start_loop(name),
-        runs=lambda: where.loop_runs(name),
-        lost=f"See {where.supervisor.log(f'rollout.{name}')}; "
-        f"`millwright rollout resume {name}` starts it again.",
-        every=0.25,
-    )
+    return Found(rollout=where.rollout(spec))
 
 
 @group.command()
@@ -154,7 +146,7 @@ def begin(
     found = on_this_machine(where, spec)
     found = replace(found, before=told(found.rollout))
     where.rollout(spec).start(target, plan=plan_of(spec, changes or {}), retry=retry)
-    found.ensure()
+    found.rollout.ensure_runner()
     output.say(
         f"    {spec.name} version {target.version} is wanted; the loop judges it from now on"
     )
@@ -235,9 +227,9 @@ def history(
 def say(found: Found, command: Command) -> None:
     """Hand a command to who runs the rollout; it is obeyed at the next step."""
     found.rollout.say(command)
-    found.ensure()
+    found.rollout.ensure_runner()
     output.result(
-        {"model": found.rollout.model.name, "command": command},
+        {"model": found.rollout.name, "command": command},
         lambda console: console.print(f"    {command}: obeyed at the next step"),
     )
 

@@ -7,8 +7,6 @@ written into the ModelRollout, and the operator finds it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from contracts.custom_resource import (
     API_VERSION,
     DECISION,
@@ -26,13 +24,6 @@ from serving.rollout.kubernetes import EVENTS, ROLLOUTS, Api, Object
 from serving.rollout.wishes import check_start, is_over, under_way
 
 
-@dataclass(frozen=True, kw_only=True)
-class Named:
-    """The model, as far as the command line has to know it."""
-
-    name: str
-
-
 class ClusterRollout:
     """A model's rollout in a cluster.
 
@@ -45,7 +36,12 @@ class ClusterRollout:
     def __init__(self, api: Api, namespace: str, model: str) -> None:
         self._api = api
         self._namespace = namespace
-        self.model = Named(name=model)
+        self._model = model
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._model
 
     # -- what a person says ----------------------------------------------------------------------
 
@@ -69,15 +65,15 @@ class ClusterRollout:
             RolloutError: it was rolled back before, it is the stable version already, or the
             cluster refuses it.
         """
-        body = self._api.get(ROLLOUTS, self._namespace, self.model.name)
+        body = self._api.get(ROLLOUTS, self._namespace, self._model)
         status = self._status(body)
-        check_start(self.model.name, status, target, retry=retry)
+        check_start(self._model, status, target, retry=retry)
         spec: Object = {**(body or {}).get("spec", {}), "artifact": target.model_dump(mode="json")}
         if plan:
             spec["plan"] = cluster_plan(plan).model_dump(mode="json", exclude_none=True)
         if serving:
             spec["serving"] = {**spec.get("serving", {}), **serving.model_dump(mode="json")}
-        metadata: Object = {"name": self.model.name, "namespace": self._namespace}
+        metadata: Object = {"name": self._model, "namespace": self._namespace}
         if retry:
             metadata["annotations"] = {ORDER: f"retry {target.version}"}
         if body is None:
@@ -92,7 +88,7 @@ class ClusterRollout:
         Raises:
             RolloutError: none is under way.
         """
-        candidate = under_way(self.model.name, self.status())
+        candidate = under_way(self._model, self.status())
         self._patch({"metadata": {"annotations": {ORDER: f"{command} {candidate.version}"}}})
 
     def change(self, plan: RolloutSpec) -> None:
@@ -115,7 +111,7 @@ class ClusterRollout:
         body = self._body()
         uid = body["metadata"]["uid"]
         events = self._api.list(
-            EVENTS, self._namespace, fieldSelector=f"involvedObject.name={self.model.name}"
+            EVENTS, self._namespace, fieldSelector=f"involvedObject.name={self._model}"
         )
         told = [
             Decision.model_validate_json(one["metadata"]["annotations"][DECISION])
@@ -131,25 +127,44 @@ class ClusterRollout:
         """Whether nothing is left to do: a verdict, confirmed, and no other version wanted."""
         return is_over(status, self._spec().artifact.version)
 
+    # -- who runs it -----------------------------------------------------------------------------
+
+    def ensure_runner(self) -> None:
+        """Nothing: the operator's Deployment is brought back by the cluster."""
+
+    def has_runner(self) -> bool:
+        """True: who runs it is the cluster's affair, and cannot be seen from here."""
+        return True
+
+    @property
+    def advice(self) -> str:
+        """What to do when nothing is decided any more."""
+        return "See the operator: `kubectl -n millwright get pods`."
+
+    @property
+    def pace(self) -> float:
+        """Seconds between two readings: each asks the API server."""
+        return 1.0
+
     # -- the resource ----------------------------------------------------------------------------
 
     def _body(self) -> Object:
-        found = self._api.get(ROLLOUTS, self._namespace, self.model.name)
+        found = self._api.get(ROLLOUTS, self._namespace, self._model)
         if found is None:
             raise RolloutError(
-                f"there is no ModelRollout {self.model.name!r} in namespace {self._namespace}",
-                fix=f"Start one with `millwright rollout start {self.model.name} --context …`.",
+                f"there is no ModelRollout {self._model!r} in namespace {self._namespace}",
+                fix=f"Start one with `millwright rollout start {self._model} --context …`.",
             )
         return found
 
     def _spec(self) -> ModelRolloutSpec:
-        where = f"{self._namespace}/{self.model.name}"
+        where = f"{self._namespace}/{self._model}"
         return ModelRolloutSpec.parse(self._body()["spec"], where=where)
 
     def _status(self, body: Object | None) -> ModelRolloutStatus:
         given = (body or {}).get("status") or {}
-        where = f"{self._namespace}/{self.model.name}: status"
-        return ModelRolloutStatus.parse({"model": self.model.name, **given}, where=where)
+        where = f"{self._namespace}/{self._model}: status"
+        return ModelRolloutStatus.parse({"model": self._model, **given}, where=where)
 
     def _patch(self, change: Object) -> None:
-        self._api.patch(ROLLOUTS, self._namespace, self.model.name, change)
+        self._api.patch(ROLLOUTS, self._namespace, self._model, change)

@@ -13,9 +13,9 @@ from contracts.artifact import Version
 from contracts.errors import LocalError
 from contracts.model import ModelSpec
 from contracts.rollout import Phase, RolloutStatus, Target
+from laptop.host import RolloutHost
 from laptop.keeper import Keeper
 from laptop.rollout import Wish, _Files
-from laptop.twin import Twin
 from pocket.supervisor import Spec
 
 MODEL = "flight-delay"
@@ -49,7 +49,7 @@ class Place:
 
 def keeper(place: Place) -> tuple[Keeper, threading.Event]:
     until = threading.Event()
-    return Keeper(cast(Twin, cast(Any, place)), until), until
+    return Keeper(cast(RolloutHost, cast(Any, place)), until), until
 
 
 def wish(root: Path, version: Version, status: RolloutStatus | None = None) -> None:
