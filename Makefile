@@ -76,7 +76,7 @@ generate: setup ## Renew schemas, CRD, pipeline and the provider's table.
 
 lock: ## Resolve requirements.lock anew.
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --all-extras --custom-compile-command 'make lock' --no-emit-package millwright-pocket \
+	  --all-extras --custom-compile-command 'make lock' --no-emit-package pocket-cloud \
 	  pyproject.toml -o requirements.lock
 
 clean: ## Remove .venv and the caches.

@@ -71,6 +71,7 @@ def in_process(made: Standing) -> tuple[Times, int]:
             stack=stack,
             program=made.project / "infra",
             providers={"aws": AwsProvider, **_others()},
+            state_folder=".millwright",
         )
 
     for name in ENVIRONMENTS:

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 Deployer = Literal["embedded", "pulumi"]
 """What can run the Pulumi program."""
 
+CHECKOUT = Path(__file__).resolve().parents[1]
+"""What the program imports, whichever environment it runs in."""
 OUTPUTS_FILE = "outputs.json"
 PROJECT_FILE = "Pulumi.yaml"
 LOOPS = (KEEPER, "rollout", "replay")
@@ -213,6 +215,8 @@ class Twin:
             stack=self.name,
             program=self.project / "infra",
             providers={"aws": AwsProvider, "kubernetes": KubernetesProvider},
+            state_folder=".millwright",
+            python_path=(CHECKOUT,),
         )
 
     @property

@@ -1,7 +1,7 @@
 """A file is written whole or not at all, and is on the disk before anybody acts on it.
 
-The laptop twin goes on after a kill from its files alone, so a half-written one would be worse than
-none. Written here once, because a forgotten fsync shows only on the day it matters.
+What was killed goes on from its files alone, so a half-written one would be worse than none.
+Written here once, because a forgotten fsync shows only on the day it matters.
 """
 
 from __future__ import annotations

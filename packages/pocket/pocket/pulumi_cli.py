@@ -48,8 +48,8 @@ from pocket.provider.serving import write_plugin
 COMMAND = "pulumi"
 LANGUAGE_HOST = "pulumi-language-python"
 INSTALL = (
-    "Install it as https://www.pulumi.com/docs/install says, with its folder on PATH, or leave "
-    "`--engine` out: the embedded engine needs nothing."
+    "Install it as https://www.pulumi.com/docs/install says, with its folder on PATH, or use the "
+    "embedded engine, which needs nothing."
 )
 OPTIONS = ("--non-interactive", "--color", "never")
 WORK = ("--yes", "--skip-preview")
@@ -69,7 +69,6 @@ OWN_PLUGIN = "using pulumi-resource-aws from $PATH"
 """How the CLI warns of a plugin that it has not installed: here that is the point."""
 SHOWN = 12
 """How many lines of what the program printed go with a failure."""
-CHECKOUT = Path(__file__).resolve().parents[1]
 LOOK_EVERY = 0.05
 """Seconds between two looks at what the CLI has told."""
 
@@ -144,7 +143,7 @@ class Home:
 
     @classmethod
     def of(cls, workspace: Workspace) -> Home:
-        return cls(workspace.root.resolve() / ".millwright" / workspace.stack / COMMAND)
+        return cls(workspace.folder / workspace.stack / COMMAND)
 
     @property
     def marker(self) -> Path:
@@ -196,7 +195,7 @@ class PulumiCli:
         if missing:
             raise OptionError(
                 f"the Pulumi CLI is not on PATH ({' and '.join(missing)})",
-                where="--engine pulumi",
+                where=str(workspace.program),
                 fix=INSTALL,
             )
         virtualenv = workspace.project().virtualenv
@@ -205,7 +204,7 @@ class PulumiCli:
             raise OptionError(
                 "the virtual environment that Pulumi.yaml names is not there",
                 where=str(virtualenv),
-                fix="`make setup` makes it.",
+                fix="Make it, with what the program needs in it.",
             )
         return cls(Path(shutil.which(COMMAND) or COMMAND), workspace)
 
@@ -224,9 +223,11 @@ class PulumiCli:
         return {
             **os.environ,
             "PATH": os.pathsep.join((*self._first, os.environ.get("PATH", ""))),
-            # The program reads the same contracts as this process, whatever its .venv has.
             "PYTHONPATH": os.pathsep.join(
-                filter(None, (str(CHECKOUT), os.environ.get("PYTHONPATH", "")))
+                filter(
+                    None,
+                    (*map(str, self.workspace.python_path), os.environ.get("PYTHONPATH", "")),
+                )
             ),
             "PULUMI_HOME": str(self.home.folder / "home"),
             "PULUMI_BACKEND_URL": self.home.state.as_uri(),

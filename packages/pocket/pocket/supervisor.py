@@ -1,14 +1,13 @@
-"""Starts, watches and stops the processes of the laptop twin.
+"""Starts, watches and stops processes that outlive the command which started them.
 
-`millwright demo` leaves an AWS server, a Redis, an Envoy and model servers running until
-`millwright destroy`. So they outlive the command that started them, and a later command, which
-knows nothing but the directory `.millwright/<env>/`, must find each again, be sure that it is the
-one (a process id is reused by the system), and end it with everything that it started itself.
-Without one place for this, each part would leak processes in its own way whenever a command is
-killed half-way.
+One command leaves an AWS server, its Redis and whatever else an environment needs running until
+another ends them. So they outlive the command that started them, and a later command, which knows
+nothing but the environment's directory, must find each again, be sure that it is the same one (a
+process id is reused by the system), and end it with everything that it started itself. Without one
+place for this, each part would leak processes in its own way whenever a command is killed half-way.
 
 The order of writing makes that safe: the record of what is about to start is on disk before the
-process exists, and the process carries `MILLWRIGHT_PROCESS=<root>:<name>` in its environment. A
+process exists, and the process carries `POCKET_PROCESS=<root>:<name>` in its environment. A
 start that was killed between the two leaves a record without a process id, and the next start
 finds the process by its mark.
 """
@@ -39,7 +38,7 @@ import psutil  # type: ignore[import-untyped,unused-ignore]
 from pocket.errors import ProcessError
 from pocket.files import write_whole
 
-MARK = "MILLWRIGHT_PROCESS"
+MARK = "POCKET_PROCESS"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _POLL = 0.05
 _TICK = 0.011
@@ -138,7 +137,7 @@ class Running:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """What `millwright status` shows of one process."""
+    """How matters stand with one process."""
 
     name: str
     state: Literal["running", "starting", "unhealthy", "dead"]
@@ -208,7 +207,7 @@ def tail(log: Path, *, lines: int = 20, since: int = 0) -> str:
 
 
 class Supervisor:
-    """The processes of one environment, whose directory is `root` (`.millwright/<env>`).
+    """The processes of one environment, whose directory is `root`.
 
     Several commands may use the same root at once: each name has a lock.
     """

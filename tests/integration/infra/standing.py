@@ -87,6 +87,7 @@ class Standing:
             program=self.project / "infra",
             providers={"aws": AwsProvider},
             parallel=self.parallel,
+            state_folder=".millwright",
         )
 
     @contextmanager
@@ -128,7 +129,7 @@ class Standing:
 
     def _ask(self, method: str, rules: Iterable[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
         request = urllib.request.Request(
-            f"{self.endpoints.endpoint_url}/_millwright/faults",
+            f"{self.endpoints.endpoint_url}/_pocket/faults",
             method=method,
             data=json.dumps(list(rules)).encode() if rules else None,
             headers={"Content-Type": "application/json"},

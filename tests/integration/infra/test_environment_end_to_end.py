@@ -170,6 +170,6 @@ def test_destroy_leaves_nothing_and_says_so(standing: Standing, killed: list[int
     assert count > 120
     assert Supervisor(standing.root).status() == []
     assert not lives(cloud_process.pid)
-    store = Store(standing.project, "local", None)
+    store = Store(standing.project / ".millwright", "local", None)
     assert store.load().deployment.resources == ()
     assert preview(standing.workspace).counts == {Op.CREATE: len(preview(standing.workspace).steps)}

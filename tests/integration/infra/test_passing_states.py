@@ -85,7 +85,7 @@ def delay(slow: Standing) -> Iterator[Callable[[float], None]]:
 
     def set_to(seconds: float) -> None:
         request = urllib.request.Request(
-            f"{os.environ['AWS_ENDPOINT_URL']}/_millwright/delay",
+            f"{os.environ['AWS_ENDPOINT_URL']}/_pocket/delay",
             data=json.dumps({"seconds": seconds}).encode(),
             headers={"Content-Type": "application/json"},
         )

@@ -1,8 +1,8 @@
 """Where the AWS APIs answer, and how a process is told.
 
-Product code knows nothing of the laptop: boto3, pyarrow, s3fs and Feast all read the same
-environment variables. So the only thing that differs between AWS and the laptop is what this
-module puts there.
+A program that is tried knows nothing of this emulator: boto3, pyarrow, s3fs and Feast all read the
+same environment variables. So the only thing that differs between AWS and here is what this module
+puts there.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from pathlib import Path
 from pocket.supervisor import HttpReady, Running, Spec, Supervisor
 
 NAME = "cloud"
-HEALTH = "/_millwright/health"
-AHEAD = "/_millwright/ahead"
+HEALTH = "/_pocket/health"
+AHEAD = "/_pocket/ahead"
 PATIENCE = 10.0
 """Seconds that a server may take to say that it begins."""
-_OURS = "MILLWRIGHT_CLOUD"
+_OURS = "POCKET_CLOUD"
 
 
 @dataclass(frozen=True, kw_only=True)
 class CloudEndpoints:
     """An AWS API server and the credentials that it takes.
 
-    `managed` is True when Millwright runs the server, False when the user named one
+    `managed` is True when this package runs the server, False when the user named one
     (LocalStack, say) in AWS_ENDPOINT_URL.
     """
 
@@ -41,7 +41,7 @@ class CloudEndpoints:
 
 
 def start(root: Path, *, region: str | None = None) -> CloudEndpoints:
-    """Make sure that an AWS API server answers for the environment in `root` (`.millwright/<env>`).
+    """Make sure that an AWS API server answers for the environment whose folder is `root`.
 
     An AWS_ENDPOINT_URL set by the user is respected, and nothing is started then.
 

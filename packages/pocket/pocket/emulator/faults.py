@@ -1,7 +1,7 @@
 """Failures on request: the local AWS server as bad as the real one can be on a bad day.
 
 That an interrupted `up` goes on where it stopped is easy to say and easy to break: what decides is
-the one call whose answer never came. Rules at `/_millwright/faults` say which calls fail and how,
+the one call whose answer never came. Rules at `/_pocket/faults` say which calls fail and how,
 so that each of them can be tried in turn, through real clients and real retries.
 
 A rule is ``{"kind": ..., "service": "ec2", "operation": "Create*", "nth": 3, "times": 1}``:

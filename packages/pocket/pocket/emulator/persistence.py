@@ -39,7 +39,8 @@ from moto.iam.models import AWSManagedPolicy, iam_backends
 from moto.s3.models import FakeKey, S3Backend, s3_backends
 
 _log = structlog.get_logger()
-_BODY = "millwright_body"
+_BODY = "pocket_body"
+_FORM = f"{moto.__version__} 2"  # what a snapshot holds changes with moto, and with our own names
 # Holds generators of its answers' pages, and nothing that is a resource.
 _NO_RESOURCES = ("moto.resourcegroupstaggingapi", "moto.moto_api", "moto.instance_metadata")
 _LOCKS = (type(threading.Lock()), type(threading.RLock()))
@@ -132,12 +133,12 @@ class Persistence:
                 path.unlink()
 
     def restore(self) -> set[str]:
-        """Put the last snapshot, if this moto made one, into its backends; names the services."""
+        """Put the last snapshot, if it has this form, into its backends; names the services."""
         if not self._state.exists():
             return set()
         with self._state.open("rb") as file:
             version = pickle.load(file)
-            if version != moto.__version__:
+            if version != _FORM:
                 _log.warning("cloud.snapshot_of_another_version", found=version)
                 return set()
             states: dict[_Place, dict[str, Any]] = _Unpickler(file, self._objects).load()
@@ -161,7 +162,7 @@ class Persistence:
 
     def _pickled(self) -> tuple[bytes, set[str]]:
         output = io.BytesIO()
-        pickle.dump(moto.__version__, output)
+        pickle.dump(_FORM, output)
         pickler = _Pickler(output, self._objects)
         states = {place: backend.__dict__ for place, backend in backends()}
         pickler.dump(states)

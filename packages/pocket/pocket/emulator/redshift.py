@@ -214,7 +214,7 @@ def _parameter_groups() -> None:
 
 
 def _values(group: ParameterGroup) -> dict[str, str]:
-    values: dict[str, str] = group.__dict__.setdefault("millwright_values", {})
+    values: dict[str, str] = group.__dict__.setdefault("pocket_values", {})
     return values
 
 

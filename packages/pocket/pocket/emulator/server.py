@@ -6,8 +6,8 @@ whose endpoint nobody listens on, a warehouse that answers every query with the 
 streets, a replication group that never finishes being deleted. Each extension is a module with an
 `install(context)`, called once before the first request; this module only puts them together.
 
-Own addresses: `/_millwright/health`;
-`/_millwright/faults` (GET, POST, DELETE), which makes calls fail; `/_millwright/delay` (GET, POST
+Own addresses: `/_pocket/health`;
+`/_pocket/faults` (GET, POST, DELETE), which makes calls fail; `/_pocket/delay` (GET, POST
 `{"seconds": 2}`), how long things are in the making.
 """
 
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from moto.backends import SERVICE_NAMES
 
-PREFIX = "/_millwright/"
+PREFIX = "/_pocket/"
 _PASSING_ON = frozenset({"redshift-data"})
 
 # moto's services and the modules here that correct them, imported when the service is first used:
@@ -237,7 +237,7 @@ def serve(*, port: int, data: Path) -> None:
     data = data.resolve()
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     redis = RedisServers(data / "redis")
-    delay = float(os.environ.get("MILLWRIGHT_CLOUD_DELAY", "0"))
+    delay = float(os.environ.get("POCKET_CLOUD_DELAY", "0"))
     context = Context(port=port, data=data, redis=redis, states=States(delay, time.time))
     install_persistence()
     _read_once()

@@ -19,7 +19,7 @@ from typing import Any
 
 from moto.core.base_backend import BaseBackend
 
-_KEPT = "millwright_passing"
+_KEPT = "pocket_passing"
 
 Place = tuple[dict[str, Any], str]
 """The table that holds a thing, and its key there."""

@@ -11,7 +11,7 @@ from typing import Any
 from moto.core.base_backend import BaseBackend
 
 Resource = dict[str, Any]
-_PREFIX = "millwright_"
+_PREFIX = "pocket_"
 
 
 def table(backend: BaseBackend, kind: str) -> dict[str, Resource]:

@@ -18,7 +18,7 @@ from pocket.emulator.context import Context
 from pocket.emulator.patching import replace
 
 _QUERY = "intelligent-tiering"
-_KEPT = "millwright_tiering"
+_KEPT = "pocket_tiering"
 
 
 class NoSuchConfigurationError(S3ClientError):

@@ -95,10 +95,10 @@ class Warehouse:
             scratch = _temporary(self._folder) / f"{uuid.uuid4().hex}.duckdb"
             session = self.session(cluster, database)
             try:
-                session.execute(f"ATTACH '{scratch}' AS millwright_copy")
-                session.execute(f'COPY FROM DATABASE "{database}" TO millwright_copy')
-                _drop_macros(session, "millwright_copy")
-                session.execute("DETACH millwright_copy")
+                session.execute(f"ATTACH '{scratch}' AS pocket_copy")
+                session.execute(f'COPY FROM DATABASE "{database}" TO pocket_copy')
+                _drop_macros(session, "pocket_copy")
+                session.execute("DETACH pocket_copy")
             finally:
                 session.close()
             path = self._path(to, database)

@@ -73,7 +73,7 @@ FOREIGN = ("/site-packages/", Path(__file__).parent.as_uri())
 
 REMOTE = "remote components (multi-language component providers) are not run by this engine"
 IMPORT = "the `import_` option is not supported by this engine"
-CLI = "Use the Pulumi CLI for this program (`millwright up --engine pulumi`)."
+CLI = "Use the Pulumi CLI for this program."
 
 
 class RefusedError(grpc.RpcError):  # type: ignore[misc]

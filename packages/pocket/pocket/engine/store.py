@@ -1,5 +1,4 @@
-"""A stack's files: ``.millwright/<stack>/`` with the state, its journal, its lock and its last
-states.
+"""A stack's files: a folder of its name with the state, its journal, its lock and its last states.
 
 The state is only ever replaced as a whole, by an atomic rename, after the journal has been folded
 into it; a reader finds either the old state with a journal or the new state. One process at a time
@@ -45,14 +44,14 @@ class Store:
     """The files of one stack.
 
     Args:
-        root: the directory that holds ``.millwright``.
+        folder: what holds the folders of stacks.
         stack: the stack's name.
         passphrase: what secrets are encrypted with, or None.
         salt: the stack's salt where its configuration file has one.
     """
 
-    def __init__(self, root: Path, stack: str, passphrase: str | None, salt: str = "") -> None:
-        self.directory = root / ".millwright" / stack
+    def __init__(self, folder: Path, stack: str, passphrase: str | None, salt: str = "") -> None:
+        self.directory = folder / stack
         self.stack = stack
         self._passphrase = passphrase
         self._salt = salt

@@ -24,6 +24,8 @@ from pocket.engine.store import Loaded, Store
 from pocket.engine.values import Properties, Value, has_secrets, is_unknown, reveal
 from pocket.errors import DeploymentError
 
+STATE_FOLDER = ".pocket"
+"""Where states lie unless a workspace says otherwise."""
 UNKNOWN_TEXT = "[unknown]"
 """How an output that a preview cannot know shows in a result."""
 
@@ -65,15 +67,17 @@ class Workspace:
     """One stack of one program, with its files and its providers.
 
     Args:
-        root: the directory that holds ``.millwright``.
+        root: the directory that holds the state folder.
         stack: the stack's name, as in ``Pulumi.<stack>.yaml``.
         program: the program's directory or main file; ``Pulumi.yaml`` is at or above it.
         providers: what serves each package, as a factory of servicers.
         passphrase_file: where the passphrase is (made when missing) unless the environment gives
-            one; ``.millwright/passphrase`` under the root by default.
+            one; ``passphrase`` in the state folder by default.
         config: values over those of the stack's file, by ``project:key`` or plain key.
         parallel: how many resources are worked on at once.
         organization: what ``pulumi.get_organization()`` says.
+        state_folder: where the states of the root's stacks lie, under the root.
+        python_path: what a program that the Pulumi CLI runs finds before its own environment.
     """
 
     root: Path
@@ -84,6 +88,13 @@ class Workspace:
     config: Mapping[str, str] = field(default_factory=dict)
     parallel: int = 16
     organization: str = "organization"
+    state_folder: str = STATE_FOLDER
+    python_path: tuple[Path, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """What holds each stack's files, and the passphrase."""
+        return self.root.resolve() / self.state_folder
 
     def project(self) -> Project:
         return load_project(self.program)
@@ -91,10 +102,10 @@ class Workspace:
     def store(self, project: Project | None = None, *, writes: bool = False) -> Store:
         """The stack's files; one that writes makes itself a passphrase if there is none."""
         salt = stack_salt(project or self.project(), self.stack)
-        return Store(self.root.resolve(), self.stack, self.passphrase(create=writes), salt)
+        return Store(self.folder, self.stack, self.passphrase(create=writes), salt)
 
     def passphrase(self, *, create: bool = False) -> str | None:
-        file = self.passphrase_file or self.root.resolve() / ".millwright" / "passphrase"
+        file = self.passphrase_file or self.folder / "passphrase"
         return find_passphrase(file, create=create)
 
     def settings(self, project: Project) -> Config:
@@ -282,7 +293,7 @@ def outputs_of_stack(workspace: Workspace, name: str) -> Properties:
     Raises:
         DeploymentError: there is no such stack here.
     """
-    store = Store(workspace.root.resolve(), name.rsplit("/", 1)[-1], workspace.passphrase())
+    store = Store(workspace.folder, name.rsplit("/", 1)[-1], workspace.passphrase())
     if not store.state_path.exists():
         raise DeploymentError(
             f"the stack {name!r} has no state here",

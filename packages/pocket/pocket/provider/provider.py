@@ -7,7 +7,7 @@ and knows nothing of either caller. Failures are raised as
 ``PartlyCreatedError``, whose ``id`` and ``properties`` belong in the state.
 
 A Read whose request has no id looks for what a lost Create left behind: by its known name, or by
-the tag ``millwright:urn``; its answer has an empty id when nothing is there, and its failure the
+the tag ``pocket:urn``; its answer has an empty id when nothing is there, and its failure the
 status ALREADY_EXISTS when what is there is not ours.
 """
 

@@ -20,7 +20,7 @@ from pocket.provider.schema import TypeSchema, schema_of
 from pocket.provider.shapes import Names, Problem
 from pocket.provider.values import Properties
 
-URN_TAG = "millwright:urn"
+URN_TAG = "pocket:urn"
 
 
 @dataclass

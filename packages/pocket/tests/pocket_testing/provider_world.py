@@ -12,7 +12,7 @@ SEED = b"a seed"
 
 
 def urn_of(token: str, name: str = "thing") -> str:
-    return f"urn:pulumi:test::millwright::{token}::{name}"
+    return f"urn:pulumi:test::demo::{token}::{name}"
 
 
 @dataclass

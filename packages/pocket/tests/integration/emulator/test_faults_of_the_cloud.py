@@ -50,7 +50,7 @@ MAKERS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], bool]]] = {
 
 class Injector:
     def __init__(self, url: str) -> None:
-        self._url = f"{url}/_millwright/faults"
+        self._url = f"{url}/_pocket/faults"
 
     def __call__(self, method: str, *rules: dict[str, Any]) -> list[dict[str, Any]]:
         request = urllib.request.Request(

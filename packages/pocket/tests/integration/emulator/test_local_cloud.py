@@ -59,7 +59,7 @@ def test_it_loads_an_environments_services_before_they_are_asked(cloud: CloudEnd
     deadline = time.monotonic() + 120
     told: dict[str, Any] = {"all": False}
     while not told["all"] and time.monotonic() < deadline:
-        with urllib.request.urlopen(f"{cloud.endpoint_url}/_millwright/ahead") as answer:
+        with urllib.request.urlopen(f"{cloud.endpoint_url}/_pocket/ahead") as answer:
             told = json.load(answer)
         time.sleep(0.1)
     assert told["all"], told

@@ -56,13 +56,13 @@ class Database:
 @pytest.fixture(scope="module")
 def cluster(client: Client) -> str:
     client("redshift").create_cluster(
-        ClusterIdentifier="millwright",
+        ClusterIdentifier="demo",
         NodeType="ra3.large",
         MasterUsername="admin",
         MasterUserPassword="Str0ngEnough",
         DBName="dev",
     )
-    return "millwright"
+    return "demo"
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_tables_are_listed_and_described(database: Database) -> None:
         "at timestamp SORTKEY)"
     )
     listed = database.api.list_tables(
-        ClusterIdentifier="millwright", Database="dev", DbUser="admin", TablePattern="descr%"
+        ClusterIdentifier="demo", Database="dev", DbUser="admin", TablePattern="descr%"
     )
     assert [table["name"] for table in listed["Tables"]] == ["described"]
     described = database.api.describe_table(**database.where, Table="described")["ColumnList"]
@@ -253,7 +253,7 @@ def test_feast_joins_point_in_time_through_its_own_redshift_store(
             offline_store=RedshiftOfflineStoreConfig(
                 type="redshift",
                 region="us-east-1",
-                cluster_id="millwright",
+                cluster_id="demo",
                 database="dev",
                 user="admin",
                 s3_staging_location=f"s3://{bucket}/feast",

@@ -79,7 +79,7 @@ def test_create_keep_change_destroy(stack: Stack) -> None:
     planned = preview(workspace)
     assert planned.counts == {Op.CREATE: 5}
     assert not stack.shelf.things()
-    assert not (stack.root / ".millwright").exists()
+    assert not (stack.root / ".pocket").exists()
 
     made = up(workspace)
     assert made.counts == {Op.CREATE: 5}

@@ -129,7 +129,7 @@ def test_a_cold_preview_loads_what_it_uses() -> None:
                 """
         import json, sys
         from cli.main import main
-        sys.argv = ["millwright", "--json", "preview", "local"]
+        sys.argv = ["demo", "--json", "preview", "local"]
         sys.stdout, kept = sys.stderr, sys.stdout
         try:
             main()

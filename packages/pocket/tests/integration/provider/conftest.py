@@ -27,6 +27,6 @@ def provider(endpoint: str) -> AwsProvider:
             "secretKey": "test",
             "maxRetries": "1",  # what the server cannot do fails at once
             "endpoints": [{service.replace("-", ""): endpoint for service in services}],
-            "defaultTags": {"tags": {"Project": "millwright"}},
+            "defaultTags": {"tags": {"Project": "demo"}},
         }
     )

@@ -11,7 +11,7 @@ from pocket.engine.providers import ProviderError, call
 from pocket.provider.provider import AwsProvider
 from pocket.provider.values import to_struct
 
-BUCKET = "urn:pulumi:test::millwright::aws:s3/bucket:Bucket::guarded"
+BUCKET = "urn:pulumi:test::demo::aws:s3/bucket:Bucket::guarded"
 
 
 def provider(endpoint: str, **settings: Any) -> AwsProvider:

@@ -14,7 +14,7 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 from pocket.provider.serving import write_plugin
 from pocket.provider.values import from_struct, to_struct
 
-QUEUE = "urn:pulumi:test::millwright::aws:s3/bucketPolicy:BucketPolicy::broken"
+QUEUE = "urn:pulumi:test::demo::aws:s3/bucketPolicy:BucketPolicy::broken"
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def plugin(endpoint: str, tmp_path: Path) -> Iterator[provider_pb2_grpc.Resource
 def test_a_plugin_makes_and_removes_a_resource(
     plugin: provider_pb2_grpc.ResourceProviderStub,
 ) -> None:
-    urn = "urn:pulumi:test::millwright::aws:kms/key:Key::served"
+    urn = "urn:pulumi:test::demo::aws:kms/key:Key::served"
     assert plugin.GetPluginInfo(empty_pb2.Empty()).version
     checked = plugin.Check(
         provider_pb2.CheckRequest(urn=urn, news=to_struct({"description": "served"}))
@@ -70,7 +70,7 @@ def test_a_refusal_is_a_sentence(plugin: provider_pb2_grpc.ResourceProviderStub)
 def test_what_exists_unfinished_is_reported_with_its_id(
     plugin: provider_pb2_grpc.ResourceProviderStub,
 ) -> None:
-    urn = "urn:pulumi:test::millwright::aws:ec2/internetGateway:InternetGateway::half"
+    urn = "urn:pulumi:test::demo::aws:ec2/internetGateway:InternetGateway::half"
     properties = to_struct({"vpcId": "vpc-does-not-exist"})
     with pytest.raises(grpc.RpcError) as caught:
         plugin.Create(provider_pb2.CreateRequest(urn=urn, properties=properties))

@@ -28,7 +28,7 @@ CHART = {
 
 
 def urn(kind: str) -> str:
-    return f"urn:pulumi:dev::millwright::millwright:kubernetes:Part${kind}::name"
+    return f"urn:pulumi:dev::demo::demo:kubernetes:Part${kind}::name"
 
 
 def check(kind: str, inputs: dict[str, Any]) -> Any:

@@ -10,7 +10,7 @@ from pocket.provider.shapes import Problem
 from pocket.provider.types import TABLE
 from pocket.provider.values import UNKNOWN, secret
 
-AWS = Aws(Settings(default_tags={"Project": "millwright"}))
+AWS = Aws(Settings(default_tags={"Project": "demo"}))
 
 
 def checked(token: str, seed: bytes = b"seed", olds: dict | None = None, **inputs: object):
@@ -207,7 +207,7 @@ def test_a_name_given_before_is_not_kept_when_it_is_left_out() -> None:
 def test_the_provider_s_tags_join_the_resource_s() -> None:
     inputs, _ = checked(BUCKET, tags={"Team": "ml"})
     assert inputs["tags"] == {"Team": "ml"}
-    assert inputs["tagsAll"] == {"Project": "millwright", "Team": "ml"}
+    assert inputs["tagsAll"] == {"Project": "demo", "Team": "ml"}
 
 
 def test_secrets_keep_their_marks() -> None:
