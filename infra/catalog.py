@@ -11,7 +11,8 @@ from typing import Final
 import pulumi
 from pulumi_aws import athena, glue
 
-from contracts.environment import Environment, LakeTable
+from contracts.environment import Environment
+from contracts.environment.lake import LakeTable
 from infra.concern import Concern
 from infra.lake import Lake
 

@@ -8,7 +8,8 @@ from typing import Final
 import pulumi
 from pulumi_aws import ec2, eks, iam
 
-from contracts.environment import Environment, NodeGroup
+from contracts.environment import Environment
+from contracts.environment.cluster import NodeGroup
 from infra.concern import Concern
 from infra.log_groups import log_group
 from infra.network import Network

@@ -13,7 +13,8 @@ from typing import Final
 import pulumi
 from pulumi_aws import s3
 
-from contracts.environment import Environment, Lifecycle
+from contracts.environment import Environment
+from contracts.environment.lake import Lifecycle
 from infra.concern import Concern, days
 from infra.policies import allow, deny, document
 

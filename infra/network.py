@@ -16,7 +16,8 @@ from typing import Final
 import pulumi
 from pulumi_aws import ec2
 
-from contracts.environment import Environment, ExistingNetwork
+from contracts.environment import Environment
+from contracts.environment.network import ExistingNetwork
 from infra.concern import Concern
 from infra.log_groups import log_group
 from infra.policies import allow

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pulumi
 from pulumi_aws import appautoscaling, dynamodb
 
-from contracts.environment import Capacity, Environment, Table
+from contracts.environment import Environment
+from contracts.environment.online_store import Capacity, Table
 from infra.concern import Concern
 
 
