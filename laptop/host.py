@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from contracts.errors import LocalError
-from laptop.pocket_errors import mapped
 from laptop.supervisor import Running, Spec, Supervisor
 from pocket import emulator as cloud
+from project.pocket_errors import mapped
 
 if TYPE_CHECKING:
     from contracts.model import ModelSpec

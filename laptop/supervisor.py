@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from laptop.pocket_errors import mapped
 from pocket import supervisor
 from pocket.supervisor import CallReady, HttpReady, Running, Spec, Status, TcpReady
+from project.pocket_errors import mapped
 
 __all__ = ["CallReady", "HttpReady", "Running", "Spec", "Status", "Supervisor", "TcpReady"]
 

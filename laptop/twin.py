@@ -23,9 +23,9 @@ from contracts.environment import Environment
 from contracts.errors import InfrastructureError, LocalError, ServingError, UsageError
 from contracts.outputs import PlatformOutputs
 from laptop.host import KEEPER, RolloutHost
-from laptop.pocket_errors import mapped
 from laptop.supervisor import HttpReady, Running, Spec, Supervisor
 from pocket import emulator as cloud
+from project.pocket_errors import mapped
 
 if TYPE_CHECKING:
     from account.teardown import Finding, Footprint

