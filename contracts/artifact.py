@@ -8,12 +8,13 @@ registered.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
-from contracts.document import Document
+from contracts.document import SHARE, Document, Upgrade, VersionedDocument, parse_share
 
 MODEL_FILE = "model.onnx"
 DOCUMENT_FILE = "artifact.json"
@@ -83,9 +84,100 @@ class Interval(Document):
     high: float | None = None
 
 
-class Artifact(Document):
+Class = int | str
+"""A class of a classification, as outcomes name it."""
+
+
+class ToleranceLimits(Document):
+    """How far a predicted number may be from what came true and still count as right: the larger
+    of the two limits that are given."""
+
+    absolute: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """In the label's unit."""
+    relative: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """As a share of what came true."""
+
+    @model_validator(mode="after")
+    def some(self) -> Self:
+        """A tolerance has a limit."""
+        if self.absolute is None and self.relative is None:
+            raise ValueError("write a number in the label's unit, or a share such as 10%")
+        return self
+
+    def allowed(self, outcome: float) -> float:
+        """The largest difference from this outcome that is right."""
+        return max(self.absolute or 0.0, (self.relative or 0.0) * abs(outcome))
+
+
+def parse_tolerance(value: object) -> object:
+    """``15`` is in the label's unit, ``10%`` a share of what came true."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return {"absolute": value}
+    if isinstance(value, str):
+        if not SHARE.match(value.strip()):
+            raise ValueError(
+                f"{value!r} is not a tolerance; write a number in the label's unit, or a share of "
+                "what came true such as 10%"
+            )
+        return {"relative": parse_share(value)}
+    return value
+
+
+Tolerance = Annotated[
+    ToleranceLimits,
+    BeforeValidator(parse_tolerance, json_schema_input_type=ToleranceLimits | float | str),
+]
+"""Written ``15`` (in the label's unit), ``10%`` (of what came true), or as a mapping of both."""
+
+
+class Interpretation(Document):
+    """What the model's outputs mean, and so which predictions were wrong."""
+
+    classes: tuple[Class, ...] = ()
+    """The classes, in the order of the probabilities' columns; empty for regression."""
+    positive: Class | None = None
+    """Of two classes the one whose probability is the score; the last when left out."""
+    threshold: float = Field(default=0.5, ge=0, le=1)
+    """Of two classes the positive one is predicted from this probability on."""
+    tolerance: Tolerance | None = None
+    """How far a predicted number may be from what came true; none where that cannot be said."""
+    missing_text: str = ""
+    """What the model takes for a text that is missing."""
+
+    @model_validator(mode="after")
+    def consistent(self) -> Self:
+        """The positive class is one of the classes, and those are distinct."""
+        if len(set(self.classes)) != len(self.classes) or len(self.classes) == 1:
+            raise ValueError(f"classes: {list(self.classes)} must be at least two, each once")
+        if self.positive is not None and self.positive not in self.classes:
+            raise ValueError(f"positive: {self.positive!r} is not one of {list(self.classes)}")
+        return self
+
+    @property
+    def positive_column(self) -> int:
+        """The column of the probabilities that is the score, of two classes."""
+        return -1 if self.positive is None else self.classes.index(self.positive)
+
+
+MEANT_FOR = {"classification": "threshold", "regression": "tolerance"}
+"""The parameter of schema 1 that said what a task's predictions mean."""
+
+
+def interpret_parameters(document: Mapping[str, object]) -> Mapping[str, object]:
+    """Schema 1 had the meaning of the outputs among the parameters, and no classes' names."""
+    parameters = document.get("parameters")
+    given = parameters if isinstance(parameters, Mapping) else {}
+    names = ("missing_text", MEANT_FOR.get(str(document.get("task")), ""))
+    meaning = {name: given[name] for name in names if given.get(name) is not None}
+    return {**document, "interpretation": meaning}
+
+
+class Artifact(VersionedDocument):
     """``artifact.json``: the model's signature and where it comes from."""
 
+    UPGRADES: ClassVar[tuple[Upgrade, ...]] = (interpret_parameters,)
+
+    schema_version: Literal[2] = 2
     name: ModelName
     version: Version
     task: Literal["classification", "regression"]
@@ -94,6 +186,8 @@ class Artifact(Document):
     """SHA-256 of ``model.onnx``, in hex."""
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+    interpretation: Interpretation = Interpretation()
+    """What the outputs mean."""
     created: datetime
     code_version: str
     """The git commit of the code that trained it, with ``-dirty`` where the tree was not clean."""
@@ -104,3 +198,43 @@ class Artifact(Document):
     run_id: str = ""
     """The tracking server's run that made it."""
     parameters: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    """What the estimator was given: where the model comes from, not what it means."""
+
+    @model_validator(mode="after")
+    def meant_for_its_task(self) -> Self:
+        """Numbers have a tolerance and no classes; classes have no tolerance, and are what the
+        model's label says."""
+        meaning = self.interpretation
+        if self.task == "regression":
+            if meaning.classes:
+                raise ValueError("interpretation.classes: a regression predicts numbers")
+            return self
+        if meaning.tolerance is not None:
+            raise ValueError("interpretation.tolerance: a class is right or wrong, not nearly so")
+        width = self.score.shape[1] if self.score else -1
+        if self.score and meaning.classes and width not in (-1, len(meaning.classes)):
+            raise ValueError(
+                f"interpretation.classes: {list(meaning.classes)} are not the columns of "
+                f"{self.score.name!r}, which has {width}"
+            )
+        text = self.label is not None and self.label.datatype == "BYTES"
+        if any(isinstance(name, str) is not text for name in meaning.classes) and self.label:
+            raise ValueError(
+                f"interpretation.classes: {list(meaning.classes)} are not what the output "
+                f"{self.label.name!r} ({self.label.datatype}) can say"
+            )
+        return self
+
+    @property
+    def label(self) -> Tensor | None:
+        """Of a classification the output with the predicted class of each row, if it has one."""
+        flat = (tensor for tensor in self.outputs if len(tensor.shape) == 1)
+        return next(flat, None) if self.task == "classification" else None
+
+    @property
+    def score(self) -> Tensor | None:
+        """The output with the probabilities of each row's classes, or with the predicted number."""
+        floats = (tensor for tensor in self.outputs if tensor.datatype.startswith("FP"))
+        if self.task == "classification":
+            floats = (tensor for tensor in floats if len(tensor.shape) == 2)
+        return next(floats, None)

@@ -11,10 +11,10 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Self, TypeVar, get_args
+from typing import Annotated, ClassVar, Self, TypeVar, get_args
 
 import yaml
 from pydantic import (
@@ -95,6 +95,44 @@ class Document(BaseModel):
 
 
 AnyDocument = TypeVar("AnyDocument", bound=Document)
+
+Upgrade = Callable[[Mapping[str, object]], Mapping[str, object]]
+"""A document of one schema as the next schema writes it."""
+
+
+class VersionedDocument(Document):
+    """A document that outlives the code that wrote it: it says its schema, and older ones are read.
+
+    A class of this kind has a field ``schema_version``, a literal with its schema's number as the
+    default, and in ``UPGRADES`` one function for each number before it. A document that says no
+    number is of schema 1.
+    """
+
+    UPGRADES: ClassVar[tuple[Upgrade, ...]] = ()
+
+    @classmethod
+    def parse(cls, value: object, *, where: str = "") -> Self:
+        """Validate a plain value of this schema or an older one.
+
+        Raises:
+            DocumentError: it is of a newer schema, or with every problem that was found.
+        """
+        if not isinstance(value, Mapping):
+            return super().parse(value, where=where)
+        newest = len(cls.UPGRADES) + 1
+        version = value.get("schema_version", 1)
+        if isinstance(version, int) and version > newest:
+            raise DocumentError(
+                f"schema_version: is {version}; this Millwright reads {cls.__name__} documents up "
+                f"to {newest}",
+                where=where,
+                fix="upgrade Millwright: a newer one wrote this",
+            )
+        for upgrade in cls.UPGRADES[version - 1 :] if version in range(1, newest) else ():
+            value = upgrade(value)
+        if version in range(1, newest):
+            value = {**value, "schema_version": newest}
+        return super().parse(value, where=where)
 
 
 class UniqueKeyLoader(yaml.SafeLoader):

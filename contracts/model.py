@@ -15,7 +15,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
-from contracts.artifact import ModelName
+from contracts.artifact import ModelName, Tolerance
 from contracts.document import Document, Duration, suggest
 from contracts.errors import DocumentError
 from contracts.rollout import RolloutSpec
@@ -38,17 +38,6 @@ METRICS: dict[Task, tuple[str, ...]] = {
 DERIVED_METRICS = ("gain_over_best_feature", "onnx_parity")
 """Metrics of the comparison with the best single feature and of the exported model."""
 
-ESTIMATORS: dict[str, tuple[str, ...]] = {
-    "xgboost": ("XGBClassifier", "XGBRegressor"),
-    "sklearn": (
-        "LogisticRegression",
-        "RandomForestClassifier",
-        "GradientBoostingClassifier",
-        "Ridge",
-        "RandomForestRegressor",
-        "GradientBoostingRegressor",
-    ),
-}
 GATE = re.compile(r"^\s*(<=|>=|<|>)\s*(prior|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*$")
 
 
@@ -180,25 +169,15 @@ Parameter = str | int | float | bool | None
 
 
 class Estimator(Document):
-    """The learning algorithm."""
+    """The learning algorithm. Which there are is known to the libraries, and checked before a
+    model is trained (`components.libraries`)."""
 
-    library: Literal["xgboost", "sklearn"]
+    library: str
     """The library that has it."""
     class_: str = Field(alias="class")
     """Its class in that library."""
     params: dict[str, Parameter] = Field(default_factory=dict)
     """Its parameters, by the library's own names."""
-
-    @model_validator(mode="after")
-    def known(self) -> Self:
-        """The class must be one of the library's that can be exported."""
-        names = ESTIMATORS[self.library]
-        if self.class_ not in names:
-            raise ValueError(
-                f"class {self.class_!r} is not known in {self.library}; "
-                f"{suggest(self.class_, names)}"
-            )
-        return self
 
 
 class Range(Document):
@@ -316,6 +295,17 @@ GateText = Annotated[
 ]
 
 
+class FeedbackSpec(Document):
+    """When an outcome that comes back shows a prediction to have been right."""
+
+    tolerance: Tolerance | None = None
+    """For regression: how far the prediction may be off, as a number in the label's unit (15) or a
+    share of what came true (10%)."""
+    threshold: float | None = Field(default=None, ge=0, le=1)
+    """For classification: the probability from which on a row is predicted to be positive; 0.5
+    when left out."""
+
+
 class ServingSpec(Document):
     """How one version of the model is served."""
 
@@ -348,12 +338,13 @@ class ModelSpec(Document):
     """Left out: the estimator's parameters are used as they are."""
     gates: dict[str, GateText] = Field(default_factory=dict)
     """What the test data must show before a version is registered."""
+    feedback: FeedbackSpec = FeedbackSpec()
     serving: ServingSpec = ServingSpec()
     rollout: RolloutSpec
 
     @model_validator(mode="after")
     def names_exist(self) -> Self:
-        """Metrics must be known for the task, the estimator must be made for it."""
+        """Metrics must be known for the task."""
         known = METRICS[self.task] + DERIVED_METRICS
         for name in self.gates:
             if name not in known:
@@ -365,10 +356,28 @@ class ModelSpec(Document):
                 f"tune.metric: {self.tune.metric!r} is not a metric of {self.task}; "
                 f"{suggest(self.tune.metric, METRICS[self.task])}"
             )
-        regressor = self.estimator.class_.endswith("Regressor") or self.estimator.class_ == "Ridge"
-        if regressor != (self.task == "regression"):
+        return self
+
+    @model_validator(mode="after")
+    def feedback_can_judge(self) -> Self:
+        """Feedback is about what the task predicts, and the guard that reads it needs it said."""
+        if self.task == "classification":
+            if self.feedback.tolerance is not None:
+                raise ValueError(
+                    "feedback.tolerance: a class is right or wrong; a classification has "
+                    "feedback.threshold"
+                )
+            return self
+        unit = f"in the unit of {self.source.label.name}, or a share such as {{tolerance: 10%}}"
+        if self.feedback.threshold is not None:
             raise ValueError(
-                f"estimator.class: {self.estimator.class_} is not made for {self.task}"
+                "feedback.threshold: a regression predicts numbers; say when one is right with "
+                f"feedback: {{tolerance: 15}}, {unit}"
+            )
+        if self.rollout.guards.wrong is not None and self.feedback.tolerance is None:
+            raise ValueError(
+                "rollout.guards.wrong: nothing says when a predicted number is wrong; write "
+                f"feedback: {{tolerance: 15}}, {unit}"
             )
         return self
 

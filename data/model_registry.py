@@ -9,6 +9,7 @@ same key goes on where it stopped, with the same number.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -259,7 +260,7 @@ def read_artifact(uri: str, *, missing_ok: bool = False) -> Artifact | None:
         raise DataError("there is no artifact", where=place) from None
     except OSError as error:
         raise DataError(f"the artifact cannot be read: {error}", where=place) from error
-    return Artifact.model_validate_json(content)
+    return Artifact.parse(json.loads(content), where=place)
 
 
 def put(uri: str, content: bytes) -> None:

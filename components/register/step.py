@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from components.documents import TRAINING, Evaluation, Registration, Training, read, write
-from contracts.artifact import MODEL_FILE, Artifact, Interval
+from contracts.artifact import MODEL_FILE, Artifact, Interpretation, Interval
 from contracts.errors import RejectedError
 from contracts.model import ModelSpec
 from contracts.outputs import PlatformOutputs
@@ -109,6 +109,7 @@ def describe(
         digest=training.digest,
         inputs=training.inputs,
         outputs=training.outputs,
+        interpretation=interpretation(spec),
         created=now,
         code_version=code_version,
         trained_on=training.trained_on,
@@ -117,6 +118,15 @@ def describe(
         run_id=entry.run_id,
         parameters=training.parameters,
     )
+
+
+def interpretation(spec: ModelSpec) -> Interpretation:
+    """What the outputs of such a model mean."""
+    if spec.task == "regression":
+        return Interpretation(tolerance=spec.feedback.tolerance)
+    given = spec.feedback.threshold
+    threshold = {} if given is None else {"threshold": given}
+    return Interpretation(classes=(0, 1), positive=1, **threshold)
 
 
 def make_candidate(registry: ModelRegistry, entry: Entry) -> None:

@@ -90,8 +90,8 @@ class App:
             metrics.VERSION: model.version,
             metrics.PREDICTOR: predictor,
         }
-        self.counters = Counters(labels, slow_over, model.bounds)
-        self._record = Record(model.version, model.is_wrong)
+        self.counters = Counters(labels, slow_over, model.meaning.bounds)
+        self._record = Record(model.version, model.meaning.is_wrong)
         self._headers: list[Header] = [(b"x-millwright-version", model.version.encode())]
         if predictor:
             self._headers.append((b"x-millwright-predictor", predictor.encode()))

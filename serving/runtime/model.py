@@ -1,7 +1,6 @@
-"""A registered model, loaded: its signature, its session, and what its outputs mean.
+"""A registered model, loaded: its signature and its session, from a request's bytes to an answer's.
 
-What a prediction *is* (a class above a threshold, or a number) is decided here once, because the
-counters, the feedback and the histogram of predictions must all speak of the same thing.
+What the outputs mean is `serving.runtime.meaning`'s.
 """
 
 from __future__ import annotations
@@ -13,9 +12,10 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort  # type: ignore[import-untyped,unused-ignore]
 
-from contracts.artifact import Artifact, Tensor
+from contracts.artifact import Artifact
 from contracts.errors import ServingError
-from serving.runtime.refusal import Refusal, shown
+from serving.runtime.meaning import Meaning
+from serving.runtime.refusal import Refusal
 from serving.runtime.tensors import (
     Array,
     InferResponse,
@@ -24,9 +24,6 @@ from serving.runtime.tensors import (
     read_request,
     write_response,
 )
-
-_PROBABILITY_BOUNDS = tuple(tenth / 10 for tenth in range(1, 11))
-_NUMBER_BOUNDS = (-1e6, -1e4, -100.0, -10.0, -1.0, 0.0, 1.0, 10.0, 100.0, 1e4, 1e6)
 
 _ORT_TYPES = {
     "BOOL": "tensor(bool)",
@@ -74,23 +71,14 @@ class Model:
         self.name = name
         self.version = artifact.version
         self.artifact = artifact
-        parameters = artifact.parameters
-        self.threshold = float(parameters.get("threshold") or 0.5)
-        tolerance = parameters.get("tolerance")
-        self.tolerance = None if tolerance is None else float(tolerance)
+        self.meaning = Meaning(artifact)
         self.signature = Signature(
-            artifact.inputs, artifact.outputs, str(parameters.get("missing_text") or "")
+            artifact.inputs, artifact.outputs, artifact.interpretation.missing_text
         )
         self._session = _load(content, where=f"{artifact.name} {artifact.version}")
         _check_names(artifact, self._session)
         self._outputs = [tensor.name for tensor in artifact.outputs]
         self._tensors = {tensor.name: tensor for tensor in artifact.outputs}
-        self._classification = artifact.task == "classification"
-        self._score = _score_output(artifact)
-        self._label = next(
-            (tensor.name for tensor in artifact.outputs if len(tensor.shape) == 1), None
-        )
-        self.bounds = self._bounds()
 
     def answer(self, body: bytes, request_id: str) -> tuple[str, Answer]:
         """Answer an inference request.
@@ -110,14 +98,16 @@ class Model:
         feeds, rows = self.signature.feeds(request)
         wanted = self.signature.wanted(request)
         results = self._run(feeds, rows)
+        scores, predicted = self.meaning.of(results)
+        self.meaning.relabel(results, predicted)
         response = InferResponse(
             self.name,
             self.version,
             identity,
             [output_tensor(self._tensors[name], results[name]) for name in wanted],
         )
-        scores, classes = self._meaning(results)
-        return identity, Answer(body=write_response(response), scores=scores, classes=classes)
+        body = write_response(response)
+        return identity, Answer(body=body, scores=scores, classes=predicted)
 
     def warm_up(self) -> None:
         """Answer one request of missing values, so that the first client does not wait for it."""
@@ -133,29 +123,6 @@ class Model:
         with _ignoring_model_failure():
             self._session.run(self._outputs, feeds)
 
-    def is_wrong(self, predicted: object, outcome: object) -> bool:
-        """Whether the outcome shows that the prediction was wrong.
-
-        Raises:
-            Refusal: the outcome is not of the kind that the model predicts.
-        """
-        if not self._classification:
-            if self.tolerance is None:
-                raise Refusal(
-                    400,
-                    "this regression model's artifact has no parameter 'tolerance'; feedback needs "
-                    "it to say which predictions were wrong",
-                )
-            if isinstance(outcome, bool) or not isinstance(outcome, (int, float)):
-                raise Refusal(400, f"outcome {shown(outcome)} is not a number")
-            return abs(float(predicted) - outcome) > self.tolerance  # type: ignore[arg-type]
-        if isinstance(outcome, str) != isinstance(predicted, str) or not isinstance(
-            outcome, (bool, int, float, str)
-        ):
-            kind = "a label's text" if isinstance(predicted, str) else "true, false or a class"
-            raise Refusal(400, f"outcome {shown(outcome)} is not a class; expected {kind}")
-        return predicted != outcome
-
     def _run(self, feeds: dict[str, Array], rows: int) -> dict[str, Array]:
         try:
             results = self._session.run(self._outputs, feeds)
@@ -165,29 +132,6 @@ class Model:
                 500, f"the model failed on this request of {rows} rows: {first}"
             ) from None
         return dict(zip(self._outputs, results, strict=True))
-
-    def _meaning(self, results: dict[str, Array]) -> tuple[Sequence[float], Sequence[Any]]:
-        """The score and the predicted class (or number) of each row."""
-        scores = results[self._score] if self._score else None
-        if not self._classification:
-            numbers = [] if scores is None else scores.ravel().tolist()
-            return numbers, numbers
-        if scores is not None and scores.ndim == 2 and scores.shape[1] == 2:
-            positive = scores[:, 1].tolist()
-            threshold = self.threshold
-            return positive, [int(score >= threshold) for score in positive]
-        labels = results[self._label].tolist() if self._label else []
-        return ([] if scores is None else scores.max(axis=-1).tolist()), labels
-
-    def _bounds(self) -> tuple[float, ...]:
-        """The histogram's edges: tenths of a probability, or of the range seen in training."""
-        if self._classification:
-            return _PROBABILITY_BOUNDS
-        tensor = self._tensors.get(self._score or "")
-        if tensor and tensor.minimum is not None and tensor.maximum is not None:
-            low, width = tensor.minimum, tensor.maximum - tensor.minimum
-            return tuple(low + width * tenth / 10 for tenth in range(11))
-        return _NUMBER_BOUNDS
 
 
 class _ignoring_model_failure:  # noqa: N801  reads as a sentence where it is used
@@ -217,7 +161,7 @@ def _load(content: bytes, *, where: str) -> ort.InferenceSession:
 def _check_names(artifact: Artifact, session: ort.InferenceSession) -> None:
     """The document and the model must agree, or every request would fail."""
     sides = (
-        ("input", [one for one in artifact.inputs if one.used], session.get_inputs()),
+        ("input", [tensor for tensor in artifact.inputs if tensor.used], session.get_inputs()),
         ("output", artifact.outputs, session.get_outputs()),
     )
     for side, declared, actual in sides:
@@ -234,11 +178,3 @@ def _check_names(artifact: Artifact, session: ort.InferenceSession) -> None:
                 where=f"{artifact.name} {artifact.version}",
                 fix="Register the model again, with its own signature.",
             )
-
-
-def _score_output(artifact: Artifact) -> str | None:
-    """The output with probabilities (classification) or the number (regression)."""
-    floats: list[Tensor] = [t for t in artifact.outputs if t.datatype.startswith("FP")]
-    if artifact.task == "classification":
-        floats = [tensor for tensor in floats if len(tensor.shape) == 2]
-    return floats[0].name if floats else None

@@ -91,18 +91,6 @@ REFUSED = [
     ),
     (document(select={"keep": 0}), "select.keep: input should be greater than or equal to 1"),
     (
-        document(estimator={"library": "xgboost", "class": "XGBClasifier"}),
-        "class 'XGBClasifier' is not known in xgboost; did you mean 'XGBClassifier'?",
-    ),
-    (
-        document(estimator={"library": "sklearn", "class": "Ridge"}),
-        "estimator.class: Ridge is not made for classification",
-    ),
-    (
-        document(task="regression"),
-        "estimator.class: XGBClassifier is not made for regression",
-    ),
-    (
         document(**tune(metric="auc")),
         "tune.metric: 'auc' is not a metric of classification; did you mean 'roc_auc'?",
     ),
@@ -143,6 +131,23 @@ REFUSED = [
     (document(serving={"cpu": "half"}), "serving.cpu: string should match pattern"),
     (document(serving={"memory": "1 GB"}), "serving.memory: string should match pattern"),
     (document(serving={"latency_budget": "fast"}), "serving.latency_budget: 'fast' is not"),
+    (
+        document(feedback={"tolerance": 15}),
+        "feedback.tolerance: a class is right or wrong; a classification has feedback.threshold",
+    ),
+    (document(feedback={"threshold": 2}), "feedback.threshold: input should be less than or equal"),
+    (
+        document(task="regression", feedback={"threshold": 0.5}),
+        "feedback.threshold: a regression predicts numbers; say when one is right with",
+    ),
+    (
+        document(task="regression", feedback={"tolerance": "a lot"}),
+        "feedback.tolerance: 'a lot' is not a tolerance; write a number in the label's unit",
+    ),
+    (
+        document(task="regression", rollout={"guards": {"wrong": {}}}),
+        "write feedback: {tolerance: 15}, in the unit of late, or a share such as {tolerance: 10%}",
+    ),
 ]
 
 
@@ -152,6 +157,33 @@ def test_what_is_wrong_is_refused_with_its_key(value, sentence):
         ModelSpec.parse(value, where="model.yaml")
     assert sentence in str(caught.value)
     assert str(caught.value).startswith("model.yaml: ")
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "absolute", "relative"),
+    [
+        (15, 15, None),
+        (0.5, 0.5, None),
+        ("10%", None, 0.1),
+        ({"absolute": 1, "relative": 0.2}, 1, 0.2),
+    ],
+)
+def test_a_regression_says_what_is_right(tolerance, absolute, relative):
+    guards = {"guards": {"wrong": {}}}
+    spec = ModelSpec.parse(
+        document(task="regression", feedback={"tolerance": tolerance}, rollout=guards)
+    )
+    again = ModelSpec.model_validate_json(spec.model_dump_json(by_alias=True))
+    assert again == spec
+    assert again.feedback.tolerance.absolute == absolute
+    assert again.feedback.tolerance.relative == relative
+
+
+def test_a_threshold_of_nothing_stays_nothing():
+    spec = ModelSpec.parse(document(feedback={"threshold": 0.0}))
+    assert (
+        ModelSpec.model_validate_json(spec.model_dump_json(by_alias=True)).feedback.threshold == 0
+    )
 
 
 def test_the_flights_model_is_valid_and_survives_json():

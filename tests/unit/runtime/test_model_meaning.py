@@ -79,7 +79,7 @@ def test_an_answer_that_is_not_a_number_is_the_servers_failure(tmp_path: Path) -
 
 
 def test_numbers_are_judged_by_their_tolerance(tmp_path: Path) -> None:
-    served = app(tmp_path, IDENTITY, parameters={"tolerance": 2.0})
+    served = app(tmp_path, IDENTITY, interpretation={"tolerance": 2.0})
     assert infer(served, 10.0, 20.0, 30.0).status == 200
     verdict = feedback(served, 12.0, 17.5, None).json
     assert (verdict["right"], verdict["wrong"]) == (1, 1)
@@ -92,20 +92,73 @@ def test_without_a_tolerance_numbers_cannot_be_judged(tmp_path: Path) -> None:
     infer(served, 10.0)
     refused = feedback(served, 10.0)
     assert refused.status == 400
-    assert "no parameter 'tolerance'" in refused.json["error"]
+    assert "has no tolerance" in refused.json["error"]
+    assert "write feedback: {tolerance: …} in model.yaml" in refused.json["error"]
 
 
 def test_the_threshold_is_the_artifacts(artifact: Path, tmp_path: Path) -> None:
     content = (artifact / "model.onnx").read_bytes()
     folders = {
-        limit: write_artifact(tmp_path / str(limit), content, parameters={"threshold": limit})
-        for limit in (0.001, 0.999)
+        limit: write_artifact(tmp_path / str(limit), content, interpretation={"threshold": limit})
+        for limit in (0.0, 0.001, 0.999)
     }
     for limit, folder in folders.items():
         model = Model("flight-delay", *fetch(str(folder)))
         tensor = {"name": "hour", "shape": [1, 1], "datatype": "FP32", "data": [14.0]}
         _, answer = model.answer(json.dumps({"inputs": [tensor]}).encode(), "r")
         assert list(answer.classes) == [int(limit < 0.5)]
+        label = next(one for one in json.loads(answer.body)["outputs"] if one["name"] == "label")
+        assert label["data"] == [int(limit < 0.5)], "what feedback judges is what was answered"
+
+
+def test_a_relative_tolerance_is_of_what_came_true(tmp_path: Path) -> None:
+    served = app(tmp_path, IDENTITY, interpretation={"tolerance": "10%"})
+    assert infer(served, 109.0, -89.0, 0.5, 111.0).status == 200
+    verdict = feedback(served, 100.0, -100.0, 0.0, 100.0).json
+    assert (verdict["right"], verdict["wrong"]) == (1, 3)
+    both = app(tmp_path, IDENTITY, interpretation={"tolerance": {"absolute": 1, "relative": 0.1}})
+    assert infer(both, 109.0, -89.0, 0.5, 111.0).status == 200
+    verdict = feedback(both, 100.0, -100.0, 0.0, 100.0).json
+    assert (verdict["right"], verdict["wrong"]) == (2, 2)
+
+
+def test_the_positive_class_is_the_artifacts_and_classes_have_names(tmp_path: Path) -> None:
+    """Two texts, the first of which is the positive one: x is its probability."""
+    nodes = [
+        helper.make_node("Sub", ["one", "x"], ["rest"]),
+        helper.make_node("Concat", ["x", "rest"], ["p"], axis=1),
+        helper.make_node("ArgMax", ["p"], ["place"], axis=1, keepdims=0),
+        helper.make_node("Gather", ["names", "place"], ["label"]),
+    ]
+    constants = [
+        helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0]),
+        helper.make_tensor("names", TensorProto.STRING, [2], [b"late", b"on time"]),
+    ]
+    ends = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 1]),
+        helper.make_tensor_value_info("label", TensorProto.STRING, [None]),
+        helper.make_tensor_value_info("p", TensorProto.FLOAT, [None, 2]),
+    ]
+    content = helper.make_model(
+        helper.make_graph(nodes, "g", ends[:1], ends[1:], initializer=constants),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=9,
+    ).SerializeToString()
+    outputs = [
+        Tensor(name="label", datatype="BYTES", shape=(-1,)),
+        Tensor(name="p", datatype="FP32", shape=(-1, 2)),
+    ]
+    meaning = {"classes": ["late", "on time"], "positive": "late", "threshold": 0.25}
+    changes = {"outputs": outputs, "task": "classification", "interpretation": meaning}
+    served = app(tmp_path, content, **changes)
+    reply = infer(served, 0.25, 0.125, 0.75)
+    answered = {one["name"]: one["data"] for one in reply.json["outputs"]}
+    assert answered["label"] == ["late", "on time", "late"]
+    assert feedback(served, 1, None, None).status == 400
+    verdict = feedback(served, "late", "late", None).json
+    assert (verdict["right"], verdict["wrong"]) == (1, 1)
+    below = [line for line in served.counters.text().decode().splitlines() if 'le="0.2"' in line]
+    assert [line.split()[-1] for line in below] == ["1"], "the score is the positive class's"
 
 
 def test_an_optional_input_must_be_able_to_be_missing(tmp_path: Path) -> None:
