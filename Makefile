@@ -71,7 +71,7 @@ format: setup ## Mend what ruff can mend.
 generate: setup ## Renew schemas, CRD, pipeline and the provider's table.
 	@$(BIN)/python -m contracts.schemas manifests/schemas
 	@$(BIN)/python -m contracts.custom_resource manifests/operator/crd.yaml
-	@$(BIN)/python -m pipelines.training manifests/pipelines/training.yaml
+	@$(BIN)/python -m pipelines.wiring manifests/pipelines/training.yaml
 	@$(BIN)/python -m pocket.provider.generate
 
 lock: ## Resolve requirements.lock anew.

@@ -13,6 +13,8 @@ import typer
 
 from contracts.model import ModelSpec
 from laptop.twin import Twin, find_project
+from project.handle import Project
+from project.services import Service
 
 
 class Engine(StrEnum):
@@ -48,7 +50,24 @@ def twin(name: str = "local", engine: Engine = Engine.EMBEDDED) -> Twin:
     return Twin(find_project(Path(given).resolve() if given else Path.cwd()), name, engine.value)
 
 
-def model_of(where: Twin, name: str) -> tuple[ModelSpec, Path]:
+def project(name: str = "local", *, outputs: str = "", kfp: str = "", mlflow: str = "") -> Project:
+    """The handle on the environment of that name.
+
+    Args:
+        name: the environment's.
+        outputs: a file with its outputs, instead of asking who stood it up.
+        kfp, mlflow: addresses of its services, instead of the outputs'.
+    """
+    given: dict[Service, str] = {"pipelines": kfp, "tracking": mlflow}
+    return Project(
+        twin(name).project,
+        name,
+        outputs_file=Path(outputs) if outputs else None,
+        addresses={service: url for service, url in given.items() if url},
+    )
+
+
+def model_of(where: Twin | Project, name: str) -> tuple[ModelSpec, Path]:
     """A model's document and the file it stands in; a path to another folder is taken as well."""
     given = Path(name)
     if given.name == "model.yaml" or (given.is_dir() and len(given.parts) > 1):

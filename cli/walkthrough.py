@@ -28,8 +28,9 @@ from laptop.examples import broken_model, example_rows
 from laptop.replay import replaying
 from laptop.report import RolloutStory, TrainingStory, write_report
 from laptop.twin import Twin
+from pipelines.results import TrainingResult
 from pipelines.runs import output as output_of
-from pipelines.training import TrainingResult
+from project.handle import Project
 
 MODEL = "flight-delay"
 STEPS = 8
@@ -96,7 +97,7 @@ class Demo:
 
     def train(self, path: Path, days: dict[str, dt.date]) -> TrainingResult:
         """Train, and keep it for the report."""
-        result = train_here(self.where, path, dict(days))
+        result = train_here(Project(self.where.project, self.where.name), path, dict(days))
         steps = {one.step: one.seconds for one in result.steps}
         story = TrainingStory(version=result.version, evaluation=result.evaluation, steps=steps)
         self.trainings.append(story)
@@ -193,8 +194,9 @@ class Demo:
 
 def feature_table(result: TrainingResult) -> tuple[Path, FeatureTable]:
     """The engineered table of a run, and its document."""
-    table = output_of(result.run, "engineer", "features")
-    document = output_of(result.run, "engineer", "table")
+    folder = Path(result.location)
+    table = output_of(folder, "engineer", "features")
+    document = output_of(folder, "engineer", "table")
     if table is None or document is None:
-        raise RolloutError("the run's feature table is gone", where=str(result.run))
+        raise RolloutError("the run's feature table is gone", where=result.location)
     return table, FeatureTable.load(document)

@@ -9,14 +9,15 @@ program that shows progress keeps its terminal to itself.
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import json
+import os
 import sys
 from pathlib import Path
 
-ARGUMENTS = "arguments.json"
-STEPS = "steps"
-LOCK = "lock"
+from contracts.errors import RejectedError
+from pipelines import journal, runs
+from pipelines.wiring import STEPS
 
 
 def main(folder: Path) -> int:
@@ -24,25 +25,36 @@ def main(folder: Path) -> int:
 
     Finished steps of the same run are not run again: their outputs are in the folder.
     """
-    with (folder / LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with runs.locked(folder, patience=1.0) as free:
+        if not free:
             print(f"{folder}: this run is still going in another process")
             return 1
-        from kfp import local
-
-        from pipelines.wiring import build
-
-        local.init(
-            runner=local.SubprocessRunner(use_venv=False),
-            pipeline_root=str(folder / STEPS),
-            raise_on_error=False,
-            enable_caching=True,
-            cache_root=str(folder / "finished"),
-        )
-        build()(**json.loads((folder / ARGUMENTS).read_text(encoding="utf-8")))
+        (folder / runs.PROCESS).write_text(str(os.getpid()), encoding="utf-8")
+        runs.resume(folder)
+        log = journal.Log(folder, journal.writer(folder))
+        with contextlib.closing(log), contextlib.redirect_stdout(log):
+            run(folder)
+        if runs.output(folder, STEPS[-1], "registration") is not None and log.error is None:
+            runs.finish(folder, "done")
+        elif isinstance(log.error, RejectedError):
+            runs.finish(folder, "rejected")
     return 0
+
+
+def run(folder: Path) -> None:
+    """The steps, one after another."""
+    from kfp import local
+
+    from pipelines.wiring import build
+
+    local.init(
+        runner=local.SubprocessRunner(use_venv=False),
+        pipeline_root=str(folder / runs.STEPS_FOLDER),
+        raise_on_error=False,
+        enable_caching=True,
+        cache_root=str(folder / "finished"),
+    )
+    build()(**json.loads((folder / runs.ARGUMENTS).read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":

@@ -11,15 +11,24 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import IO
 
-from pipelines.local import ARGUMENTS, LOCK, STEPS
-
+ARGUMENTS = "arguments.json"
+STEPS_FOLDER = "steps"
+LOCK = "lock"
+PROCESS = "process"
+"""The identity of the process that works in the folder, while the lock is held."""
 KEPT = 5
 """Finished runs whose tables stay on disk; of older ones only documents and logs do."""
+MOMENT = "%Y%m%dT%H%M%S%f"
 STATE = "state"
+ENDED = ("done", "rejected")
+"""States of a run that is not gone on with."""
 ROOMS = ("components", "contracts", "data", "pipelines")
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -68,9 +77,9 @@ def open_run(work: Path, name: str, arguments: Mapping[str, str], now: datetime)
     text = json.dumps([asked, code_digest()])
     identity = hashlib.sha256(text.encode()).hexdigest()[:12]
     for folder in sorted(work.glob(f"{name}-*-{identity}"), reverse=True):
-        if state(folder) == "unfinished" and not busy(folder):
+        if state(folder) not in ENDED and not busy(folder):
             return folder
-    folder = work / f"{name}-{now:%Y%m%dT%H%M%S%f}-{identity}"
+    folder = work / f"{name}-{now.strftime(MOMENT)}-{identity}"
     folder.mkdir(parents=True)
     given = json.dumps({**arguments, "key": folder.name}, indent=1)
     (folder / ARGUMENTS).write_text(given, encoding="utf-8")
@@ -83,34 +92,66 @@ def state(folder: Path) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else "unfinished"
 
 
+def resume(folder: Path) -> None:
+    """It goes on: what was written down of its end no longer holds."""
+    (folder / STATE).unlink(missing_ok=True)
+
+
 def finish(folder: Path, how: str) -> None:
     """Write down that the run has ended, and make room."""
     (folder / STATE).write_text(how, encoding="utf-8")
-    model = folder.name.rsplit("-", 2)[0]
+    model = model_of(folder)
     ended = sorted(path.parent for path in folder.parent.glob(f"{model}-*/{STATE}"))
     for old in ended[:-KEPT]:
-        for table in old.glob(f"{STEPS}/*/*/*"):
+        for table in old.glob(f"{STEPS_FOLDER}/*/*/*"):
             if table.is_dir() or table.stat().st_size > 1_000_000:
                 shutil.rmtree(table) if table.is_dir() else table.unlink()
 
 
+def model_of(folder: Path) -> str:
+    """The model that a run trains."""
+    return folder.name.rsplit("-", 2)[0]
+
+
+@contextmanager
+def locked(folder: Path, patience: float = 0.0) -> Iterator[bool]:
+    """Work in the folder; False where another process already does.
+
+    Args:
+        folder: the run's.
+        patience: seconds to wait for it. Who only asks holds the lock for a moment.
+    """
+    until = time.monotonic() + patience
+    with (folder / LOCK).open("a") as lock:
+        while not _lock(lock):
+            if time.monotonic() >= until:
+                yield False
+                return
+            time.sleep(0.01)
+        yield True
+
+
+def _lock(file: IO[str]) -> bool:
+    """Whether the lock was free, and is ours now."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def busy(folder: Path) -> bool:
     """Whether a process is working in the folder."""
-    path = folder / LOCK
-    if not path.is_file():
+    if not (folder / LOCK).is_file():
         return False
-    with path.open("r+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    with locked(folder) as free:
+        return not free
 
 
 def output(folder: Path, step: str, name: str) -> Path | None:
     """What a step wrote last in this run, or None where it wrote nothing."""
-    found = sorted(folder.glob(f"{STEPS}/*/{step}/{name}"))
-    return found[-1] if found else None
+    written = sorted(folder.glob(f"{STEPS_FOLDER}/*/{step}/{name}"))
+    return written[-1] if written else None
 
 
 def log_path(folder: Path, step: str) -> Path:

@@ -73,6 +73,11 @@ class Project:
         """Whether it lives on this machine."""
         return self.environment.tier == "local"
 
+    @property
+    def has_pipelines_server(self) -> bool:
+        """Whether its pipelines run on a server of their own, and not on this machine."""
+        return bool(self.addresses.get("pipelines")) or not self.is_local
+
     # -- what it gives ---------------------------------------------------------------------------
 
     @cached_property

@@ -1,5 +1,15 @@
 """The commands, by what they are about. Importing this registers them all."""
 
-from cli.commands import data, demo, doctor, environment, rollout, serving, state, training
+from cli.commands import data, demo, doctor, environment, rollout, runs, serving, state, training
 
-__all__ = ["data", "demo", "doctor", "environment", "rollout", "serving", "state", "training"]
+__all__ = [
+    "data",
+    "demo",
+    "doctor",
+    "environment",
+    "rollout",
+    "runs",
+    "serving",
+    "state",
+    "training",
+]

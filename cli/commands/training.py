@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cli.app import app, output
-from cli.common import EnvironmentOption, ModelName, model_of, twin
-from cli.output import is_terminal, table
-from contracts.artifact import Interval
+from cli.commands.runs import (
+    HereOption,
+    KfpOption,
+    OutputsOption,
+    come_back,
+    follow,
+    runs_of,
+)
+from cli.common import EnvironmentOption, ModelName, model_of, project
+from cli.output import table
 from contracts.errors import UsageError
-from laptop.twin import Twin
 
 if TYPE_CHECKING:
-    from components.documents import Evaluation
-    from pipelines.training import TrainingResult
+    from pipelines.following import Request, Runs
+    from pipelines.results import TrainingResult
+    from project.handle import Project
+
+MlflowOption = typer.Option(
+    "", "--mlflow", metavar="URL", help="Use this MLflow; the pipeline's steps must reach it."
+)
 
 
 @app.command()
@@ -32,14 +42,19 @@ def train(
     validate_until: str = typer.Option("", help="End of the validation data, likewise."),
     test_until: str = typer.Option("", help="End of the test data, likewise."),
     start: str = typer.Option("", help="First day of the training data, likewise."),
-    submit: str = typer.Option("", metavar="URL", help="Run it on this Kubeflow Pipelines server."),
     environment: EnvironmentOption = "local",
+    here: HereOption = False,
+    detach: bool = typer.Option(False, "--detach", help="Start the run, and do not follow it."),
+    kfp: KfpOption = "",
+    mlflow: str = MlflowOption,
+    outputs: OutputsOption = "",
 ) -> None:
     """Run the training pipeline; a version that passes its gates is registered.
 
-    Ends with 3 when a gate failed: then nothing is registered.
+    It runs on the environment's Kubeflow Pipelines, on this machine where it has none. Ends with 3
+    when a gate failed: then nothing is registered.
     """
-    where = twin(environment)
+    where = project(environment, kfp=kfp, mlflow=mlflow, outputs=outputs)
     _, path = model_of(where, model)
     days = {
         "train_until": day("--train-until", train_until),
@@ -47,10 +62,22 @@ def train(
         "test_until": day("--test-until", test_until),
         "start": day("--start", start),
     }
-    if submit:
-        submit_run(where, path, submit, days)
-    else:
-        train_here(where, path, days)
+    if here and detach:
+        raise UsageError(
+            "a run on this machine reaches the environment through this command, and ends with it",
+            where="--detach",
+            fix="Leave out one of --here and --detach.",
+        )
+    with asked(where, path, days, here=here) as (runs, request):
+        run = runs.start(request)
+        back = come_back(where, run, here=here)
+        if not detach:
+            follow(runs, run, back)
+            return
+    output.result(
+        {"run": run},
+        lambda console: console.print(f"    run {run}\n    `{back}` follows it", soft_wrap=True),
+    )
 
 
 def day(option: str, text: str) -> dt.date | None:
@@ -67,133 +94,58 @@ def day(option: str, text: str) -> dt.date | None:
         raise UsageError(f"{text!r} is not a day such as 2013-07-01", where=option) from None
 
 
-def train_here(where: Twin, path: Path, days: dict[str, dt.date | None]) -> TrainingResult:
-    """Run the pipeline on this machine; prints steps, metrics and gates."""
-    where.connect()
-    from pipelines import training
-
-    try:
-        with step_lines() as tell:
-            result = training.run(
-                path,
-                where.outputs(),
-                where.root / "runs",
-                tell,
-                tracking_uri=where.tracking_uri,
-                **days,  # type: ignore[arg-type]
-            )
-    except training.RejectedTrainingError as error:
-        show_evaluation(error.evaluation)
-        raise
-    show_evaluation(result.evaluation)
-    output.result(
-        {
-            "model": result.name,
-            "version": result.version,
-            "uri": result.uri,
-            "run": str(result.run),
-            "metrics": {name: one.value for name, one in result.evaluation.metrics.items()},
-            "gates": [gate.model_dump(mode="json") for gate in result.gates],
-            "seconds": {step.step: round(step.seconds, 2) for step in result.steps},
-        },
-        lambda console: console.print(
-            f"    registered [bold]{result.name} version {result.version}[/] at {result.uri}"
-        ),
-    )
-    return result
-
-
-def submit_run(where: Twin, path: Path, url: str, days: dict[str, dt.date | None]) -> None:
-    """Hand the pipeline to a Kubeflow Pipelines server."""
-    from pipelines import training
-
-    run = training.submit(url, path, where.outputs(), tracking_uri=where.tracking_uri, split=days)
-    output.result({"run": run}, lambda console: console.print(f"    run {run} at {url}"))
-
-
 @contextmanager
-def step_lines() -> Iterator[Callable[[str, str, float], None]]:
-    """A line for each step as it ends, and a spinner beside the one that runs."""
-    spinner = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-        console=output.console,
-        transient=True,
-        disable=output.as_json or not is_terminal(),
-    )
-    with spinner:
-        task = spinner.add_task("starting", total=None)
+def asked(
+    where: Project, path: Path, days: dict[str, dt.date | None], *, here: bool
+) -> Iterator[tuple[Runs, Request]]:
+    """Where a training will run, and what it is given there."""
+    from pipelines.requests import request
+    from pipelines.submitting import tracking_of
 
-        def tell(step: str, event: str, seconds: float) -> None:
-            if event == "started":
-                spinner.reset(task, description=step)
-            elif event == "finished":
-                output.say(f"    [green]✓[/] {step:<12} [dim]{seconds:5.1f} s[/]")
-            elif event == "kept":
-                output.say(f"    [green]✓[/] {step:<12} [dim]was done before[/]")
-            else:
-                output.say(f"    [red]✗[/] {step}")
-
-        yield tell
+    where.connect()
+    outputs = where.outputs()
+    with runs_of(where, here=here) as runs:
+        if here or not where.has_pipelines_server:
+            with where.tracking() as tracking_uri:
+                yield runs, request(path, outputs, tracking_uri, days)
+        else:
+            inside = tracking_of(outputs, where.addresses.get("tracking", ""))
+            yield runs, request(path, outputs, inside, days)
 
 
-def show_evaluation(evaluation: Evaluation) -> None:
-    """Metrics with their intervals, beside what always predicting the mean would give; gates."""
-    if output.as_json:
-        return
-    rows = [
-        (
-            name,
-            f"{metric.value:.4f}",
-            interval(metric),
-            f"{evaluation.prior[name]:.4f}" if name in evaluation.prior else "",
-        )
-        for name, metric in evaluation.metrics.items()
-    ]
-    title = (
-        f"Tested on {evaluation.rows:,} rows, {evaluation.start:%Y-%m-%d} to "
-        f"{evaluation.end:%Y-%m-%d}"
-    )
-    columns = ("metric", "value", "95 % interval", "prior")
-    output.console.print(table(title, columns, rows, right=columns[1:]))
-    gates = [
-        (
-            gate.name,
-            gate.gate,
-            f"{gate.value:.4g}",
-            "[green]passed[/]" if gate.passed else "[red]failed[/]",
-            f"by {abs(gate.margin):.4g}",
-        )
-        for gate in evaluation.gates
-    ]
-    output.console.print(table("Gates", ("gate", "must be", "is", "", ""), gates, right=("is",)))
-
-
-def interval(metric: Interval) -> str:
-    """A confidence interval, where there is one."""
-    if metric.low is None or metric.high is None:
-        return ""
-    return f"{metric.low:.4f} to {metric.high:.4f}"
+def train_here(where: Project, path: Path, days: dict[str, dt.date | None]) -> TrainingResult:
+    """Run the pipeline on this machine; prints steps, metrics and gates."""
+    with asked(where, path, days, here=True) as (runs, request):
+        run = runs.start(request)
+        return follow(runs, run, come_back(where, run, here=True))
 
 
 @app.command()
 def versions(model: ModelName, environment: EnvironmentOption = "local") -> None:
     """List a model's registered versions and their aliases."""
-    where = twin(environment)
+    where = project(environment)
     model_of(where, model)
     from data.model_registry import ModelRegistry
 
-    found = ModelRegistry(where.tracking_uri).versions(model)
+    with where.tracking() as uri:
+        entries = ModelRegistry(uri).versions(model)
     output.result(
-        [{"version": one.version, "aliases": one.aliases, "uri": one.uri} for one in found],
+        [
+            {"version": entry.version, "aliases": entry.aliases, "uri": entry.uri}
+            for entry in entries
+        ],
         lambda console: console.print(
             table(
                 "",
                 ("version", "aliases", "created", "artifact"),
                 [
-                    (one.version, ", ".join(one.aliases), f"{one.created:%Y-%m-%d %H:%M}", one.uri)
-                    for one in found
+                    (
+                        entry.version,
+                        ", ".join(entry.aliases),
+                        f"{entry.created:%Y-%m-%d %H:%M}",
+                        entry.uri,
+                    )
+                    for entry in entries
                 ],
             )
         ),

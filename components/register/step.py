@@ -2,7 +2,7 @@
 
 This is the one door between training and serving. A failed gate leaves nothing behind: no version,
 no object in the lake. A kill leaves a version number that nobody is shown, and running the step
-again with the same key completes it.
+again with the same key and the same model completes it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def register(
         outputs: where the artifacts' bucket is.
         destination: the file to write the document to.
         tracking_uri: MLflow's.
-        key: the pipeline run; the same key gives the same version.
+        key: the pipeline run; the same key and the same model give the same version.
         code_version: the commit of the code.
         now: the time of registering.
 
@@ -52,7 +52,8 @@ def register(
     training = read(Training, model / TRAINING)
     registry = ModelRegistry(tracking_uri)
     location = f"s3://{outputs.lake.artifacts}/models/{spec.name}"
-    entry = registry.open(spec.name, key=key, location=location)
+    # A run that is repeated may have trained another model: that is another version.
+    entry = registry.open(spec.name, key=f"{key}-{training.digest[:12]}", location=location)
     artifact = describe(entry, spec, training, judged, code_version, now)
     registry.record(
         entry,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from datetime import date
+from pathlib import Path
 
 import boto3
 import joblib
@@ -14,7 +15,7 @@ from components.train.step import NATIVE_FILE
 from contracts.errors import PipelineError, RejectedError
 from data.model_registry import ModelRegistry
 from laptop.replay import request_body
-from pipelines import runs, training
+from pipelines import running, runs, wiring
 from serving.runtime.model import Model
 
 
@@ -24,8 +25,8 @@ def follow(events):
 
 def assert_served_as_native(made, artifact, onnx):
     """What the inference server answers to requests of real rows is what the native model says."""
-    data = runs.output(made.run, "preprocess", "parts")
-    native = joblib.load(runs.output(made.run, "train", "trained") / NATIVE_FILE)
+    data = runs.output(Path(made.location), "preprocess", "parts")
+    native = joblib.load(runs.output(Path(made.location), "train", "trained") / NATIVE_FILE)
     features = read(Preprocessing, data / PREPROCESSING).features
     names = [feature.name for feature in features]
     frame = parts.load(data, "test", names).head(200)
@@ -43,7 +44,7 @@ def assert_served_as_native(made, artifact, onnx):
 
 def test_a_month_of_flights_becomes_a_registered_version(place):
     events = []
-    made = training.run(
+    made = running.run(
         place.model("good"),
         place.outputs,
         place.folder / "work",
@@ -51,13 +52,13 @@ def test_a_month_of_flights_becomes_a_registered_version(place):
         tracking_uri=place.tracking_uri,
         environment=place.environment,
     )
-    assert [step for step, state in events if state == "finished"] == list(training.STEPS)
+    assert [step for step, state in events if state == "finished"] == list(wiring.STEPS)
     assert (made.version, made.uri) == ("1", "s3://pipelines-test-artifacts/models/flight-delay/1")
     assert all(gate.passed for gate in made.gates)
     assert made.evaluation.onnx_parity <= 1e-5
     assert all(timing.seconds > 0 for timing in made.steps)
-    for step in training.STEPS:
-        assert runs.output(made.run, step, "*") is not None
+    for step in wiring.STEPS:
+        assert runs.output(Path(made.location), step, "*") is not None
 
     registry = ModelRegistry(place.tracking_uri)
     artifact, uri = registry.get("flight-delay", "1")
@@ -94,10 +95,10 @@ def test_a_killed_run_goes_on_and_a_failed_gate_registers_nothing(place, monkeyp
     given = (model, place.outputs, place.folder / "work")
     settings = {"tracking_uri": place.tracking_uri, "environment": place.environment}
     with pytest.raises(KeyboardInterrupt):
-        training.run(*given, killed_in_tune, **settings)
+        running.run(*given, killed_in_tune, **settings)
     events = []
     with pytest.raises(RejectedError) as caught:
-        training.run(*given, follow(events), **settings)
+        running.run(*given, follow(events), **settings)
     kept = [step for step, state in events if state == "kept"]
     assert kept == ["ingest", "validate", "engineer", "preprocess", "select"]
     assert events[-1] == ("register", "failed")
@@ -114,7 +115,7 @@ def test_a_step_that_fails_is_named_with_what_it_said_and_its_log(place):
     with (model / "features.py").open("a", encoding="utf-8") as file:
         file.write("\nraise RuntimeError('the moon is full')\n")
     with pytest.raises(PipelineError) as caught:
-        training.run(
+        running.run(
             model,
             place.outputs,
             place.folder / "work",

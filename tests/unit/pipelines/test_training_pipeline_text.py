@@ -10,20 +10,20 @@ from kfp import components
 
 from components import entry
 from contracts.errors import DataError, DocumentError, RejectedError
-from pipelines import runs, training
+from pipelines import journal, runs, wiring
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_the_compiled_pipeline_is_nine_steps_that_kfp_loads(tmp_path):
     path = tmp_path / "training.yaml"
-    training.compile(path, image="registry/pipelines-python:1")
+    wiring.compile(path, wiring.build("registry/pipelines-python:1"))
     loaded = components.load_component_from_file(str(path))
     assert loaded.component_spec.name == "training"
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     tasks = document["root"]["dag"]["tasks"]
-    assert set(tasks) == set(training.STEPS)
-    for step, before in zip(training.STEPS[1:], training.STEPS, strict=False):
+    assert set(tasks) == set(wiring.STEPS)
+    for step, before in zip(wiring.STEPS[1:], wiring.STEPS, strict=False):
         assert before in tasks[step]["dependentTasks"] or before == "select"
     executors = document["deploymentSpec"]["executors"].values()
     assert {one["container"]["image"] for one in executors} == {"registry/pipelines-python:1"}
@@ -69,7 +69,10 @@ def marked(**fields):
 
 def test_output_goes_to_the_steps_logs_and_progress_is_told(tmp_path):
     events = []
-    log = training.Log(tmp_path, lambda *event: events.append(event))
+    log = journal.Log(
+        tmp_path,
+        lambda said: events.append((said["step"], said["event"], said.get("seconds", 0.0))),
+    )
     log.add("before\n")
     log.add(marked(step="validate", event="started"))
     log.add("    a line\n")
@@ -92,10 +95,10 @@ def test_the_last_words_are_the_exceptions(tmp_path):
         "12:00:00.000 - ERROR - Task finished with status FAILURE\n-----\n",
         encoding="utf-8",
     )
-    assert training.last_words(path) == "ValueError: the moon is full"
+    assert journal.last_words(path.read_text("utf-8")) == "ValueError: the moon is full"
     path.write_text("Killed\n", encoding="utf-8")
-    assert training.last_words(path) == "Killed"
-    assert training.last_words(tmp_path / "none.log") == "it ended without a word"
+    assert journal.last_words(path.read_text("utf-8")) == "Killed"
+    assert journal.last_words("") == "it ended without a word"
 
 
 def test_the_same_question_continues_an_unfinished_run(tmp_path, monkeypatch):
@@ -137,6 +140,6 @@ def test_the_codes_version_is_a_commit():
 
 
 def test_the_compiled_pipeline_in_the_tree_is_current(tmp_path):
-    training.compile(tmp_path / "training.yaml")
+    wiring.compile(tmp_path / "training.yaml")
     written = Path(__file__).parents[3] / "manifests" / "pipelines" / "training.yaml"
     assert written.read_text() == (tmp_path / "training.yaml").read_text(), "run `make generate`"

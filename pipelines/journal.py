@@ -1,0 +1,130 @@
+"""What a run on this machine says, as files: a log for each step, and one line for each event.
+
+The run's process writes them, so that they are there whoever follows, or when nobody does.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from components import entry
+from contracts.errors import MillwrightError
+from pipelines import runs
+from pipelines.following import StepStatus
+from pipelines.wiring import STEPS
+
+EVENTS = "events"
+RAISED = re.compile(r"^\s*[\w.]+(Error|Exception|Interrupt|Exit|Warning)\b.*")
+NOISE = re.compile(r"^\s*$|KFP Executor|^\d\d:\d\d:\d\d\.\d+ - |^-+$")
+
+Listener = Callable[[Mapping[str, object]], None]
+"""Hears each event: ``step``, ``event`` and what belongs to it."""
+
+
+@dataclass
+class Log(io.TextIOBase):
+    """Divides the run's output into the steps' logs, and hears what the steps say.
+
+    It stands in for a process's standard output.
+    """
+
+    folder: Path
+    listener: Listener
+    current: str = "pipeline"
+    error: MillwrightError | None = None
+    passed: set[str] = field(default_factory=set)
+    files: dict[str, IO[str]] = field(default_factory=dict)
+    _line: str = ""
+
+    def write(self, text: str) -> int:
+        """Output, in pieces of any size."""
+        *lines, self._line = (self._line + text).split("\n")
+        for line in lines:
+            self.add(f"{line}\n")
+        return len(text)
+
+    def add(self, line: str) -> None:
+        """One line of output."""
+        said = entry.heard(line)
+        if said is None:
+            self._keep(line)
+            return
+        step, event = str(said["step"]), str(said["event"])
+        if event == "started":
+            self._keep_before(step)
+            self.current = step
+        elif event == "finished":
+            self.passed.add(step)
+            self.current = "pipeline"
+        else:
+            self.error = entry.restore(said)
+            self._keep(f"{self.error}\n")
+        self.listener(said)
+
+    def _keep(self, line: str) -> None:
+        """Into the current step's log."""
+        if self.current not in self.files:
+            path = runs.log_path(self.folder, self.current)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.files[self.current] = path.open("a", encoding="utf-8")
+        self.files[self.current].write(line)
+        self.files[self.current].flush()
+
+    def _keep_before(self, step: str) -> None:
+        """The steps before this one that did not run: their outputs are there from before a
+        kill."""
+        for earlier in STEPS[: STEPS.index(step)]:
+            if earlier not in self.passed:
+                self.passed.add(earlier)
+                self.listener({"step": earlier, "event": "kept"})
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in self.files.values():
+            file.close()
+
+
+def writer(folder: Path) -> Listener:
+    """Keeps events in the run's folder; those of an earlier try go."""
+    path = folder / EVENTS
+    path.write_text("", encoding="utf-8")
+
+    def keep(event: Mapping[str, object]) -> None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"at": time.time(), **event}) + "\n")
+
+    return keep
+
+
+def events(folder: Path) -> list[dict[str, object]]:
+    """The events of the run's latest try, oldest first; a line that is being written is left."""
+    path = folder / EVENTS
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return [json.loads(line) for line in text.split("\n")[:-1]]
+
+
+def steps(events: list[dict[str, object]]) -> tuple[StepStatus, ...]:
+    """How each step stands after these events."""
+    stands = {step: StepStatus(step=step) for step in STEPS}
+    for event in events:
+        step, what = str(event["step"]), str(event["event"])
+        seconds = float(str(event.get("seconds", 0.0)))
+        if what == "started":
+            stands[step] = StepStatus(step=step, state="running")
+        elif what in ("finished", "kept", "failed"):
+            stands[step] = StepStatus(step=step, state=what, seconds=seconds)  # type: ignore[arg-type]
+    return tuple(stands.values())
+
+
+def last_words(text: str) -> str:
+    """The line of a log that most likely says what went wrong."""
+    useful = [line.strip() for line in text.splitlines() if not NOISE.search(line)]
+    raised = [line for line in useful if RAISED.match(line)]
+    return (raised or useful or ["it ended without a word"])[-1]

@@ -1,0 +1,276 @@
+"""Runs on a Kubeflow Pipelines server: each step is a pod, and its outputs are in the artifact
+store.
+
+The server's API says how a run's tasks stand, and no more: what a step wrote (also its log, which
+Kubeflow's launcher keeps) is under ``<root>/<pipeline>/<run>/<step>/<random>/<name>`` in the store.
+
+Source: https://github.com/kubeflow/pipelines (backend/src/v2/driver, backend/src/v2/component)
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from pyarrow import fs
+
+from components import entry
+from components.documents import Evaluation
+from contracts.errors import MillwrightError, PipelineError, RejectedError
+from contracts.outputs import PlatformOutputs
+from pipelines.following import Request, RunState, RunStatus, StepState, StepStatus
+from pipelines.journal import last_words
+from pipelines.kubeflow import RefusedError, Server
+from pipelines.results import document
+from pipelines.running import unknown
+from pipelines.submitting import store_of, submit
+from pipelines.wiring import PIPELINE, STEPS
+
+PACE = 2.0
+"""Seconds between two looks at a run: the server itself hears of its pods no sooner."""
+IDENTITY = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+LOGS = re.compile(r"executor-logs(-\d+)?")
+"""What the launcher calls a step's log, with the number of the try."""
+EPOCH = datetime(1971, 1, 1, tzinfo=UTC)
+"""The server says "not yet" with the year 1 or 1970."""
+STATES = {
+    "SUCCEEDED": RunState.DONE,
+    "SKIPPED": RunState.DONE,
+    "FAILED": RunState.FAILED,
+    "CANCELED": RunState.STOPPED,
+    "RUNNING": RunState.RUNNING,
+    "CANCELING": RunState.RUNNING,
+    "PAUSED": RunState.RUNNING,
+}
+"""The server's states of a run; it waits in any other."""
+TASKS: dict[str, StepState] = {
+    "SUCCEEDED": "finished",
+    "SKIPPED": "kept",
+    "FAILED": "failed",
+    "RUNNING": "running",
+}
+"""The server's states of a task; it waits in any other."""
+
+
+@dataclass(frozen=True)
+class StoredOutputs:
+    """What a run's steps left in the artifact store.
+
+    Args:
+        location: the URI of the run's folder there.
+    """
+
+    location: str
+
+    def read(self, step: str, name: str) -> bytes | None:
+        """See `RunOutputs.read`."""
+        path = self._newest(step, re.compile(re.escape(name)))
+        return self._content(path) if path else None
+
+    def error(self, step: str) -> MillwrightError | None:
+        """See `RunOutputs.error`; where the launcher keeps no logs, the gates still speak."""
+        for said in map(entry.heard, reversed(self._log_lines(step))):
+            if said and said.get("event") == "failed":
+                return entry.restore(said)
+        evaluation = document(self, Evaluation) if step == STEPS[-1] else None
+        if evaluation is None or evaluation.accepted:
+            return None
+        from components.register.step import refuse_failed
+
+        try:
+            refuse_failed(evaluation, "")
+        except RejectedError as error:
+            return error
+        return None
+
+    def last_words(self, step: str) -> str:
+        """See `RunOutputs.last_words`."""
+        return last_words("\n".join(self._log_lines(step)))
+
+    def log(self, step: str) -> str:
+        """See `RunOutputs.log`."""
+        path = self._newest(step, LOGS) if step else None
+        return f"s3://{path}" if path else f"the pods of the run {self.location.rpartition('/')[2]}"
+
+    def _log_lines(self, step: str) -> list[str]:
+        path = self._newest(step, LOGS)
+        return self._content(path).decode("utf-8", "replace").splitlines() if path else []
+
+    @cached_property
+    def _store(self) -> tuple[Any, str]:
+        """The store, and the folder's path in it."""
+        system, path = fs.FileSystem.from_uri(self.location)
+        return system, str(path)
+
+    def _newest(self, step: str, name: re.Pattern[str]) -> str | None:
+        """The object that a step wrote last under a name: a step that was tried again has more
+        than one."""
+        try:
+            system, folder = self._store
+            place = f"{folder}/{step}"
+            selector = fs.FileSelector(place, recursive=True, allow_not_found=True)
+            infos = system.get_file_info(selector)
+        except OSError as error:
+            raise self._unreadable(error) from error
+        written = [
+            info
+            for info in infos
+            if info.type == fs.FileType.File
+            and name.fullmatch(info.path[len(place) + 1 :].partition("/")[2])
+        ]
+        return str(max(written, key=lambda file: (file.mtime, file.path)).path) if written else None
+
+    def _content(self, path: str) -> bytes:
+        try:
+            with self._store[0].open_input_stream(path) as stream:
+                return bytes(stream.read())
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> PipelineError:
+        return PipelineError(
+            f"what the run wrote cannot be read: {error}",
+            where=self.location,
+            fix="May you read the environment's artifacts bucket, and is its region the right one?",
+        )
+
+
+@dataclass
+class PodRuns:
+    """The runs of a Kubeflow Pipelines server.
+
+    Args:
+        server: its API.
+        platform: the environment's outputs.
+        now: names a run; the present, where none is given.
+    """
+
+    server: Server
+    platform: PlatformOutputs
+    now: datetime | None = None
+    pace: float = field(default_factory=lambda: PACE)
+    _identities: dict[str, str] = field(default_factory=dict)
+
+    def start(self, request: Request) -> str:
+        """See `Runs.start`."""
+        started = submit(self.server, request, self.platform, self.now or datetime.now(UTC))
+        self._identities[started.display_name] = started.run_id
+        return str(started.display_name)
+
+    def list(self, limit: int) -> tuple[RunStatus, ...]:
+        """See `Runs.list`."""
+        kept = {"key": "storage_state", "operation": "NOT_EQUALS", "stringValue": "ARCHIVED"}
+        answer = self.server.call(
+            "runs.run_service_list_runs",
+            page_size=limit,
+            sort_by="created_at desc",
+            filter=json.dumps({"predicates": [kept]}),
+        )
+        return tuple(self._status(run) for run in answer.runs or ())
+
+    def status(self, run: str) -> RunStatus:
+        """See `Runs.status`; the server's own identity of a run is taken as well."""
+        identity = self._identities.get(run) or self._find(run)
+        try:
+            answer = self.server.call("runs.run_service_get_run", run_id=identity)
+        except RefusedError as error:
+            if error.status == 404:
+                raise self._unknown(run) from error
+            raise
+        return self._status(answer)
+
+    def outputs(self, status: RunStatus) -> StoredOutputs:
+        """See `Runs.outputs`."""
+        return StoredOutputs(status.location)
+
+    def stop(self, status: RunStatus) -> None:
+        """See `Runs.stop`."""
+        if not status.state.over:
+            self.server.call("runs.run_service_terminate_run", run_id=status.identity)
+
+    def leave(self, run: str) -> bool:
+        """See `Runs.leave`: it is the server's."""
+        return True
+
+    def _find(self, run: str) -> str:
+        """A run's identity, by its name."""
+        if IDENTITY.match(run):
+            return run
+        listing = "runs.run_service_list_runs"
+        if run:
+            named = self.server.matching(listing, "runs", key="display_name", value=run)
+        else:
+            answer = self.server.call(listing, page_size=1, sort_by="created_at desc")
+            named = list(answer.runs or ())
+        if not named:
+            raise self._unknown(run)
+        if run:
+            self._identities[run] = str(named[0].run_id)
+        return str(named[0].run_id)
+
+    def _unknown(self, run: str) -> Exception:
+        names = [status.run for status in self.list(50)] if run else []
+        return unknown(run, names, self.server.url)
+
+    @cached_property
+    def _models(self) -> dict[str, str]:
+        """Models by the identity of the experiment that holds their runs."""
+        answer = self.server.call("experiments.experiment_service_list_experiments", page_size=200)
+        return {one.experiment_id: one.display_name for one in answer.experiments or ()}
+
+    def _status(self, run: Any) -> RunStatus:
+        root = getattr(run.runtime_config, "pipeline_root", None) or store_of(self.platform)
+        history = run.state_history or ()
+        errors = [change.error.message for change in history if change.error]
+        status = RunStatus(
+            run=run.display_name,
+            identity=run.run_id,
+            model=self._models.get(run.experiment_id, ""),
+            state=STATES.get(run.state, RunState.WAITING),
+            created=run.created_at,
+            finished=moment(run.finished_at),
+            steps=steps(run.run_details.task_details or () if run.run_details else ()),
+            reason=errors[-1] if errors else "",
+            location=f"{root.partition('?')[0].rstrip('/')}/{PIPELINE}/{run.run_id}",
+        )
+        return replace(status, state=self._ended(status, {change.state for change in history}))
+
+    def _ended(self, status: RunStatus, history: set[str]) -> RunState:
+        """How a run ended that the server says has failed: that is also what becomes of one that
+        was stopped, and of one whose model was rejected."""
+        if status.state is not RunState.FAILED:
+            return status.state
+        if "CANCELING" in history:
+            return RunState.STOPPED
+        try:
+            error = self.outputs(status).error(status.failed_step) if status.failed_step else None
+        except PipelineError:
+            # Whether it was rejected is in the store; that the store cannot be read is said where
+            # somebody wants to know why.
+            error = None
+        return RunState.REJECTED if isinstance(error, RejectedError) else RunState.FAILED
+
+
+def steps(tasks: Iterable[Any]) -> tuple[StepStatus, ...]:
+    """How each step stands, of a run's tasks; those of Kubeflow's own (drivers, executors) are
+    left out."""
+    stands = {step: StepStatus(step=step) for step in STEPS}
+    for task in tasks:
+        if task.display_name in stands:
+            start, end = moment(task.start_time), moment(task.end_time)
+            stands[task.display_name] = StepStatus(
+                step=task.display_name,
+                state=TASKS.get(task.state, "waiting"),
+                seconds=(end - start).total_seconds() if start and end else 0.0,
+            )
+    return tuple(stands.values())
+
+
+def moment(given: datetime | None) -> datetime | None:
+    """A time that the server gives; None where it means "not yet"."""
+    return given if given is not None and given > EPOCH else None

@@ -1,0 +1,46 @@
+"""A training that somebody asks for: the documents that the steps get, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+from contracts.errors import PipelineError
+from contracts.model import ModelSpec
+from contracts.outputs import PlatformOutputs
+from pipelines import runs
+from pipelines.following import Request
+
+
+def request(
+    model: Path, outputs: PlatformOutputs, tracking_uri: str, split: Mapping[str, date | None]
+) -> Request:
+    """What to train, where, on which days.
+
+    Args:
+        model: the model's folder, or its ``model.yaml``.
+        outputs: the environment's.
+        tracking_uri: MLflow's, as the steps reach it.
+        split: days that replace the document's: ``start``, ``train_until``, ``validate_until``,
+            ``test_until``; none keeps it.
+
+    Raises:
+        PipelineError: the features cannot be read.
+        DocumentError: the model's document is wrong.
+    """
+    path = model / "model.yaml" if model.is_dir() else model
+    spec = ModelSpec.load(path).with_split(**split)
+    source = path.parent / spec.features
+    try:
+        definitions = source.read_text(encoding="utf-8")
+    except OSError as error:
+        raise PipelineError(f"cannot be read: {error.strerror}", where=str(source)) from error
+    parameters = {
+        "model": spec.model_dump_json(by_alias=True),
+        "definitions": definitions,
+        "outputs": outputs.model_dump_json(),
+        "tracking_uri": tracking_uri,
+        "code_version": runs.code_version(),
+    }
+    return Request(spec=spec, parameters=parameters)

@@ -1,0 +1,247 @@
+"""Runs on this machine: each is a process of its own, through ``kfp.local``, and a folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from components import entry
+from contracts.document import suggest
+from contracts.errors import MillwrightError, PipelineError, UsageError
+from contracts.outputs import PlatformOutputs
+from pipelines import journal, runs
+from pipelines.following import Follower, Progress, Request, RunState, RunStatus, outcome
+from pipelines.requests import request
+from pipelines.results import TrainingResult
+
+QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "PYTHONUNBUFFERED": "1"}
+"""Waiting threads sleep: where cores are shared, XGBoost's spinning ones make a fit of a second
+take half a minute."""
+OWN_LOG = "pipeline"
+"""The log of what no step said."""
+STOPPED = "stopped"
+PATIENCE = 30.0
+"""Seconds in which a process begins or ends."""
+
+
+@dataclass(frozen=True)
+class FolderOutputs:
+    """What a run in a folder wrote and said."""
+
+    folder: Path
+
+    @property
+    def location(self) -> str:
+        """The run's folder."""
+        return str(self.folder)
+
+    def read(self, step: str, name: str) -> bytes | None:
+        """See `RunOutputs.read`."""
+        path = runs.output(self.folder, step, name)
+        return path.read_bytes() if path and path.is_file() else None
+
+    def error(self, step: str) -> MillwrightError | None:
+        """See `RunOutputs.error`."""
+        for event in reversed(journal.events(self.folder)):
+            if (event["step"], event["event"]) == (step, "failed"):
+                return entry.restore(event)
+        return None
+
+    def last_words(self, step: str) -> str:
+        """See `RunOutputs.last_words`."""
+        path = runs.log_path(self.folder, step or OWN_LOG)
+        return journal.last_words(path.read_text(encoding="utf-8") if path.is_file() else "")
+
+    def log(self, step: str) -> str:
+        """See `RunOutputs.log`."""
+        return str(runs.log_path(self.folder, step or OWN_LOG))
+
+
+@dataclass
+class FolderRuns:
+    """The runs in the folders of an environment.
+
+    Args:
+        work: the folder of them all.
+        environment: variables for the steps beside this process's own, such as
+            ``AWS_ENDPOINT_URL``.
+        now: names a run; the present, where none is given.
+    """
+
+    work: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    now: datetime | None = None
+    pace: float = 0.05
+    _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start(self, request: Request) -> str:
+        """See `Runs.start`; asking again for what was killed goes on after its last finished
+        step."""
+        now = self.now or datetime.now(UTC)
+        folder = runs.open_run(self.work, request.spec.name, request.parameters, now)
+        (folder / runs.PROCESS).unlink(missing_ok=True)
+        log = runs.log_path(folder, OWN_LOG)
+        log.parent.mkdir(exist_ok=True)
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "pipelines.local", str(folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **QUIET_THREADS, **self.environment},
+                start_new_session=True,
+            )
+        self._processes[folder.name] = process
+        wait_for(lambda: process.poll() is not None or runs.busy(folder), folder)
+        return folder.name
+
+    def list(self, limit: int) -> tuple[RunStatus, ...]:
+        """See `Runs.list`."""
+        return tuple(self._status(folder) for folder in self._folders()[:limit])
+
+    def status(self, run: str) -> RunStatus:
+        """See `Runs.status`; a path of the run's folder is taken as well."""
+        folders = {folder.name: folder for folder in self._folders()}
+        name = Path(run).name or next(iter(folders), "")
+        if name not in folders:
+            raise unknown(run, list(folders), str(self.work))
+        return self._status(folders[name])
+
+    def outputs(self, status: RunStatus) -> FolderOutputs:
+        """See `Runs.outputs`."""
+        return FolderOutputs(Path(status.location))
+
+    def stop(self, status: RunStatus) -> None:
+        """See `Runs.stop`."""
+        folder = self.work / status.run
+        if not runs.busy(folder):
+            return
+        path = folder / runs.PROCESS
+        wait_for(lambda: path.is_file() and bool(path.read_text(encoding="utf-8")), folder)
+        with suppress(ProcessLookupError):
+            os.killpg(int(path.read_text(encoding="utf-8")), signal.SIGKILL)
+        if status.run in self._processes:
+            self._processes.pop(status.run).wait()
+        wait_for(lambda: not runs.busy(folder), folder)
+        runs.finish(folder, STOPPED)
+
+    def leave(self, run: str) -> bool:
+        """See `Runs.leave`: what this process started it takes down with it, and asking for the
+        same again goes on from there."""
+        if run not in self._processes:
+            return True
+        self.stop(self.status(run))
+        return False
+
+    def _folders(self) -> Sequence[Path]:
+        """Newest first."""
+        folders = (path.parent for path in self.work.glob(f"*/{runs.ARGUMENTS}"))
+        return sorted(folders, key=created, reverse=True)
+
+    def _status(self, folder: Path) -> RunStatus:
+        # Whether it is going is asked first: what it writes at its end is then there.
+        going, how = runs.busy(folder), runs.state(folder)
+        events = journal.events(folder)
+        state = RunState.RUNNING if going else ENDS.get(how, RunState.FAILED)
+        last = float(str(events[-1]["at"])) if events else 0.0
+        return RunStatus(
+            run=folder.name,
+            identity=folder.name,
+            model=runs.model_of(folder),
+            state=state,
+            created=created(folder),
+            finished=datetime.fromtimestamp(last, UTC) if last and state.over else None,
+            steps=journal.steps(events),
+            reason=FolderOutputs(folder).last_words("") if state is RunState.FAILED else "",
+            location=str(folder),
+        )
+
+
+ENDS = {"done": RunState.DONE, "rejected": RunState.REJECTED, STOPPED: RunState.STOPPED}
+
+
+def created(folder: Path) -> datetime:
+    """When a run was first asked for: its name says so."""
+    moment = folder.name.rsplit("-", 2)[1]
+    return datetime.strptime(moment, runs.MOMENT).replace(tzinfo=UTC)
+
+
+def unknown(run: str, names: Sequence[str], where: str) -> UsageError:
+    """There is no run of that name."""
+    if not run:
+        return UsageError("there are no runs yet", where=where, fix="Run `millwright train MODEL`.")
+    fix = suggest(run, list(names)) if names else ""
+    return UsageError(
+        f"there is no run {run!r}", where=where, fix=fix or "`millwright runs list` names them"
+    )
+
+
+def wait_for(condition: Callable[[], bool], folder: Path) -> None:
+    """Until it holds.
+
+    Raises:
+        PipelineError: it does not within the patience.
+    """
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > until:
+            raise PipelineError("the run's process does not answer", where=str(folder))
+        time.sleep(0.02)
+
+
+def run(
+    model: Path,
+    outputs: PlatformOutputs,
+    work: Path,
+    progress: Progress = lambda step, state, seconds: None,
+    *,
+    tracking_uri: str,
+    train_until: date | None = None,
+    validate_until: date | None = None,
+    test_until: date | None = None,
+    start: date | None = None,
+    environment: Mapping[str, str] | None = None,
+    now: datetime | None = None,
+) -> TrainingResult:
+    """Run the pipeline on this machine, to its end.
+
+    Asking again for what was killed goes on after its last finished step.
+
+    Args:
+        model: the model's folder, or its ``model.yaml``.
+        outputs: the environment's.
+        work: the folder of all runs; the run gets its own in it.
+        progress: is told of each step.
+        tracking_uri: MLflow's, such as ``sqlite:////…/mlflow.db``.
+        start, train_until, validate_until, test_until: days that replace the document's.
+        environment: variables for the steps beside this process's own, such as
+            ``AWS_ENDPOINT_URL``.
+        now: names the run.
+
+    Raises:
+        RejectedTrainingError: a gate failed; nothing is registered.
+        PipelineError: a step failed; it names the step, what it said last, and its log.
+        DocumentError: the model's document is wrong.
+    """
+    days = {
+        "start": start,
+        "train_until": train_until,
+        "validate_until": validate_until,
+        "test_until": test_until,
+    }
+    here = FolderRuns(work, environment or {}, now)
+    name = here.start(request(model, outputs, tracking_uri, days))
+    try:
+        status = Follower(progress).follow(here, name)
+    except BaseException:
+        here.leave(name)
+        raise
+    return outcome(here, status)
