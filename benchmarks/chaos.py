@@ -34,9 +34,12 @@ from contracts.artifact import Artifact
 from contracts.model import ModelSpec
 from contracts.rollout import Decision, Phase, RolloutSpec, RolloutStatus, Target
 from data.model_registry import ModelRegistry
+from laptop.host import RolloutHost
+from laptop.removal import stop_processes
 from laptop.serving import envoy
-from laptop.twin import Twin
+from laptop.stack import Stack
 from pocket.files import write_whole
+from project.handle import Project
 from serving.rollout.controller import Predictor
 from serving.rollout.seldon import seldon_deployment
 from tests.serving_model import make_artifact
@@ -76,9 +79,10 @@ class Place:
         shutil.copy(ROOT / "Pulumi.yaml", folder)
         shutil.copy(ROOT / "Pulumi.local.yaml", folder)
         shutil.copytree(ROOT / "models", folder / "models")
-        self.twin = Twin(folder)
+        project = Project(folder)
+        self.stack, self.host = Stack(project), RolloutHost.of(project)
         self.plan = plan
-        spec = ModelSpec.find(self.twin.models, MODEL)
+        spec = ModelSpec.find(self.host.models, MODEL)
         serving = spec.serving.model_copy(update={"replicas": replicas})
         self.model = spec.model_copy(update={"rollout": plan, "serving": serving})
         written = folder / "models" / MODEL / "model.yaml"
@@ -88,19 +92,19 @@ class Place:
 
     def start(self) -> None:
         """The cloud, a first version, and a neighbour behind the same front door."""
-        self.twin.start_cloud()
+        self.stack.start_cloud()
         self.roll_out(self.make())
         self.wait(lambda: self.status().phase is Phase.PROMOTED and self.over())
         self.disturb_configuration(5000)
-        self.twin.serving().settle(OTHER)
+        self.host.serving().settle(OTHER)
 
     def stop(self) -> None:
         """Stop every process."""
-        self.twin.stop_processes(keep="")
+        stop_processes(self.host.supervisor)
 
     def make(self, *, work: int = 0) -> Target:
         """Register another version."""
-        registry = ModelRegistry(self.twin.tracking_uri)
+        registry = ModelRegistry(self.host.tracking_uri)
         location = (self._folder / "artifacts").as_uri()
         entry = registry.open(MODEL, key=f"run {len(self.versions)}", location=location)
         folder = self._folder / "made" / entry.version
@@ -116,20 +120,20 @@ class Place:
 
     def roll_out(self, target: Target, *, plan: RolloutSpec | None = None) -> None:
         """Start a version, as the command line does."""
-        self.twin.rollout(self.model).start(target, plan=plan or self.plan)
-        self.twin.host.start_loop(MODEL)
+        self.host.rollout(self.model).start(target, plan=plan or self.plan)
+        self.host.start_loop(MODEL)
 
     def status(self) -> RolloutStatus:
         """How the rollout stands."""
-        return self.twin.rollout(self.model).status()
+        return self.host.rollout(self.model).status()
 
     def over(self) -> bool:
         """Whether there is a verdict."""
-        return self.twin.rollout(self.model).over(self.status())
+        return self.host.rollout(self.model).over(self.status())
 
     def history(self, version: str) -> list[Decision]:
         """The decisions of one version's rollout."""
-        return [one for one in self.twin.rollout(self.model).history() if one.candidate == version]
+        return [one for one in self.host.rollout(self.model).history() if one.candidate == version]
 
     def wait(self, true: Callable[[], bool], *, within: float = 90.0) -> None:
         """Until it is true.
@@ -149,7 +153,7 @@ class Place:
         """End one of the processes whose names begin so, with SIGKILL; nothing if there is none."""
         found = [
             one
-            for one in self.twin.supervisor.status()
+            for one in self.host.supervisor.status()
             if one.name.startswith(prefix) and one.state != "dead" and one.pid
         ]
         if found:
@@ -170,12 +174,12 @@ class Place:
                 "serving": self.model.serving.model_copy(update={"replicas": 1}),
             }
         )
-        self.twin.serving().apply(seldon_deployment(served, predictors))
+        self.host.serving().apply(seldon_deployment(served, predictors))
 
     @contextmanager
     def without_telemetry(self) -> Iterator[None]:
         """Nobody can ask Envoy: neither for counters nor for the weights it uses."""
-        path = self.twin.root / "run" / f"{envoy.PROCESS}.json"
+        path = self.host.root / "run" / f"{envoy.PROCESS}.json"
         before = json.loads(path.read_text())
         ports = {**before["ports"], "admin": 9}  # the port "discard", on which nothing listens
         write_whole(path, json.dumps({**before, "ports": ports}))
@@ -369,9 +373,9 @@ class Rollouts(threading.Thread):
 @contextmanager
 def loaded(place: Place, rate: float) -> Iterator[Callable[[], list[Seen]]]:
     """Requests at a steady rate while the block runs; gives a function that reads them after."""
-    state = place.twin.serving().observe(MODEL)
+    state = place.host.serving().observe(MODEL)
     port = state.url.partition("://")[2].partition("/")[0].partition(":")[2]
-    folder = place.twin.root
+    folder = place.host.root
     bodies = folder / "bodies.jsonl"
     bodies.write_text("\n".join(body(hour) for hour in range(5, 24)))
     out = folder / "seen.jsonl"

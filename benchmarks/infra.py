@@ -84,10 +84,11 @@ def in_process(made: Standing) -> tuple[Times, int]:
 
 
 def _others() -> Mapping[str, engine.ProviderFactory]:
-    """The providers that the twin gives the engine beside AWS."""
-    from laptop.twin import Twin
+    """The providers that the laptop gives the engine beside AWS."""
+    from laptop.stack import Stack
+    from project.handle import Project
 
-    return Twin(PROJECT).workspace.providers
+    return Stack(Project(PROJECT)).workspace.providers
 
 
 def commands(made: Standing) -> Times:

@@ -17,20 +17,21 @@ from cli.commands.environment import bring_up
 from cli.commands.rollout import begin
 from cli.commands.serving import curl_line, show_prediction
 from cli.commands.training import train_here
-from cli.common import by_concern
+from cli.common import by_concern, rollouts_of
 from cli.output import pairs
 from cli.watching import Found, show
 from contracts.errors import RejectedError, RolloutError
 from contracts.features import FeatureTable
 from contracts.model import ModelSpec
 from contracts.rollout import Phase, RolloutStatus
+from data.model_registry import ModelRegistry
 from laptop.examples import broken_model, example_rows
 from laptop.replay import replaying
 from laptop.report import RolloutStory, TrainingStory, write_report
-from laptop.twin import Twin
+from laptop.stack import Stack
 from pipelines.results import TrainingResult
 from pipelines.runs import output as output_of
-from project.handle import Project
+from project.here import REPORT_FILE
 
 MODEL = "flight-delay"
 STEPS = 8
@@ -58,8 +59,9 @@ rest of the plan is the document's."""
 class Demo:
     """The eight steps, and what the report needs of them."""
 
-    def __init__(self, where: Twin) -> None:
-        self.where = where
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        where = self.where = stack.project
         self.spec = ModelSpec.find(where.models, MODEL)
         self.path = where.models / MODEL / "model.yaml"
         self.trainings: list[TrainingStory] = []
@@ -70,10 +72,10 @@ class Demo:
         began = time.monotonic()
         where = self.where
         with output.step(1, STEPS, "Local cloud up"):
-            endpoints = where.start_cloud()
+            endpoints = self.stack.start_cloud()
             output.say(f"    AWS API server: {endpoints.endpoint_url}")
         with output.step(2, STEPS, "Environment up"):
-            bring_up(where)
+            bring_up(self.stack)
             cache = where.outputs().cache
             output.say(f"    Redis, as ElastiCache's endpoint: {cache.host}:{cache.port}")
         with output.step(3, STEPS, "Data: real flights into the lake"):
@@ -97,7 +99,7 @@ class Demo:
 
     def train(self, path: Path, days: dict[str, dt.date]) -> TrainingResult:
         """Train, and keep it for the report."""
-        result = train_here(Project(self.where.project, self.where.name), path, dict(days))
+        result = train_here(self.where, path, dict(days))
         steps = {one.step: one.seconds for one in result.steps}
         story = TrainingStory(version=result.version, evaluation=result.evaluation, steps=steps)
         self.trainings.append(story)
@@ -119,7 +121,7 @@ class Demo:
 
     def roll_out(self, result: TrainingResult, title: str, *, expected: Phase) -> None:
         """One canary under October's traffic, with the true outcomes coming back."""
-        rollout = self.where.rollout(self.spec)
+        rollout = rollouts_of(self.where).rollout(self.spec)
         with self.traffic(result):
             status = self.verdict(begin(self.where, self.spec, result.version, PACE, retry=True))
         began = status.started or 0.0
@@ -142,7 +144,7 @@ class Demo:
         try:
             return show(begun)
         except RejectedError:
-            return self.where.rollout(self.spec).status()
+            return rollouts_of(self.where).rollout(self.spec).status()
 
     @contextmanager
     def traffic(self, result: TrainingResult) -> Iterator[None]:
@@ -151,7 +153,8 @@ class Demo:
         start, until = OCTOBER
         with self.where.client(MODEL) as client:
             url = client.url.split("/v2/")[0]
-        artifact = self.where.artifact(MODEL, result.version)
+        with self.where.tracking() as tracking_uri:
+            artifact, _ = ModelRegistry(tracking_uri).get(MODEL, result.version)
         with replaying(
             self.where.root,
             url=url,
@@ -180,9 +183,9 @@ class Demo:
 
     def report(self) -> None:
         """The page."""
-        resources = by_concern((one.urn, one.type) for one in self.where.resources())
+        resources = by_concern((one.urn, one.type) for one in self.stack.resources())
         page = write_report(
-            self.where.report,
+            self.where.root / REPORT_FILE,
             environment=self.where.name,
             resources=resources,
             trainings=self.trainings,

@@ -60,7 +60,7 @@ class InfrastructureError(MillwrightError):
 
 
 class LocalError(MillwrightError):
-    """The laptop twin could not start, answer or stop."""
+    """What runs on this machine could not start, answer or stop."""
 
 
 class DataError(MillwrightError):

@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Self
 from contracts.errors import LocalError
 from laptop.supervisor import Running, Spec, Supervisor
 from pocket import emulator as cloud
+from project import here
 from project.pocket_errors import mapped
 
 if TYPE_CHECKING:
     from contracts.model import ModelSpec
     from laptop.rollout import LocalRollout
     from laptop.serving import LocalServing
+    from project.handle import Project
 
 KEEPER = "keeper"
 
@@ -116,6 +118,16 @@ class RolloutHost:
             ),
             env=self.connect(),
             ports=(),
+        )
+
+    @classmethod
+    def of(cls, project: Project) -> Self:
+        """That of an environment."""
+        return cls(
+            root=project.root,
+            models=project.models,
+            region=project.environment.region,
+            tracking_uri=here.tracking_uri(project.root),
         )
 
     @classmethod

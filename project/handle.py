@@ -26,6 +26,7 @@ from project.sources import EngineState, OutputsFile, OutputsSource, PulumiStack
 
 if TYPE_CHECKING:
     from pocket.provider.aws import Clients
+    from serving.client import Client
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,11 @@ class Project:
     def is_local(self) -> bool:
         """Whether it lives on this machine."""
         return self.environment.tier == "local"
+
+    @property
+    def has_cluster(self) -> bool:
+        """Whether its models are served in a Kubernetes cluster, and not on this machine."""
+        return bool(self.context) or not self.is_local
 
     @property
     def has_pipelines_server(self) -> bool:
@@ -187,13 +193,17 @@ class Project:
     @contextmanager
     def tracking(self) -> Iterator[str]:
         """MLflow's tracking URI."""
-        with self._reach("tracking", here.tracking_uri(self.root) if self.is_local else "") as url:
+        local = ""
+        if self.is_local:
+            self.root.mkdir(parents=True, exist_ok=True)
+            local = here.tracking_uri(self.root)
+        with self._reach("tracking", local) as url:
             yield url
 
     @contextmanager
     def pipelines_server(self) -> Iterator[str]:
         """The URL of its Kubeflow Pipelines API."""
-        if self.is_local and not self.addresses.get("pipelines"):
+        if not self.has_pipelines_server:
             raise UsageError(
                 f"{self.name} has no Kubeflow Pipelines server: its pipelines run on this machine",
                 fix="Name a server with --kfp URL, or an environment on AWS with -e.",
@@ -204,15 +214,52 @@ class Project:
     @contextmanager
     def gateway(self) -> Iterator[str]:
         """The URL of the front door of everything that is served."""
-        url = here.front_door(self.root) if self.is_local else ""
-        if self.is_local and not url and not self.addresses.get("gateway"):
+        if not self.is_local or self.addresses.get("gateway"):
+            with self._reach("gateway") as url:
+                yield url
+            return
+        self.process_environment()  # says whether it is up at all
+        url = here.front_door(self.root)
+        if not url:
             raise ServingError(
                 "its front door does not run",
                 where=self.name,
                 fix="Run `millwright rollout start MODEL`.",
             )
-        with self._reach("gateway", url) as reached_at:
-            yield reached_at
+        yield url
+
+    def models_namespace(self) -> str:
+        """The Kubernetes namespace of the models; they are served under its name.
+
+        Raises:
+            InfrastructureError: it has not been brought up, or nobody can be asked.
+        """
+        if self.is_local:
+            return here.MODELS_NAMESPACE
+        return self.outputs().namespaces.get("models", here.MODELS_NAMESPACE)
+
+    @contextmanager
+    def client(self, model: str, namespace: str = "") -> Iterator[Client]:
+        """A client of a served model, through the front door.
+
+        Args:
+            model: the model's name.
+            namespace: where it is served, instead of the environment's namespace of models.
+        """
+        from serving.client import Client
+
+        with (
+            self.gateway() as url,
+            Client(url, model, namespace or self.models_namespace()) as made,
+        ):
+            yield made
+
+    def is_forwarded(self, service: Service) -> bool:
+        """Whether a service is reached through a port that is forwarded into the cluster."""
+        if self.addresses.get(service) or self.is_local:
+            return False
+        place = getattr(self.outputs(), service)
+        return place is not None and not place.url
 
     @contextmanager
     def _reach(self, service: Service, local: str = "") -> Iterator[str]:

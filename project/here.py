@@ -15,13 +15,13 @@ from pocket.supervisor import Supervisor
 FRONT_DOOR: Final = "envoy"
 """The process through which everything that is served here is reached."""
 REGISTRY_FILE: Final = "mlflow.db"
+REPORT_FILE: Final = "report.html"
 MODELS_NAMESPACE: Final = "default"
 """The namespace in which the laptop's models are served."""
 
 
 def tracking_uri(root: Path) -> str:
     """The model registry's database, in the environment's folder."""
-    root.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{root / REGISTRY_FILE}"
 
 

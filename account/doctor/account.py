@@ -9,6 +9,8 @@ from account.doctor.asking import InRegion, client, reason
 from account.doctor.check import Check, some
 from account.doctor.quotas import QUOTAS, room
 from contracts.environment import Environment
+from contracts.errors import UsageError
+from project.aws import caller
 
 if TYPE_CHECKING:
     import boto3
@@ -39,26 +41,12 @@ def checks(environment: Environment, session: boto3.Session) -> Iterator[Check]:
 
 def credentials(session: boto3.Session, environment: Environment) -> Check:
     """Whose credentials these are; another account's would make everything in the wrong place."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
     about = "Credentials"
     try:
-        caller = client(session, "sts", environment).get_caller_identity()
-    except (BotoCoreError, ClientError) as error:
-        return Check(
-            about=about,
-            state="missing",
-            found=reason(error),
-            fix=f"Sign in to the account {environment.account} (`aws sso login`, or AWS_PROFILE).",
-        )
-    if caller["Account"] != environment.account:
-        return Check(
-            about=about,
-            state="missing",
-            found=f"{caller['Arn']}, of the account {caller['Account']}",
-            fix=f"{environment.name} belongs to {environment.account}: sign in there.",
-        )
-    return Check(about=about, state="ok", found=caller["Arn"])
+        arn = caller(session, environment)
+    except UsageError as refused:
+        return Check(about=about, state="missing", found=refused.what, fix=refused.fix)
+    return Check(about=about, state="ok", found=arn)
 
 
 def region(session: boto3.Session, environment: Environment) -> Check:

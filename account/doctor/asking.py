@@ -6,20 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from contracts.environment import Environment
+from project.aws import client, reason
 
 if TYPE_CHECKING:
     import boto3
 
-
-def client(session: boto3.Session, service: str, environment: Environment) -> Any:
-    """A client that gives up soon: a doctor who keeps people waiting is not asked."""
-    from botocore.config import Config
-
-    return session.client(
-        service,
-        region_name=environment.region,
-        config=Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 2}),
-    )
+__all__ = ["InRegion", "client", "reason"]
 
 
 @dataclass(frozen=True)
@@ -37,8 +29,3 @@ class InRegion:
     def client(self, service: str) -> Any:
         """A client of a service."""
         return client(self.session, service, self.environment)
-
-
-def reason(error: Exception) -> str:
-    """An error of AWS in a line."""
-    return str(error).splitlines()[0][:120]

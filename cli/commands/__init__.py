@@ -1,15 +1,29 @@
 """The commands, by what they are about. Importing this registers them all."""
 
-from cli.commands import data, demo, doctor, environment, rollout, runs, serving, state, training
+from cli.commands import (
+    data,
+    demo,
+    doctor,
+    environment,
+    outputs,
+    rollout,
+    runs,
+    serving,
+    state,
+    status,
+    training,
+)
 
 __all__ = [
     "data",
     "demo",
     "doctor",
     "environment",
+    "outputs",
     "rollout",
     "runs",
     "serving",
     "state",
+    "status",
     "training",
 ]

@@ -9,11 +9,11 @@ import typer
 from rich.progress import Progress
 
 from cli.app import app, output
-from cli.common import EnvironmentOption, twin
+from cli.common import EnvironmentOption, OutputsOption, project
 from cli.output import is_terminal, table
 from contracts.document import suggest
 from contracts.errors import UsageError
-from laptop.twin import Twin
+from project.handle import Project
 
 group = typer.Typer(help="Load data into the lake.", no_args_is_help=True)
 app.add_typer(group, name="data")
@@ -25,20 +25,22 @@ LOADERS = ("flights",)
 def load(
     dataset: str = typer.Argument(help=f"One of: {', '.join(LOADERS)}."),
     environment: EnvironmentOption = "local",
+    outputs: OutputsOption = "",
 ) -> None:
     """Load a dataset into the lake; the same data again replaces itself."""
     if dataset not in LOADERS:
         raise UsageError(f"there is no dataset {dataset!r} to load", fix=suggest(dataset, LOADERS))
-    load_flights(twin(environment))
+    load_flights(project(environment, outputs=outputs))
 
 
-def load_flights(where: Twin) -> None:
+def load_flights(where: Project) -> None:
     """Flights, weather, planes, airports and airlines of 2013, as Parquet by month."""
     where.connect()
     from data.flights import load_flights as load_tables
     from data.lake import Lake
 
-    lake = Lake(where.outputs().lake)
+    buckets = where.outputs().lake
+    lake = Lake(buckets)
     with progress_bar("flights") as tell:
         report = load_tables(lake, progress=tell)
     manifests = lake.tables(report.dataset)
@@ -53,7 +55,7 @@ def load_flights(where: Twin) -> None:
                         one.table,
                         f"{one.rows:,}",
                         len(one.files),
-                        f"s3://{where.outputs().lake.raw}/{one.dataset}/{one.table}/",
+                        f"s3://{buckets.raw}/{one.dataset}/{one.table}/",
                     )
                     for one in manifests
                 ],

@@ -6,7 +6,7 @@ import typer
 
 from cli.app import app
 from cli.commands.environment import tear_down
-from cli.common import twin
+from cli.common import stack
 
 
 @app.command()
@@ -14,7 +14,7 @@ def demo(
     stop: bool = typer.Option(False, "--stop", help="Remove what an earlier demo left running."),
 ) -> None:
     """Run everything on real flight data, with a report at the end."""
-    where = twin("local")
+    where = stack()
     if stop:
         tear_down(where)
         return

@@ -5,27 +5,27 @@ from __future__ import annotations
 import typer
 
 from cli.app import app, output
-from cli.common import EnvironmentName, twin
+from cli.common import EitherName, EnvironmentOption, either, project
 from cli.output import table
 
 COLOURS = {"ok": "green", "warning": "yellow", "missing": "red"}
 
 
 @app.command()
-def doctor(environment: EnvironmentName = "local") -> None:
+def doctor(environment: EitherName = "", named: EnvironmentOption = "") -> None:
     """Show what is installed, what is missing, and what to do about it. Changes nothing."""
     import boto3
 
     from account.doctor import examine
 
-    where = twin(environment)
-    checks = examine(where.project, where.environment, boto3.Session())
+    where = project(either(environment, named))
+    checks = examine(where.folder, where.environment, boto3.Session())
     missing = [one for one in checks if one.state == "missing"]
     output.result(
-        {"environment": environment, "checks": [vars(one) for one in checks]},
+        {"environment": where.name, "checks": [vars(one) for one in checks]},
         lambda console: console.print(
             table(
-                f"What {environment} needs",
+                f"What {where.name} needs",
                 ("", "what", "found", "what to do"),
                 [
                     (f"[{COLOURS[one.state]}]{one.state}[/]", one.about, one.found, one.fix)

@@ -1,9 +1,8 @@
-"""``millwright up | preview | refresh | destroy | sweep | status``."""
+"""``millwright up | preview | refresh | destroy | sweep``."""
 
 from __future__ import annotations
 
-import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -12,13 +11,14 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli.app import app, output
-from cli.common import Engine, EngineOption, EnvironmentName, by_concern, concern_of, twin
+from cli.common import Engine, EngineOption, EnvironmentName, concern_of, project, stack
 from cli.output import is_terminal, pairs, table
 
 if TYPE_CHECKING:
-    from laptop.twin import Twin
+    from laptop.stack import Stack
     from pocket.engine import Event, Result, Step
     from pocket.engine.events import Listener
+    from project.handle import Project
 
 SIGNS = {
     "create": "[green]+[/]",
@@ -40,23 +40,23 @@ def preview(
     engine: EngineOption = Engine.EMBEDDED,
 ) -> None:
     """Show what `up` would change. Changes nothing and needs no credentials."""
-    where = twin(environment, engine)
+    where = stack(environment, engine)
     result = where.preview(diagnostics)
     show_changes(result, diff=diff)
     answer = summary(result)
-    found = show_installed(result, where)
-    if found:
-        answer["installed"] = found
+    releases = show_installed(result, where.project)
+    if releases:
+        answer["installed"] = releases
     if render:
-        answer["rendered"] = render_manifests(result, where)
+        answer["rendered"] = render_manifests(result, where.project)
     output.result(answer, lambda console: console.print(counts_line(result)))
 
 
-def show_installed(result: Result, where: Twin) -> list[dict[str, str]]:
+def show_installed(result: Result, where: Project) -> list[dict[str, str]]:
     """What would be installed in the cluster, from where, with which values."""
     from pocket.manifests import installed, settings
 
-    found = [one for one in installed(result, where.project) if one.source]
+    found = [one for one in installed(result, where.folder) if one.source]
     if found and not output.as_json:
         output.say("\n    in the cluster, once it is there:")
         for one in found:
@@ -72,12 +72,12 @@ def show_installed(result: Result, where: Twin) -> list[dict[str, str]]:
     ]
 
 
-def render_manifests(result: Result, where: Twin) -> list[str]:
+def render_manifests(result: Result, where: Project) -> list[str]:
     """Write releases and objects for review; says how many, and where."""
     from pocket.manifests import installed, write
 
     folder = where.root / "manifests"
-    written = [str(path) for path in write(installed(result, where.project), folder)]
+    written = [str(path) for path in write(installed(result, where.folder), folder)]
     output.say(f"    {len(written)} files written to {folder}")
     return written
 
@@ -91,10 +91,10 @@ def up(
     engine: EngineOption = Engine.EMBEDDED,
 ) -> None:
     """Make the environment what its document says. Goes on where a killed run stopped."""
-    bring_up(twin(environment, engine), ask=not yes)
+    bring_up(stack(environment, engine), ask=not yes)
 
 
-def bring_up(where: Twin, *, ask: bool = False) -> Result:
+def bring_up(where: Stack, *, ask: bool = False) -> Result:
     """Start what the environment needs, preview, apply; prints a table by concern."""
     where.start_cloud()
     plan = where.preview(diagnostics)
@@ -115,8 +115,8 @@ def bring_up(where: Twin, *, ask: bool = False) -> Result:
 @app.command()
 def refresh(environment: EnvironmentName = "local", engine: EngineOption = Engine.EMBEDDED) -> None:
     """Take what is really there into the state, and show what has drifted."""
-    where = twin(environment, engine)
-    where.connect()
+    where = stack(environment, engine)
+    where.project.connect()
     result = where.refresh(diagnostics)
     show_changes(result)
     output.result(summary(result), lambda console: console.print(counts_line(result)))
@@ -129,16 +129,19 @@ def destroy(
     engine: EngineOption = Engine.EMBEDDED,
 ) -> None:
     """Remove every resource and process of the environment, and show that nothing is left."""
-    where = twin(environment, engine)
+    where = stack(environment, engine)
     if not yes and is_terminal():
         typer.confirm(f"Destroy everything in {environment!r}?", abort=True)
     tear_down(where)
 
 
-def tear_down(where: Twin) -> None:
+def tear_down(where: Stack) -> None:
     """Destroy, prove that nothing is left, stop every process."""
+    from account.leftovers import Leftovers
+    from laptop.removal import destroy
+
     with progress(len(where.resources()), "destroying") as listener:
-        done = where.destroy(listener)
+        done = destroy(where, Leftovers(where.project), listener)
     deleted = counts(done.result).get("delete", 0)
     output.result(
         {
@@ -177,7 +180,9 @@ def sweep(
     Load balancers, disks, network interfaces and log groups are in no stack's state, and some stop
     `pulumi destroy`: --clear takes them apart, once no node runs that would make them again.
     """
-    where = twin(environment)
+    from account.leftovers import Leftovers
+
+    where = Leftovers(project(environment))
     removed = []
     if clear:
         if not yes and is_terminal():
@@ -209,63 +214,6 @@ def sweep(
 
 def _left_or_kept(why: str) -> str:
     return "[dim]kept[/]" if why else "[yellow]left[/]"
-
-
-@app.command()
-def status(environment: EnvironmentName = "local") -> None:
-    """Show what runs, where it listens, what the environment holds, and how its rollouts stand."""
-    where = twin(environment)
-    processes = where.supervisor.status()
-    resources = by_concern((one.urn, one.type) for one in where.resources())
-    concerns: Counter[str] = Counter()
-    for concern, _, count in resources:
-        concerns[concern] += count
-    rollouts = where.rollouts()
-    answer = {
-        "environment": environment,
-        "processes": [
-            {"name": one.name, "state": one.state, "pid": one.pid, "ports": dict(one.ports)}
-            for one in processes
-        ],
-        "resources": dict(concerns),
-        "rollouts": [one.model_dump(mode="json", exclude={"decisions"}) for one in rollouts],
-    }
-    if output.as_json:
-        output.result(answer)
-        return
-    now = time.time()
-    rows = [
-        (
-            one.name,
-            coloured(state_of(one.name, one.state)),
-            one.pid or "",
-            ", ".join(f"127.0.0.1:{port}" for port in one.ports.values()),
-            f"{(now - one.started) / 60:.0f} min",
-        )
-        for one in processes
-    ]
-    if not rows and not resources:
-        output.say(f"nothing of {environment!r} is up; `millwright up` starts it")
-        return
-    output.console.print(table("Processes", ("name", "state", "pid", "listens", "for"), rows))
-    output.console.print(
-        table("Resources", ("concern", "count"), sorted(concerns.items()), right=("count",))
-    )
-    if rollouts:
-        from cli.rollout_tables import status_table
-
-        output.console.print(status_table(rollouts))
-
-
-def state_of(name: str, state: str) -> str:
-    """A rollout's loop ends with its rollout, the keeper with the last model: not a death."""
-    return "done" if state == "dead" and name.startswith(("rollout.", "keeper")) else state
-
-
-def coloured(state: str) -> str:
-    """A state with the colour of its urgency."""
-    colour = {"running": "green", "starting": "yellow", "done": "dim"}.get(state, "red")
-    return f"[{colour}]{state}[/]"
 
 
 # -- printing -------------------------------------------------------------------------------------

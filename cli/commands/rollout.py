@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
 from cli.app import app, output
-from cli.common import EnvironmentOption, ModelName, model_of, twin
+from cli.common import (
+    ContextOption,
+    EnvironmentOption,
+    MlflowOption,
+    ModelName,
+    NamespaceOption,
+    OutputsOption,
+    model_of,
+    project,
+    rollouts_of,
+)
 from cli.output import table
 from cli.rollout_tables import status_table, weight
 from cli.watching import Found, show, told
@@ -20,18 +29,10 @@ from contracts.model import ModelSpec
 from contracts.rollout import RolloutSpec, Target
 
 if TYPE_CHECKING:
-    from laptop.twin import Twin
-    from serving.rollout.cluster import ClusterRollout
+    from project.handle import Project
     from serving.rollout.controller import Command
 
 T = TypeVar("T")
-
-ContextOption = Annotated[
-    str, typer.Option("--context", help="A Kubernetes context: the rollout in that cluster.")
-]
-NamespaceOption = Annotated[
-    str, typer.Option("--namespace", "-n", help="The model's namespace there.")
-]
 
 group = typer.Typer(
     help="Bring a new version to its users, judged on evidence.", no_args_is_help=True
@@ -39,30 +40,17 @@ group = typer.Typer(
 app.add_typer(group, name="rollout")
 
 
-def find(model: str, environment: str, context: str, namespace: str) -> Found:
+def find(
+    model: str, environment: str, outputs: str = "", context: str = "", namespace: str = ""
+) -> Found:
     """The rollout that the options name.
 
     Raises:
         RolloutError: there is no such cluster.
         DocumentError: there is no such model.
     """
-    if context:
-        return Found(rollout=in_cluster(context, namespace, model))
-    where = twin(environment)
-    return on_this_machine(where, model_of(where, model)[0])
-
-
-def in_cluster(context: str, namespace: str, model: str) -> ClusterRollout:
-    """A rollout in a cluster."""
-    from serving.rollout.cluster import ClusterRollout
-    from serving.rollout.kubernetes import Api, configuration
-
-    return ClusterRollout(Api(configuration(context=context)), namespace, model)
-
-
-def on_this_machine(where: Twin, spec: ModelSpec) -> Found:
-    """A rollout of an environment on this machine."""
-    return Found(rollout=where.rollout(spec))
+    where = project(environment, outputs=outputs, context=context)
+    return Found(rollout=rollouts_of(where, namespace).rollout(model_of(where, model)[0]))
 
 
 @group.command()
@@ -76,11 +64,13 @@ def start(
     watch_it: bool = typer.Option(False, "--watch", help="Watch until the verdict."),
     uri: str = typer.Option("", help="The version's artifact, instead of the registry's."),
     environment: EnvironmentOption = "local",
+    outputs: OutputsOption = "",
+    mlflow: MlflowOption = "",
     context: ContextOption = "",
-    namespace: NamespaceOption = "default",
+    namespace: NamespaceOption = "",
 ) -> None:
     """Start a version as a canary; with no stable version yet, it becomes that."""
-    where = twin(environment)
+    where = project(environment, outputs=outputs, mlflow=mlflow, context=context)
     spec, _ = model_of(where, model)
     changes: dict[str, object] = {}
     if interval:
@@ -90,27 +80,21 @@ def start(
     if max_weight:
         share = given("--max-weight", max_weight, parse_share)
         changes["weight"] = {**spec.rollout.weight.model_dump(mode="json"), "max": share}
-    if context:
-        there = in_cluster(context, namespace, spec.name)
-        target = target_of(where, spec, version, uri)
-        found = Found(rollout=there, before=told(there))
-        there.start(target, plan=plan_of(spec, changes), serving=spec.serving, retry=retry)
-        output.say(f"    {spec.name} version {target.version} is wanted in {context}")
-    else:
-        found = begin(where, spec, version, changes, retry=retry, uri=uri)
+    begun = begin(where, spec, version, changes, retry=retry, uri=uri, namespace=namespace)
     if watch_it:
-        show(found)
+        show(begun)
 
 
 @group.command()
 def watch(
     model: ModelName,
     environment: EnvironmentOption = "local",
+    outputs: OutputsOption = "",
     context: ContextOption = "",
-    namespace: NamespaceOption = "default",
+    namespace: NamespaceOption = "",
 ) -> None:
     """Show look by look how a rollout goes, until its verdict. Ends with 3 if it is rolled back."""
-    show(find(model, environment, context, namespace))
+    show(find(model, environment, outputs, context, namespace))
 
 
 def given(option: str, text: str, parse: Callable[[str], T]) -> T:
@@ -126,15 +110,16 @@ def given(option: str, text: str, parse: Callable[[str], T]) -> T:
 
 
 def begin(
-    where: Twin,
+    where: Project,
     spec: ModelSpec,
     version: str = "",
     changes: dict[str, object] | None = None,
     *,
     retry: bool = False,
     uri: str = "",
+    namespace: str = "",
 ) -> Found:
-    """Ask for a version, and make sure that the loop runs.
+    """Ask for a version, and make sure that somebody runs its rollout.
 
     Returns:
         The rollout, to `show`.
@@ -143,17 +128,16 @@ def begin(
         RolloutError: the version does not exist, serves already or was rolled back before.
     """
     target = target_of(where, spec, version, uri)
-    found = on_this_machine(where, spec)
-    found = replace(found, before=told(found.rollout))
-    where.rollout(spec).start(target, plan=plan_of(spec, changes or {}), retry=retry)
-    found.rollout.ensure_runner()
-    output.say(
-        f"    {spec.name} version {target.version} is wanted; the loop judges it from now on"
-    )
-    return found
+    rollout = rollouts_of(where, namespace).rollout(spec)
+    begun = Found(rollout=rollout, before=told(rollout))
+    plan = plan_of(spec, changes or {})
+    rollout.start(target, plan=plan, serving=spec.serving, retry=retry)
+    rollout.ensure_runner()
+    output.say(f"    {spec.name} version {target.version} is wanted; it is judged from now on")
+    return begun
 
 
-def target_of(where: Twin, spec: ModelSpec, version: str, uri: str) -> Target:
+def target_of(where: Project, spec: ModelSpec, version: str, uri: str) -> Target:
     """A version and its artifact, by the model registry unless both are given.
 
     Raises:
@@ -164,17 +148,18 @@ def target_of(where: Twin, spec: ModelSpec, version: str, uri: str) -> Target:
     if version and uri:
         return Target(version=version, uri=uri)
     where.connect()
-    registry = ModelRegistry(where.tracking_uri)
-    if not version:
-        newest = registry.versions(spec.name)
-        if not newest:
-            raise RolloutError(
-                "no version is registered",
-                where=spec.name,
-                fix=f"Run `millwright train {spec.name}`.",
-            )
-        version = max((one.version for one in newest), key=int)
-    return Target(version=version, uri=uri or registry.get(spec.name, version)[1])
+    with where.tracking() as tracking_uri:
+        registry = ModelRegistry(tracking_uri)
+        if not version:
+            entries = registry.versions(spec.name)
+            if not entries:
+                raise RolloutError(
+                    "no version is registered",
+                    where=spec.name,
+                    fix=f"Run `millwright train {spec.name}`.",
+                )
+            version = max((entry.version for entry in entries), key=int)
+        return Target(version=version, uri=uri or registry.get(spec.name, version)[1])
 
 
 def plan_of(spec: ModelSpec, changes: dict[str, object]) -> RolloutSpec:
@@ -187,11 +172,12 @@ def plan_of(spec: ModelSpec, changes: dict[str, object]) -> RolloutSpec:
 def status(
     model: ModelName,
     environment: EnvironmentOption = "local",
+    outputs: OutputsOption = "",
     context: ContextOption = "",
-    namespace: NamespaceOption = "default",
+    namespace: NamespaceOption = "",
 ) -> None:
     """Show how a model's rollout stands."""
-    found = find(model, environment, context, namespace).rollout.status()
+    found = find(model, environment, outputs, context, namespace).rollout.status()
     output.result(
         found.model_dump(mode="json"), lambda console: console.print(status_table([found]))
     )
@@ -201,11 +187,12 @@ def status(
 def history(
     model: ModelName,
     environment: EnvironmentOption = "local",
+    outputs: OutputsOption = "",
     context: ContextOption = "",
-    namespace: NamespaceOption = "default",
+    namespace: NamespaceOption = "",
 ) -> None:
     """Show every decision with its numbers."""
-    found = find(model, environment, context, namespace).rollout.history()
+    found = find(model, environment, outputs, context, namespace).rollout.history()
     rows = [
         (
             f"{datetime.fromtimestamp(one.at):%m-%d %H:%M:%S}",
@@ -248,10 +235,11 @@ def order(command: Command) -> Callable[..., None]:
     def handed_over(
         model: ModelName,
         environment: EnvironmentOption = "local",
+        outputs: OutputsOption = "",
         context: ContextOption = "",
-        namespace: NamespaceOption = "default",
+        namespace: NamespaceOption = "",
     ) -> None:
-        say(find(model, environment, context, namespace), command)
+        say(find(model, environment, outputs, context, namespace), command)
 
     return handed_over
 

@@ -11,7 +11,7 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cli.app import app, output
-from cli.common import EnvironmentOption, project
+from cli.common import EnvironmentOption, KfpOption, OutputsOption, project
 from cli.output import is_terminal, pairs, table
 from contracts.artifact import Interval
 
@@ -31,12 +31,6 @@ RunName = Annotated[
 ]
 HereOption = Annotated[
     bool, typer.Option("--here", help="On this machine, against the environment's stores.")
-]
-KfpOption = Annotated[
-    str, typer.Option("--kfp", metavar="URL", help="Use this Kubeflow Pipelines API.")
-]
-OutputsOption = Annotated[
-    str, typer.Option("--outputs", metavar="FILE", help="Read the environment's outputs there.")
 ]
 
 

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from cli.app import app, output
-from cli.common import EnvironmentOption, ModelName, twin
+from cli.common import (
+    ContextOption,
+    EnvironmentOption,
+    GatewayOption,
+    MlflowOption,
+    ModelName,
+    NamespaceOption,
+    OutputsOption,
+    project,
+)
 from cli.output import table
 from contracts.errors import UsageError
-from laptop.twin import Twin
+from project.here import REPORT_FILE
 
 if TYPE_CHECKING:
+    from project.handle import Project
     from serving.client import Prediction, Row
 
 
@@ -28,10 +40,15 @@ def predict(
     ),
     predictor: str = typer.Option("", help="Ask this version (v3) instead of the weights' choice."),
     environment: EnvironmentOption = "local",
+    outputs: OutputsOption = "",
+    gateway: GatewayOption = "",
+    context: ContextOption = "",
+    namespace: NamespaceOption = "",
 ) -> None:
     """One prediction, from the version that the weights pick; missing features may be left out."""
     asked = parse_rows(rows)
-    with twin(environment).client(model) as client:
+    where = project(environment, outputs=outputs, gateway=gateway, context=context)
+    with where.client(model, namespace) as client:
         answer = client.infer(asked, predictor=predictor or None)
     show_prediction(answer)
 
@@ -90,7 +107,7 @@ def rounded(value: object) -> str:
     return str(value)
 
 
-def curl_line(where: Twin, model: str, row: Row) -> str:
+def curl_line(where: Project, model: str, row: Row) -> str:
     """A line to copy that asks for the same prediction without Millwright."""
     with where.client(model) as client:
         inputs = client.metadata()["inputs"]
@@ -109,14 +126,39 @@ def curl_line(where: Twin, model: str, row: Row) -> str:
 
 
 @app.command()
-def ui(environment: EnvironmentOption = "local") -> None:
-    """Start MLflow's pages on the model registry, and say where they and the report are."""
-    where = twin(environment)
-    running = where.start_ui()
-    output.result(
-        {"mlflow": running.url, "report": str(where.report)},
-        lambda console: console.print(
-            f"    MLflow: {running.url}\n    report: {where.report}\n"
-            "    [dim]`millwright destroy` stops it with the rest[/]"
-        ),
+def ui(
+    environment: EnvironmentOption = "local",
+    outputs: OutputsOption = "",
+    mlflow: MlflowOption = "",
+    context: ContextOption = "",
+) -> None:
+    """Open MLflow's pages on the model registry, and say where they and the report are.
+
+    Where they have an address only inside a cluster, its port is forwarded until ctrl-C.
+    """
+    where = project(environment, outputs=outputs, mlflow=mlflow, context=context)
+    if where.is_local and not mlflow:
+        from laptop.tracking import start_pages
+
+        show_pages(where, start_pages(where).url, "`millwright destroy` stops it with the rest")
+        return
+    with where.tracking() as url:
+        if not where.is_forwarded("tracking"):
+            show_pages(where, url, "")
+            return
+        show_pages(where, url, "forwarded into the cluster until ctrl-C")
+        with suppress(KeyboardInterrupt):
+            signal.pause()
+
+
+def show_pages(where: Project, url: str, note: str) -> None:
+    """Where to look; said at once, for the command may stay."""
+    report = where.root / REPORT_FILE
+    lines = [f"    MLflow: {url}", f"    report: {report}"] + (
+        [f"    [dim]{note}[/]"] if note else []
     )
+    output.result(
+        {"mlflow": url, "report": str(report)},
+        lambda console: console.print("\n".join(lines), soft_wrap=True),
+    )
+    sys.stdout.flush()

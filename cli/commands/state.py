@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.app import app, output
-from cli.common import EnvironmentOption, twin
+from cli.common import EnvironmentOption, stack
 from contracts.errors import UsageError
 from pocket.files import write_whole
 
@@ -30,7 +30,7 @@ def export_(file: StateFile = Path(STANDARD), environment: EnvironmentOption = "
 
     Their passphrase is in .millwright/passphrase, unless PULUMI_CONFIG_PASSPHRASE gives one.
     """
-    where = twin(environment)
+    where = stack(environment)
     document = where.engine.export_state(where.workspace)
     text = json.dumps(document, indent=4, ensure_ascii=False) + "\n"
     if str(file) == STANDARD:
@@ -55,7 +55,7 @@ def import_(file: StateFile, environment: EnvironmentOption = "local") -> None:
             where=str(file),
             fix="Give a file that `pulumi stack export` or `millwright state export` wrote.",
         ) from None
-    where = twin(environment)
+    where = stack(environment)
     where.engine.import_state(where.workspace, document)
     told(file, document)
 

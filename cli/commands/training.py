@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 import typer
 
 from cli.app import app, output
-from cli.commands.runs import (
-    HereOption,
+from cli.commands.runs import HereOption, come_back, follow, runs_of
+from cli.common import (
+    EnvironmentOption,
     KfpOption,
+    MlflowOption,
+    ModelName,
     OutputsOption,
-    come_back,
-    follow,
-    runs_of,
+    model_of,
+    project,
 )
-from cli.common import EnvironmentOption, ModelName, model_of, project
 from cli.output import table
 from contracts.errors import UsageError
 
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
     from pipelines.following import Request, Runs
     from pipelines.results import TrainingResult
     from project.handle import Project
-
-MlflowOption = typer.Option(
-    "", "--mlflow", metavar="URL", help="Use this MLflow; the pipeline's steps must reach it."
-)
 
 
 @app.command()
@@ -46,7 +43,7 @@ def train(
     here: HereOption = False,
     detach: bool = typer.Option(False, "--detach", help="Start the run, and do not follow it."),
     kfp: KfpOption = "",
-    mlflow: str = MlflowOption,
+    mlflow: MlflowOption = "",
     outputs: OutputsOption = "",
 ) -> None:
     """Run the training pipeline; a version that passes its gates is registered.
@@ -121,9 +118,14 @@ def train_here(where: Project, path: Path, days: dict[str, dt.date | None]) -> T
 
 
 @app.command()
-def versions(model: ModelName, environment: EnvironmentOption = "local") -> None:
+def versions(
+    model: ModelName,
+    environment: EnvironmentOption = "local",
+    outputs: OutputsOption = "",
+    mlflow: MlflowOption = "",
+) -> None:
     """List a model's registered versions and their aliases."""
-    where = project(environment)
+    where = project(environment, outputs=outputs, mlflow=mlflow)
     model_of(where, model)
     from data.model_registry import ModelRegistry
 

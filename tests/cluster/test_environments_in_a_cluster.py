@@ -15,8 +15,9 @@ import yaml
 
 from contracts.model import ModelSpec
 from contracts.rollout import WHOLE, Target
-from laptop.twin import Twin
+from laptop.stack import Stack
 from pocket import manifests
+from project.handle import Project
 from serving.rollout.controller import Predictor
 from serving.rollout.seldon import seldon_deployment
 from tests.cluster.api import APPLY, Api, Json, eventually
@@ -37,7 +38,7 @@ def rendered(environment: str, root: Path) -> list[Json]:
     for part in ROOT.iterdir():
         if not part.name.startswith("."):  # Its state is kept here, not in the checkout.
             (project / part.name).symlink_to(part)
-    result = Twin(project, environment).preview(lambda *_: None)
+    result = Stack(Project(project, environment)).preview(lambda *_: None)
     files = manifests.write(manifests.installed(result, project), root / f"{environment}-rendered")
     # What AWS settles (images, hosts) is some name.
     found = [

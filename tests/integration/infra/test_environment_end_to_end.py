@@ -17,11 +17,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from laptop.twin import Twin
+from laptop.stack import Stack
 from pocket.engine import Op, destroy, export_state, import_state, preview, refresh, up
 from pocket.engine.store import Store
 from pocket.errors import DeploymentError
 from pocket.supervisor import Supervisor
+from project.handle import Project
 from tests.integration.infra.conftest import KILLS
 from tests.integration.infra.standing import PROJECT, Standing
 
@@ -56,7 +57,7 @@ def test_a_preview_needs_no_credentials_and_no_cloud(
 ) -> None:
     for name in [name for name in os.environ if name.startswith(("AWS_", "MILLWRIGHT_"))]:
         monkeypatch.delenv(name)
-    result = Twin(standing.project, tier).preview(lambda event: None)
+    result = Stack(Project(standing.project, tier)).preview(lambda event: None)
     assert {step.op for step in result.changes} == {Op.CREATE}
     assert len(result.changes) > 150
 

@@ -17,11 +17,14 @@ import boto3
 import pytest
 
 from account.inventory import Leftover
+from account.leftovers import Leftovers
 from account.teardown import Footprint, clear, examine
 from cli.main import main
 from contracts.errors import InfrastructureError, UsageError
-from laptop.twin import Twin
+from laptop.removal import destroy
+from laptop.stack import Stack
 from pocket import engine
+from project.handle import Project
 from tests.integration.infra.conftest import connected
 from tests.integration.infra.standing import Standing
 
@@ -57,11 +60,16 @@ aws.s3.Bucket("raw", bucket="teardown-raw", force_destroy=True, opts=options)
 
 
 @pytest.fixture(scope="module")
-def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twin]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     program = tmp_path_factory.mktemp("program")
     (program / "__main__.py").write_text(PROGRAM)
     with connected(Standing(tmp_path_factory.mktemp("teardown"), program=program)) as made:
-        yield Twin(made.project)
+        yield Stack(Project(made.project))
+
+
+@pytest.fixture(scope="module")
+def leftovers(stack: Stack) -> Leftovers:
+    return Leftovers(stack.project)
 
 
 class Controllers:
@@ -157,8 +165,10 @@ def names(found: list[Leftover]) -> set[str]:
     return {one.id for one in found}
 
 
-def test_destroy_takes_apart_what_the_cluster_made_and_nothing_else(twin: Twin) -> None:
-    engine.up(twin.workspace)
+def test_destroy_takes_apart_what_the_cluster_made_and_nothing_else(
+    stack: Stack, leftovers: Leftovers
+) -> None:
+    engine.up(stack.workspace)
     boto3.client("s3", region_name="eu-central-1").put_object(
         Bucket="teardown-raw", Key="data", Body=b"1"
     )
@@ -172,20 +182,20 @@ def test_destroy_takes_apart_what_the_cluster_made_and_nothing_else(twin: Twin) 
     with pytest.raises(Exception, match="DependencyViolation"):
         theirs.ec2.delete_subnet(SubnetId=theirs.subnets[0])
 
-    found = twin.left()
+    found = leftovers.left()
     made = {one.leftover.id for one in found if one.maker != "the program"}
     assert made == ours
 
-    removed = [one.leftover for one in twin.clear()]
+    removed = [one.leftover for one in leftovers.clear()]
     assert names(removed) == ours
     assert len(removed) == len(ours) + 1, "the target group has its balancer's name"
-    there = names(Standing.found(twin.project).there())
+    there = names(Standing.found(stack.project.folder).there())
     assert left_to_others <= there
     assert not ours & there
-    assert {one.maker for one in twin.left()} == {"the program"}, "the stack still stands"
+    assert {one.maker for one in leftovers.left()} == {"the program"}, "the stack still stands"
 
 
-def test_a_sweep_leaves_alone_what_runs(twin: Twin) -> None:
+def test_a_sweep_leaves_alone_what_runs(stack: Stack, leftovers: Leftovers) -> None:
     eks = boto3.client("eks", region_name="eu-central-1")
     eks.create_nodegroup(
         clusterName=CLUSTER,
@@ -194,15 +204,15 @@ def test_a_sweep_leaves_alone_what_runs(twin: Twin) -> None:
         nodeRole="arn:aws:iam::123456789012:role/teardown",
     )
     with pytest.raises(UsageError, match="has nodes"):
-        twin.sweep()
+        leftovers.sweep()
     eks.delete_nodegroup(clusterName=CLUSTER, nodegroupName="system")
-    assert twin.sweep() == []
+    assert leftovers.sweep() == []
 
 
 def test_the_command_shows_what_is_left_and_by_whom(
-    twin: Twin, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("MILLWRIGHT_PROJECT", str(twin.project))
+    monkeypatch.setenv("MILLWRIGHT_PROJECT", str(stack.project.folder))
 
     def sweep(*words: str) -> tuple[object, str, str]:
         monkeypatch.setattr(sys, "argv", ["millwright", "--json", "sweep", *words])
@@ -231,7 +241,9 @@ def test_the_command_shows_what_is_left_and_by_whom(
     assert "Sign in to the account 111111111111" in said
 
 
-def test_last_snapshots_are_listed_where_they_are_wanted(twin: Twin) -> None:
+def test_last_snapshots_are_listed_where_they_are_wanted(
+    stack: Stack, leftovers: Leftovers
+) -> None:
     redshift = boto3.client("redshift", region_name="eu-central-1")
     redshift.create_cluster(
         ClusterIdentifier="w",
@@ -246,16 +258,16 @@ def test_last_snapshots_are_listed_where_they_are_wanted(twin: Twin) -> None:
         FinalClusterSnapshotIdentifier=final,
     )
     snapshot = Leftover("redshift", "snapshot", final)
-    careful = replace(twin.footprint, keeps_snapshots=True)
-    wanted = [one for one in examine(twin.account(), careful) if one.kept]
+    careful = replace(leftovers.footprint, keeps_snapshots=True)
+    wanted = [one for one in examine(stack.project.aws(), careful) if one.kept]
     assert [(str(one), one.kept) for one in wanted] == [
         (str(snapshot), "retention.final_snapshots")
     ]
-    assert str(snapshot) in [str(one) for one in twin.left() if not one.kept]
+    assert str(snapshot) in [str(one) for one in leftovers.left() if not one.kept]
     redshift.delete_cluster_snapshot(SnapshotIdentifier=final)
 
 
-def test_destroy_proves_that_nothing_is_left(twin: Twin) -> None:
+def test_destroy_proves_that_nothing_is_left(stack: Stack, leftovers: Leftovers) -> None:
     _remove_everything_of("millwright-other-cluster")  # they move out of our network
     volumes = Controllers(CLUSTER)
     volumes.ec2.create_volume(
@@ -272,11 +284,11 @@ def test_destroy_proves_that_nothing_is_left(twin: Twin) -> None:
         Tags=mark,
     )
     with pytest.raises(InfrastructureError, match="forgotten"):
-        twin.destroy(lambda event: None)
-    assert twin.resources() == ()
+        destroy(stack, leftovers, lambda event: None)
+    assert stack.resources() == ()
     rds.delete_db_parameter_group(DBParameterGroupName="forgotten")
-    assert twin.left() == []
-    done = twin.destroy(lambda event: None)
+    assert leftovers.left() == []
+    done = destroy(stack, leftovers, lambda event: None)
     assert (done.cleared, done.kept, done.stopped) == ((), (), ("cloud",))
 
 

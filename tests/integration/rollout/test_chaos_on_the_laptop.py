@@ -50,7 +50,7 @@ def test_nothing_but_single_requests_is_lost_whatever_dies(place: chaos.Place) -
 
 
 def test_a_dead_server_comes_back_though_no_rollout_is_under_way(place: chaos.Place) -> None:
-    supervisor, serving = place.twin.supervisor, place.twin.serving()
+    supervisor, serving = place.host.supervisor, place.host.serving()
     assert place.over()
     before = {one.pid for one in supervisor.status() if one.name.startswith("serving.flight")}
     place.kill(f"serving.{chaos.MODEL}.")
