@@ -22,6 +22,7 @@ import json
 import logging
 import os
 import random
+import socket
 import sys
 import threading
 import time
@@ -30,7 +31,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import kopf
 import structlog
@@ -727,6 +728,9 @@ def run(settings: Settings) -> None:
         _wait_for_crd(api)
         kopf.run(
             registry=registry(settings, lambda: loops),
+            # kopf would ask for the user's name, and a pod's user has none. As text: kopf exports
+            # no type of it.
+            identity=cast(Any, f"{GROUP}/{socket.gethostname()}"),
             standalone=True,
             clusterwide=settings.namespace is None,
             namespace=settings.namespace,

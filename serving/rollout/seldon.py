@@ -186,6 +186,7 @@ def _pod(model: Served, one: Predictor, image: str, env: dict[str, str]) -> Json
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": USER,
+            "runAsGroup": USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [
