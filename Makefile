@@ -66,12 +66,13 @@ lint: setup ## Style, types and layers.
 format: setup ## Mend what ruff can mend.
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-# JSON Schemas and the CRD from the contracts, the pipeline as Kubeflow Pipelines takes it, and what
-# the local provider knows of pulumi_aws's types.
-generate: setup ## Renew schemas, CRD, pipeline and the provider's table.
+# JSON Schemas and the CRD from the contracts, the pipeline as Kubeflow Pipelines takes it, the
+# packages of each image, and what the local provider knows of pulumi_aws's types.
+generate: setup ## Renew schemas, CRD, pipeline, images' lists and the provider's table.
 	@$(BIN)/python -m contracts.schemas manifests/schemas
 	@$(BIN)/python -m contracts.custom_resource manifests/operator/crd.yaml
 	@$(BIN)/python -m pipelines.wiring manifests/pipelines/training.yaml
+	@$(BIN)/python -m images.lists
 	@$(BIN)/python -m pocket.provider.generate
 
 lock: ## Resolve requirements.lock anew.

@@ -59,6 +59,10 @@ class InfrastructureError(MillwrightError):
     """A resource could not be planned, created, changed or removed."""
 
 
+class ImageError(MillwrightError):
+    """A container image could not be built, pushed or asked for."""
+
+
 class LocalError(MillwrightError):
     """What runs on this machine could not start, answer or stop."""
 

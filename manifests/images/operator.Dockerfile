@@ -1,14 +1,24 @@
 # The operator of ModelRollouts.
-#   docker build -f manifests/images/operator.Dockerfile -t REGISTRY/operator:VERSION .
+#   millwright images build --image operator
 # manifests/operator/deployment.yaml runs it as user 10001 on a read-only file system.
-ARG PYTHON=3.11.14-slim-bookworm
+ARG BASE=docker.io/library/python:3.11.14-slim-bookworm
 
-FROM python:${PYTHON} AS packages
+FROM ${BASE} AS packages
 COPY manifests/images/operator.txt /packages.txt
-RUN python -m venv /opt/venv \
- && /opt/venv/bin/pip install --no-cache-dir --no-deps --only-binary :all: --require-hashes -r /packages.txt
+# The builder's own settings of pip, for a mirror of PyPI; they are in no layer.
+RUN --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.pem \
+    --mount=type=cache,target=/root/.cache/pip \
+    python3 -m venv /opt/build && python3 -m venv --without-pip /opt/venv \
+ && PIP_CONFIG_FILE=/run/secrets/pip.conf /opt/build/bin/pip --python /opt/venv/bin/python \
+    install --no-deps --only-binary :all: --require-hashes -r /packages.txt
 
-FROM python:${PYTHON}
+FROM ${BASE}
+# What a base has for building: nothing that runs needs it.
+RUN find /usr \( -path '*/bin/pip' -o -path '*/bin/pip[0-9]*' -o -path '*/python3*/ensurepip' \
+    -o -path '*-packages/pip*' -o -path '*-packages/setuptools*' -o -path '*-packages/wheel*' \
+    -o -path '*-packages/pkg_resources' -o -path '*-packages/_distutils_hack' \
+    -o -path '*-packages/distutils-precedence.pth' -o -path /usr/share/python-wheels \) \
+    -prune -exec rm -rf {} +
 COPY --from=packages /opt/venv /opt/venv
 WORKDIR /opt/millwright
 COPY contracts contracts
@@ -16,7 +26,8 @@ COPY serving/__init__.py serving/__init__.py
 COPY serving/metrics.py serving/metrics.py
 COPY serving/rollout serving/rollout
 RUN /opt/venv/bin/python -m compileall -q contracts serving
-ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+# A user without an entry in /etc/passwd has no name but the one that is given.
+ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 USER=millwright
 USER 10001:10001
 EXPOSE 8080
 ENTRYPOINT ["python", "-m", "serving.rollout.operator"]
