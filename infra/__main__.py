@@ -2,7 +2,8 @@
 
 import pulumi
 
-from infra.stack import build, outputs, read_environment
+from infra.stack import build, read_environment, read_images
 
-for name, value in outputs(build(read_environment())).items():
+environment = read_environment()
+for name, value in build(environment, read_images(environment)).outputs().items():
     pulumi.export(name, value)

@@ -6,25 +6,22 @@ allocation once in the account that pays.
 
 from __future__ import annotations
 
-import pulumi
 from pulumi_aws import budgets
 
 from contracts.environment import Environment
-from infra.concern import Concern
+from infra.concern import AwsConcern, Platform
+from infra.observability import Observability
 
 
-class Budget(Concern):
+class Budget(AwsConcern):
     """The monthly budget and its alerts."""
 
-    def __init__(
-        self,
-        environment: Environment,
-        *,
-        topic_arn: pulumi.Input[str] | None,
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        super().__init__("budget", environment, opts)
+    def __init__(self, platform: Platform) -> None:
+        super().__init__("budget", platform)
+        environment = platform.environment
         settings = environment.budget
+        observability = platform.get(Observability)
+        topics = [observability.topic.arn] if observability else []
         name = self.names.name("monthly")
         budgets.Budget(
             "monthly",
@@ -47,13 +44,18 @@ class Budget(Concern):
                     "threshold": percent,
                     "threshold_type": "PERCENTAGE",
                     "subscriber_email_addresses": list(settings.emails),
-                    "subscriber_sns_topic_arns": [topic_arn] if topic_arn is not None else [],
+                    "subscriber_sns_topic_arns": topics,
                 }
                 for percent in settings.alerts
                 for kind in ("ACTUAL", "FORECASTED")
-                if settings.emails or topic_arn is not None
+                if settings.emails or topics
             ],
             tags=self.tags(name),
             opts=self.child(),
         )
         self.register_outputs({})
+
+    @classmethod
+    def enabled(cls, environment: Environment) -> bool:
+        """By setting."""
+        return environment.budget.enabled

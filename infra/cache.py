@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import pulumi
 from pulumi_aws import elasticache
 
 from contracts.environment import Environment
-from infra.concern import Concern, days
+from infra.alarm import Alarm
+from infra.concern import AwsConcern, DataClass, Outputs, Platform, days
+from infra.keys import Keys
 from infra.network import Network
 
 PORT: Final = 6379
@@ -20,18 +23,12 @@ PARAMETER_FAMILIES: Final = {
 }
 
 
-class Cache(Concern):
+class Cache(AwsConcern):
     """The replication group; where there are replicas, a lost zone is survived."""
 
-    def __init__(
-        self,
-        environment: Environment,
-        *,
-        network: Network,
-        key_arn: pulumi.Input[str],
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        super().__init__("cache", environment, opts)
+    def __init__(self, platform: Platform) -> None:
+        super().__init__("cache", platform)
+        environment, network = platform.environment, platform[Network]
         settings, retention = environment.cache, environment.retention
         name = self.names.name("cache")
         group = network.security_group(self, "cache", "ElastiCache", PORT)
@@ -55,7 +52,7 @@ class Cache(Concern):
             automatic_failover_enabled=settings.replicas > 0,
             multi_az_enabled=settings.replicas > 0,
             at_rest_encryption_enabled=True,
-            kms_key_id=key_arn,
+            kms_key_id=platform[Keys].arns["cache"],
             transit_encryption_enabled=settings.tls,
             port=PORT,
             subnet_group_name=subnets.name,
@@ -69,6 +66,38 @@ class Cache(Concern):
             opts=self.child(holds_data=True),
         )
         self.register_outputs({})
+
+    @classmethod
+    def data(cls, environment: Environment) -> Mapping[str, DataClass]:
+        """What is cached."""
+        return {"cache": DataClass(services=("elasticache",))}
+
+    def alarms(self) -> list[Alarm]:
+        """A cache that is full or overworked."""
+        return [
+            Alarm(
+                name=f"cache-{name}",
+                description=text,
+                namespace="AWS/ElastiCache",
+                metric=metric,
+                dimensions={"ReplicationGroupId": self.group.replication_group_id},
+                threshold=85.0,
+            )
+            for name, metric, text in (
+                ("busy", "EngineCPUUtilization", "ElastiCache's engine is at its limit"),
+                ("full", "DatabaseMemoryUsagePercentage", "ElastiCache's memory is nearly full"),
+            )
+        ]
+
+    def outputs(self) -> Outputs:
+        """Where clients connect."""
+        return {
+            "cache": {
+                "host": self.group.primary_endpoint_address,
+                "port": self.group.port.apply(lambda port: port or PORT),
+                "tls": self.environment.cache.tls,
+            }
+        }
 
     def _users(self) -> pulumi.Output[str]:
         """Users signing in with their IAM role; the default user, who needs no password, is off."""

@@ -6,6 +6,7 @@ results, whatever the client asks for.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import pulumi
@@ -13,8 +14,9 @@ from pulumi_aws import athena, glue
 
 from contracts.environment import Environment
 from contracts.environment.lake import LakeTable
-from infra.concern import Concern
+from infra.concern import AwsConcern, Outputs, Platform
 from infra.lake import Lake
+from infra.policies import Statement, allow
 
 LAYERS: Final = ("raw", "curated")
 GIB: Final = 1 << 30
@@ -22,22 +24,57 @@ PARQUET: Final = "org.apache.hadoop.hive.ql.io.parquet"
 SERDE: Final = f"{PARQUET}.serde.ParquetHiveSerDe"
 RESULTS: Final = "athena"
 """The prefix of the results, in the curated bucket."""
+QUERIED_BY: Final = ("pipelines", "spark")
+"""Workloads that query the lake."""
 
 
-class Catalog(Concern):
+class Catalog(AwsConcern):
     """Glue databases and tables, and the Athena workgroup."""
 
-    def __init__(
-        self, environment: Environment, *, lake: Lake, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
-        super().__init__("catalog", environment, opts)
-        self.settings = environment.lake.catalog
-        self.lake = lake
+    def __init__(self, platform: Platform) -> None:
+        super().__init__("catalog", platform)
+        self.settings = platform.environment.lake.catalog
+        self.lake = platform[Lake]
         self.databases = {layer: self._database(layer) for layer in LAYERS}
         for name, table in self.settings.tables.items():
             self._table(name, table)
         self.workgroup = self._workgroup()
         self.register_outputs({})
+
+    @classmethod
+    def enabled(cls, environment: Environment) -> bool:
+        """By setting."""
+        return environment.lake.catalog.enabled
+
+    def grants(self) -> dict[str, Sequence[Statement]]:
+        """Run queries in the workgroup and read the tables they name."""
+        databases = [database.arn for database in self.databases.values()]
+        tables = [
+            arn.apply(lambda text: f"{text}/*".replace(":database/", ":table/"))
+            for arn in databases
+        ]
+        queries = (
+            *("StartQueryExecution", "GetQueryExecution"),
+            *("GetQueryResults", "StopQueryExecution"),
+        )
+        reads = ("GetDatabase", "GetDatabases", "GetTable", "GetTables", "GetPartitions")
+        catalogue = self.names.arn("glue", "catalog")
+        statements = [
+            allow("Query", [f"athena:{query}" for query in queries], [self.workgroup.arn]),
+            allow(
+                "ReadTables", [f"glue:{read}" for read in reads], [catalogue, *databases, *tables]
+            ),
+        ]
+        return dict.fromkeys(QUERIED_BY, statements)
+
+    def outputs(self) -> Outputs:
+        """Where SQL finds the lake."""
+        return {
+            "catalog": {
+                "databases": {layer: database.name for layer, database in self.databases.items()},
+                "workgroup": self.workgroup.name,
+            }
+        }
 
     def _database(self, layer: str) -> glue.CatalogDatabase:
         name = self.names.name(layer).replace("-", "_")

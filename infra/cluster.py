@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import pulumi
@@ -10,10 +11,13 @@ from pulumi_aws import ec2, eks, iam
 
 from contracts.environment import Environment
 from contracts.environment.cluster import NodeGroup
-from infra.concern import Concern
+from infra.alarm import Alarm
+from infra.concern import AwsConcern, DataClass, Outputs, Platform
+from infra.keys import GRANT, USE, Keys
 from infra.log_groups import log_group
+from infra.naming import Names
 from infra.network import Network
-from infra.policies import allow
+from infra.policies import Condition, Statement, allow
 from infra.roles import Role, own_account, role
 
 LOGS: Final = ("api", "audit", "authenticator", "controllerManager", "scheduler")
@@ -46,24 +50,37 @@ DRIVERS: Final = {
 """Add-ons that call AWS: their service account, and the policy that AWS keeps for them."""
 ACCESS: Final = {"admins": "AmazonEKSClusterAdminPolicy", "viewers": "AmazonEKSViewPolicy"}
 """Access policies by the environment's lists of people."""
+SEE_NODES: Final = (
+    "autoscaling:DescribeAutoScalingGroups",
+    "autoscaling:DescribeAutoScalingInstances",
+    "autoscaling:DescribeScalingActivities",
+    "ec2:DescribeImages",
+    "ec2:DescribeInstanceTypes",
+    "ec2:DescribeLaunchTemplateVersions",
+)
 
 
-class Cluster(Concern):
+def by_autoscaling(names: Names) -> list[Statement]:
+    """Autoscaling starts the nodes, with a role that AWS made once for the account."""
+    service = "autoscaling.amazonaws.com"
+    taken = f"role/aws-service-role/{service}/AWSServiceRoleForAutoScaling"
+    principal = {"AWS": names.arn("iam", taken, regional=False)}
+    grant: Condition = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+    return [
+        allow("UseByAutoscaling", USE, ["*"], to=principal),
+        allow("GrantByAutoscaling", GRANT, ["*"], to=principal, when=grant),
+    ]
+
+
+class Cluster(AwsConcern):
     """The cluster, its node groups, its add-ons and its identity provider."""
 
-    def __init__(
-        self,
-        environment: Environment,
-        *,
-        network: Network,
-        key_arns: dict[str, pulumi.Output[str]],
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        super().__init__("cluster", environment, opts)
-        self.settings = environment.cluster
+    def __init__(self, platform: Platform) -> None:
+        super().__init__("cluster", platform)
+        self.settings = platform.environment.cluster
         self.name = self.names.name("cluster")
-        self.key_arns = key_arns
-        self.private_subnets = network.subnet_ids("private")
+        self.key_arns = platform[Keys].arns
+        self.private_subnets = platform[Network].subnet_ids("private")
         self.cluster = self._cluster()
         self.issuer = self.cluster.identities[0].oidcs[0].issuer
         iam.OpenIdConnectProvider(
@@ -91,6 +108,64 @@ class Cluster(Concern):
             if name in NEED_NODES:
                 self._addon(name, after=list(self.node_groups.values()))
         self.register_outputs({})
+
+    @classmethod
+    def data(cls, environment: Environment) -> Mapping[str, DataClass]:
+        """Kubernetes' secrets, and the nodes' disks where they are ours to encrypt."""
+        classes = {"cluster": DataClass()}
+        if environment.cluster.hardened_nodes:
+            classes["disks"] = DataClass(services=("ec2",), statements=by_autoscaling)
+        return classes
+
+    def alarms(self) -> list[Alarm]:
+        """A Kubernetes API that fails."""
+        return [
+            Alarm(
+                name="cluster-failing",
+                description="The Kubernetes API answers with server errors",
+                namespace="AWS/EKS",
+                metric="apiserver_request_total_5XX",
+                dimensions={"ClusterName": self.cluster.name},
+                threshold=25,
+                statistic="Sum",
+            )
+        ]
+
+    def grants(self) -> dict[str, Sequence[Statement]]:
+        """See which nodes there could be, and size this cluster's groups."""
+        sizes = ("SetDesiredCapacity", "TerminateInstanceInAutoScalingGroup")
+        owned = f"aws:ResourceTag/k8s.io/cluster-autoscaler/{self.name}"
+        scale = [
+            allow(
+                "SeeNodes",
+                SEE_NODES,
+                # These actions know no resource.
+                ["*"],
+                when={"StringEquals": {"aws:RequestedRegion": self.names.region}},
+            ),
+            allow(
+                "SeeGroups",
+                ["eks:DescribeNodegroup"],
+                [group.arn for group in self.node_groups.values()],
+            ),
+            allow(
+                "SizeGroups",
+                [f"autoscaling:{action}" for action in sizes],
+                [self.names.arn("autoscaling", "autoScalingGroup:*:autoScalingGroupName/*")],
+                when={"StringEquals": {owned: "owned"}},
+            ),
+        ]
+        return {"autoscaler": scale}
+
+    def outputs(self) -> Outputs:
+        """Where the Kubernetes API is."""
+        return {
+            "cluster": {
+                "name": self.cluster.name,
+                "endpoint": self.cluster.endpoint,
+                "oidc_issuer": self.issuer,
+            }
+        }
 
     def _cluster(self) -> eks.Cluster:
         key_arn = self.key_arns["cluster"]

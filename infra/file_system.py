@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import pulumi
 from pulumi_aws import efs
 
 from contracts.environment import Environment
-from infra.concern import Concern
+from infra.alarm import Alarm
+from infra.concern import AwsConcern, DataClass, Outputs, Platform
+from infra.keys import Keys
 from infra.network import Network
 from infra.policies import allow, deny, document
 
@@ -16,27 +19,52 @@ PORT: Final = 2049
 MOUNT: Final = ("elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite")
 
 
-class FileSystem(Concern):
+class FileSystem(AwsConcern):
     """The file system, its mount targets and its access points."""
 
-    def __init__(
-        self,
-        environment: Environment,
-        *,
-        network: Network,
-        key_arn: pulumi.Input[str],
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        super().__init__("file-system", environment, opts)
-        self.settings = environment.file_system
-        self.files = self._file_system(key_arn)
+    def __init__(self, platform: Platform) -> None:
+        super().__init__("file-system", platform)
+        self.settings = platform.environment.file_system
+        self.files = self._file_system(platform[Keys].arns["files"])
         self._policies()
-        self._mount(network)
+        self._mount(platform[Network])
         self.access_points = {
             workload: self._access_point(workload, user)
             for workload, user in self.settings.access_points.items()
         }
         self.register_outputs({})
+
+    @classmethod
+    def enabled(cls, environment: Environment) -> bool:
+        """By setting."""
+        return environment.file_system.enabled
+
+    @classmethod
+    def data(cls, environment: Environment) -> Mapping[str, DataClass]:
+        """Shared files."""
+        return {"files": DataClass(services=("elasticfilesystem",))}
+
+    def alarms(self) -> list[Alarm]:
+        """A file system at its limit of operations."""
+        return [
+            Alarm(
+                name="files-busy",
+                description="EFS is near its limit of operations",
+                namespace="AWS/EFS",
+                metric="PercentIOLimit",
+                dimensions={"FileSystemId": self.files.id},
+                threshold=95,
+            )
+        ]
+
+    def outputs(self) -> Outputs:
+        """What pods mount."""
+        return {
+            "file_system": {
+                "id": self.files.id,
+                "access_points": {name: point.id for name, point in self.access_points.items()},
+            }
+        }
 
     def _file_system(self, key_arn: pulumi.Input[str]) -> efs.FileSystem:
         name = self.names.name("files")

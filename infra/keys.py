@@ -6,41 +6,16 @@ people); data is encrypted and decrypted only through the AWS service that keeps
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Final
 
 import pulumi
 from pulumi_aws import kms
 
 from contracts.environment import Environment
-from infra.concern import Concern, days
+from infra.concern import AwsConcern, DataClass, Outputs, Platform, days
+from infra.naming import Names
 from infra.policies import Condition, Statement, allow, document
-
-CLASSES: Final[dict[str, tuple[str, ...]]] = {
-    "lake": ("s3",),
-    "warehouse": ("redshift",),
-    "online_store": ("dynamodb",),
-    "cache": ("elasticache",),
-    "secrets": ("secretsmanager",),
-    "images": ("ecr",),
-    "cluster": (),
-    "logs": (),
-    "files": ("elasticfilesystem",),
-    "stream": ("kinesis",),
-    "database": ("rds",),
-    "alarms": ("sns",),
-    "disks": ("ec2",),
-}
-"""Classes of data, and the services through which each may be used (none: any)."""
-
-WANTED: Final[dict[str, Callable[[Environment], bool]]] = {
-    "files": lambda environment: environment.file_system.enabled,
-    "stream": lambda environment: environment.stream.enabled,
-    "database": lambda environment: environment.database.enabled,
-    "alarms": lambda environment: environment.observability.enabled,
-    "disks": lambda environment: environment.cluster.hardened_nodes,
-}
-"""Classes that only some environments have."""
 
 ADMINISTER: Final = tuple(
     f"kms:{action}"
@@ -68,31 +43,50 @@ USE: Final = tuple(
 GRANT: Final = ("kms:CreateGrant",)
 
 
-def always(environment: Environment) -> bool:
-    """Every environment has it."""
-    return True
+def by_logs(names: Names) -> list[Statement]:
+    """CloudWatch uses the key itself, for log groups of this account only."""
+    return [
+        allow(
+            "UseByLogs",
+            USE,
+            ["*"],
+            to={"Service": f"logs.{names.region}.amazonaws.com"},
+            when={
+                "ArnLike": {"kms:EncryptionContext:aws:logs:arn": names.arn("logs", "log-group:*")}
+            },
+        )
+    ]
 
 
-class Keys(Concern):
+class Keys(AwsConcern):
     """The keys and their aliases (``alias/millwright/dev/lake``)."""
 
-    def __init__(
-        self, environment: Environment, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
-        super().__init__("keys", environment, opts)
-        self.arns: dict[str, pulumi.Output[str]] = {}
+    def __init__(self, platform: Platform) -> None:
+        super().__init__("keys", platform)
+        self.arns = {
+            name: self._key(name, data_class) for name, data_class in platform.data().items()
+        }
         """ARNs by class of data."""
-        for data in CLASSES:
-            if WANTED.get(data, always)(environment):
-                self.arns[data] = self._key(data)
         self.register_outputs({})
 
-    def _key(self, data: str) -> pulumi.Output[str]:
+    @classmethod
+    def data(cls, environment: Environment) -> Mapping[str, DataClass]:
+        """What belongs to no concern alone: passwords, and what services log."""
+        return {
+            "secrets": DataClass(services=("secretsmanager",)),
+            "logs": DataClass(statements=by_logs, by_account=False),
+        }
+
+    def outputs(self) -> Outputs:
+        """The keys."""
+        return {"key_arns": dict(self.arns)}
+
+    def _key(self, data: str, data_class: DataClass) -> pulumi.Output[str]:
         name = self.names.name(data)
         key = kms.Key(
             data,
             description=f"Millwright {self.environment.name}: {data.replace('_', ' ')}",
-            policy=document(*self._statements(data)),
+            policy=document(*self._statements(data_class)),
             enable_key_rotation=True,
             rotation_period_in_days=days(self.environment.keys.rotation),
             deletion_window_in_days=days(self.environment.retention.keys),
@@ -107,66 +101,21 @@ class Keys(Concern):
         )
         return key.arn
 
-    def _statements(self, data: str) -> list[Statement]:
+    def _statements(self, data: DataClass) -> list[Statement]:
         account = {"AWS": self.names.arn("iam", "root", regional=False)}
-        administer = allow("Administer", ADMINISTER, ["*"], to=account)
-        if data == "logs":
-            return [administer, *self._by_logs()]
-        if data == "alarms":
-            return [administer, *self._by_publishers()]
+        statements = [allow("Administer", ADMINISTER, ["*"], to=account)]
+        if data.statements:
+            statements += data.statements(self.names)
+        if not data.by_account:
+            return statements
         via: Condition = {}
-        if services := [
-            f"{service}.{self.names.region}.amazonaws.com" for service in CLASSES[data]
-        ]:
+        if data.services:
+            region = self.names.region
+            services = [f"{service}.{region}.amazonaws.com" for service in data.services]
             via = {"StringEquals": {"kms:ViaService": services}}
+        grant = {**via, "Bool": {"kms:GrantIsForAWSResource": "true"}}
         return [
-            administer,
-            *(self._by_autoscaling() if data == "disks" else []),
+            *statements,
             allow("Use", USE, ["*"], to=account, when=via),
-            allow(
-                "GrantToServices",
-                GRANT,
-                ["*"],
-                to=account,
-                when={**via, "Bool": {"kms:GrantIsForAWSResource": "true"}},
-            ),
-        ]
-
-    def _by_logs(self) -> list[Statement]:
-        """CloudWatch uses the key itself, for log groups of this account only."""
-        return [
-            allow(
-                "UseByLogs",
-                USE,
-                ["*"],
-                to={"Service": f"logs.{self.names.region}.amazonaws.com"},
-                when={
-                    "ArnLike": {
-                        "kms:EncryptionContext:aws:logs:arn": self.names.arn("logs", "log-group:*")
-                    }
-                },
-            )
-        ]
-
-    def _by_publishers(self) -> list[Statement]:
-        """CloudWatch and Budgets publish alarms to the encrypted topic."""
-        return [
-            allow(
-                "UseByPublishers",
-                ["kms:Decrypt", "kms:GenerateDataKey"],
-                ["*"],
-                to={"Service": ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"]},
-                when={"StringEquals": {"aws:SourceAccount": self.environment.account}},
-            )
-        ]
-
-    def _by_autoscaling(self) -> list[Statement]:
-        """Autoscaling starts the nodes, with a role that AWS made once for the account."""
-        service = "autoscaling.amazonaws.com"
-        role = f"role/aws-service-role/{service}/AWSServiceRoleForAutoScaling"
-        principal = {"AWS": self.names.arn("iam", role, regional=False)}
-        grant: Condition = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
-        return [
-            allow("UseByAutoscaling", USE, ["*"], to=principal),
-            allow("GrantByAutoscaling", GRANT, ["*"], to=principal, when=grant),
+            allow("GrantToServices", GRANT, ["*"], to=account, when=grant),
         ]

@@ -7,6 +7,7 @@ age.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,8 +16,9 @@ from pulumi_aws import s3
 
 from contracts.environment import Environment
 from contracts.environment.lake import Lifecycle
-from infra.concern import Concern, days
-from infra.policies import allow, deny, document
+from infra.concern import AwsConcern, DataClass, Outputs, Platform, days
+from infra.keys import Keys
+from infra.policies import Statement, allow, deny, document
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,21 @@ BUCKETS: Final[dict[str, Purpose]] = {
     "artifacts": Purpose(tiers=True),
     "logs": Purpose(is_log=True),
 }
+READERS: Final[dict[str, tuple[str, ...]]] = {
+    "pipelines": ("raw", "curated", "artifacts"),
+    "training": ("curated", "artifacts"),
+    "serving": ("artifacts",),
+    "operator": ("artifacts",),
+    "mlflow": ("artifacts",),
+    "spark": ("raw", "curated"),
+}
+WRITERS: Final[dict[str, tuple[str, ...]]] = {
+    "pipelines": ("curated", "artifacts"),
+    "training": ("artifacts",),
+    "mlflow": ("artifacts",),
+    "spark": ("curated",),
+}
+"""Which workloads write which buckets; each of them reads some, too."""
 MINIMUM_TLS: Final = "1.2"
 ARCHIVE_DAYS: Final = 180
 
@@ -56,20 +73,14 @@ class Place:
         return cls(bucket=bucket.bucket, arn=bucket.arn)
 
 
-class Lake(Concern):
+class Lake(AwsConcern):
     """The buckets by purpose, those that are the environment's and those that were there before."""
 
-    def __init__(
-        self,
-        environment: Environment,
-        *,
-        key_arn: pulumi.Input[str],
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        super().__init__("lake", environment, opts)
-        self.key_arn = key_arn
+    def __init__(self, platform: Platform) -> None:
+        super().__init__("lake", platform)
+        self.key_arn = platform[Keys].arns["lake"]
         self.policies: dict[str, s3.BucketPolicy] = {}
-        settings = environment.lake
+        settings = platform.environment.lake
         self.made = {
             purpose: self._bucket(purpose, facts)
             for purpose, facts in BUCKETS.items()
@@ -78,13 +89,52 @@ class Lake(Concern):
         self.buckets = {purpose: Place.of(bucket) for purpose, bucket in self.made.items()}
         for purpose, name in settings.existing.items():
             self.buckets[purpose] = self._there(name)
-        self.keys = [key_arn, *settings.existing_keys]
+        self.keys: list[pulumi.Input[str]] = [self.key_arn, *settings.existing_keys]
         """Every key that something in the lake may be encrypted with."""
         if settings.access_logs:
             self._log_access(self.made["logs"])
         if settings.intelligent_tiering:
             self._tier()
         self.register_outputs({})
+
+    @classmethod
+    def data(cls, environment: Environment) -> Mapping[str, DataClass]:
+        """Everything in the buckets."""
+        return {"lake": DataClass(services=("s3",))}
+
+    def grants(self) -> dict[str, list[Statement]]:
+        """Each workload reads and writes the buckets of its rows."""
+        return {
+            workload: [
+                *self._reading(buckets),
+                *(self._writing(WRITERS[workload]) if workload in WRITERS else []),
+            ]
+            for workload, buckets in READERS.items()
+        }
+
+    def outputs(self) -> Outputs:
+        """The buckets of data; who reads the access logs has rights of their own."""
+        data = (purpose for purpose, facts in BUCKETS.items() if not facts.is_log)
+        names = {purpose: self.buckets[purpose].bucket for purpose in data}
+        return {"lake": {**names, "key_arn": self.key_arn}}
+
+    def _reading(self, buckets: tuple[str, ...]) -> list[Statement]:
+        """List and read buckets, and decrypt what is in them."""
+        arns = [self.buckets[bucket].arn for bucket in buckets]
+        return [
+            allow("ListLake", ["s3:ListBucket", "s3:GetBucketLocation"], arns),
+            allow("ReadLake", ["s3:GetObject"], objects_in(arns)),
+            allow("DecryptLake", ["kms:Decrypt"], self.keys),
+        ]
+
+    def _writing(self, buckets: tuple[str, ...]) -> list[Statement]:
+        """Write and replace objects."""
+        arns = [self.buckets[bucket].arn for bucket in buckets]
+        actions = ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
+        return [
+            allow("WriteLake", actions, objects_in(arns)),
+            allow("EncryptLake", ["kms:Decrypt", "kms:GenerateDataKey"], self.keys),
+        ]
 
     def _there(self, name: str) -> Place:
         """A bucket of somebody else's: its name is all that is needed of it."""
@@ -227,6 +277,11 @@ class Lake(Concern):
                 },
             ),
         )
+
+
+def objects_in(buckets: list[pulumi.Output[str]]) -> list[pulumi.Output[str]]:
+    """The ARNs of what is in buckets."""
+    return [pulumi.Output.concat(arn, "/*") for arn in buckets]
 
 
 def lifecycle_rules(

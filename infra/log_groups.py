@@ -9,11 +9,11 @@ from __future__ import annotations
 import pulumi
 from pulumi_aws import cloudwatch
 
-from infra.concern import Concern, days
+from infra.concern import AwsConcern, days
 
 
 def log_group(
-    concern: Concern, name: str, path: str, key_arn: pulumi.Input[str]
+    concern: AwsConcern, name: str, path: str, key_arn: pulumi.Input[str]
 ) -> cloudwatch.LogGroup:
     """A log group of a concern; ``path`` is its name in CloudWatch."""
     return cloudwatch.LogGroup(

@@ -16,9 +16,9 @@ from typing import Final
 import pulumi
 from pulumi_aws import ec2
 
-from contracts.environment import Environment
 from contracts.environment.network import ExistingNetwork
-from infra.concern import Concern
+from infra.concern import AwsConcern, Outputs, Platform
+from infra.keys import Keys
 from infra.log_groups import log_group
 from infra.policies import allow
 from infra.roles import own_account, role
@@ -34,18 +34,12 @@ LOAD_BALANCERS: Final[dict[Kind, dict[str, str]]] = {
 """Tags by which the cluster finds the subnets for its load balancers."""
 
 
-class Network(Concern):
+class Network(AwsConcern):
     """VPC, subnets, routes, endpoints."""
 
-    def __init__(
-        self,
-        environment: Environment,
-        *,
-        logs_key_arn: pulumi.Input[str],
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        super().__init__("network", environment, opts)
-        self.settings = environment.network
+    def __init__(self, platform: Platform) -> None:
+        super().__init__("network", platform)
+        self.settings = platform.environment.network
         self.zones = self.settings.zones
         self.vpc_id: pulumi.Output[str]
         self.placed: dict[Kind, dict[str, pulumi.Output[str]]]
@@ -56,7 +50,7 @@ class Network(Concern):
             self._make()
         self._interfaces()
         if self.settings.flow_logs:
-            self._flow_logs(logs_key_arn)
+            self._flow_logs(platform[Keys].arns["logs"])
         self.register_outputs({})
 
     def _take(self, existing: ExistingNetwork) -> None:
@@ -68,7 +62,7 @@ class Network(Concern):
             "database": existing.database_subnets,
         }
         self.placed = {
-            kind: {one: pulumi.Output.from_input(one) for one in subnets}
+            kind: {subnet: pulumi.Output.from_input(subnet) for subnet in subnets}
             for kind, subnets in named.items()
         }
 
@@ -86,6 +80,17 @@ class Network(Concern):
         self.route_tables = self._routes()
         self._endpoints()
 
+    def outputs(self) -> Outputs:
+        """Where things are."""
+        return {
+            "network": {
+                "vpc_id": self.vpc_id,
+                "public_subnet_ids": self.subnet_ids("public"),
+                "private_subnet_ids": self.subnet_ids("private"),
+                "database_subnet_ids": self.subnet_ids("database"),
+            }
+        }
+
     def subnet_ids(self, kind: Kind) -> list[pulumi.Output[str]]:
         """The subnets of a kind, in the order of the zones."""
         return list(self.placed[kind].values())
@@ -98,7 +103,7 @@ class Network(Concern):
         return [str(block) for block in blocks.values()]
 
     def security_group(
-        self, concern: Concern, name: str, purpose: str, port: int
+        self, concern: AwsConcern, name: str, purpose: str, port: int
     ) -> ec2.SecurityGroup:
         """A group that lets the private subnets in at one port, and nothing out."""
         full = self.names.name(name)

@@ -1,207 +1,68 @@
-"""Alarms for each store and the cluster, the topic that they are published to, and a dashboard of
-the same.
-
-An alarm here means that someone has to act: the thresholds are those at which a store stops
-answering, not those at which a graph looks unusual. What serving does is watched by the rollouts.
-"""
+"""The topic that alarms are published to, every concern's alarms, and a dashboard of the same."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Final
 
 import pulumi
 from pulumi_aws import cloudwatch, sns
 
 from contracts.environment import Environment
-from infra.concern import Concern
-from infra.policies import allow, document
+from infra.alarm import Alarm
+from infra.concern import AwsConcern, DataClass, Outputs, Platform
+from infra.keys import Keys
+from infra.naming import Names
+from infra.policies import Statement, allow, document
 
-ABOVE = "GreaterThanThreshold"
-BELOW = "LessThanThreshold"
-PERIOD = 300
-MIB = 1 << 20
-PUBLISHERS = ("cloudwatch.amazonaws.com", "budgets.amazonaws.com")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Alarm:
-    """A metric, and when someone has to act on it."""
-
-    name: str
-    description: str
-    namespace: str
-    metric: str
-    dimensions: Mapping[str, pulumi.Input[str]]
-    threshold: float
-    comparison: str = ABOVE
-    statistic: str = "Average"
-    periods: int = 3
+PERIOD: Final = 300
+PUBLISHERS: Final = ("cloudwatch.amazonaws.com", "budgets.amazonaws.com")
 
 
-def warehouse_alarms(cluster: pulumi.Input[str]) -> list[Alarm]:
-    """A provisioned warehouse that is down or full."""
-    at = {"ClusterIdentifier": cluster}
+def by_publishers(names: Names) -> list[Statement]:
+    """CloudWatch and Budgets publish alarms to the encrypted topic."""
     return [
-        Alarm(
-            name="warehouse-down",
-            description="Redshift does not answer",
-            namespace="AWS/Redshift",
-            metric="HealthStatus",
-            dimensions=at,
-            threshold=1,
-            comparison=BELOW,
-            statistic="Minimum",
-        ),
-        Alarm(
-            name="warehouse-full",
-            description="Redshift's disks are nearly full",
-            namespace="AWS/Redshift",
-            metric="PercentageDiskSpaceUsed",
-            dimensions=at,
-            threshold=85,
-        ),
-    ]
-
-
-def table_alarms(purpose: str, table: pulumi.Input[str]) -> list[Alarm]:
-    """A table that refuses requests."""
-    return [
-        Alarm(
-            name=f"{purpose}-{name}",
-            description=f"DynamoDB: {text} in {purpose}",
-            namespace="AWS/DynamoDB",
-            metric=metric,
-            dimensions={"TableName": table},
-            threshold=0,
-            statistic="Sum",
-        )
-        for name, metric, text in (
-            ("read-throttled", "ReadThrottleEvents", "reads are throttled"),
-            ("write-throttled", "WriteThrottleEvents", "writes are throttled"),
+        allow(
+            "UseByPublishers",
+            ["kms:Decrypt", "kms:GenerateDataKey"],
+            ["*"],
+            to={"Service": list(PUBLISHERS)},
+            when={"StringEquals": {"aws:SourceAccount": names.account}},
         )
     ]
 
 
-def cache_alarms(group: pulumi.Input[str]) -> list[Alarm]:
-    """A cache that is full or overworked."""
-    at = {"ReplicationGroupId": group}
-    return [
-        Alarm(
-            name=f"cache-{name}",
-            description=text,
-            namespace="AWS/ElastiCache",
-            metric=metric,
-            dimensions=at,
-            threshold=threshold,
-        )
-        for name, metric, threshold, text in (
-            ("busy", "EngineCPUUtilization", 85.0, "ElastiCache's engine is at its limit"),
-            ("full", "DatabaseMemoryUsagePercentage", 85.0, "ElastiCache's memory is nearly full"),
-        )
-    ]
-
-
-def database_alarms(instance: pulumi.Input[str]) -> list[Alarm]:
-    """A database that is overworked or short of disk."""
-    at = {"DBInstanceIdentifier": instance}
-    return [
-        Alarm(
-            name="database-busy",
-            description="Postgres has no processor time left",
-            namespace="AWS/RDS",
-            metric="CPUUtilization",
-            dimensions=at,
-            threshold=90,
-        ),
-        Alarm(
-            name="database-full",
-            description="Postgres has less than 4 GiB of disk left",
-            namespace="AWS/RDS",
-            metric="FreeStorageSpace",
-            dimensions=at,
-            threshold=4096 * MIB,
-            comparison=BELOW,
-        ),
-    ]
-
-
-def file_system_alarms(files: pulumi.Input[str]) -> list[Alarm]:
-    """A file system at its limit of operations."""
-    return [
-        Alarm(
-            name="files-busy",
-            description="EFS is near its limit of operations",
-            namespace="AWS/EFS",
-            metric="PercentIOLimit",
-            dimensions={"FileSystemId": files},
-            threshold=95,
-        )
-    ]
-
-
-def stream_alarms(stream: pulumi.Input[str]) -> list[Alarm]:
-    """Events that are refused, or not read in time."""
-    return [
-        Alarm(
-            name="events-refused",
-            description="Kinesis refuses events",
-            namespace="AWS/Kinesis",
-            metric="WriteProvisionedThroughputExceeded",
-            dimensions={"StreamName": stream},
-            threshold=0,
-            statistic="Sum",
-        ),
-        Alarm(
-            name="events-late",
-            description="Events wait for an hour to be read",
-            namespace="AWS/Kinesis",
-            metric="GetRecords.IteratorAgeMilliseconds",
-            dimensions={"StreamName": stream},
-            threshold=3_600_000,
-            statistic="Maximum",
-        ),
-    ]
-
-
-def cluster_alarms(cluster: pulumi.Input[str]) -> list[Alarm]:
-    """A Kubernetes API that fails."""
-    return [
-        Alarm(
-            name="cluster-failing",
-            description="The Kubernetes API answers with server errors",
-            namespace="AWS/EKS",
-            metric="apiserver_request_total_5XX",
-            dimensions={"ClusterName": cluster},
-            threshold=25,
-            statistic="Sum",
-        )
-    ]
-
-
-class Observability(Concern):
+class Observability(AwsConcern):
     """The topic, the alarms and the dashboard."""
 
-    def __init__(
-        self,
-        environment: Environment,
-        *,
-        alarms: list[Alarm],
-        key_arn: pulumi.Input[str],
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        super().__init__("observability", environment, opts)
-        self.topic = self._topic(key_arn)
+    def __init__(self, platform: Platform) -> None:
+        super().__init__("observability", platform)
+        self.topic = self._topic(platform[Keys].arns["alarms"])
+        alarms = platform.alarms()
         for alarm in alarms:
             self._alarm(alarm)
         cloudwatch.Dashboard(
             "dashboard",
             dashboard_name=self.names.name("platform"),
-            dashboard_body=dashboard(alarms, environment.region),
+            dashboard_body=dashboard(alarms, self.environment.region),
             opts=self.child(),
         )
         self.register_outputs({})
+
+    @classmethod
+    def enabled(cls, environment: Environment) -> bool:
+        """By setting."""
+        return environment.observability.enabled
+
+    @classmethod
+    def data(cls, environment: Environment) -> Mapping[str, DataClass]:
+        """What alarms say."""
+        return {"alarms": DataClass(statements=by_publishers, by_account=False)}
+
+    def outputs(self) -> Outputs:
+        """Where alarms are published."""
+        return {"alarms_topic_arn": self.topic.arn}
 
     def _topic(self, key_arn: pulumi.Input[str]) -> sns.Topic:
         name = self.names.name("alarms")

@@ -2,31 +2,73 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 import pulumi
 from pulumi_aws import appautoscaling, dynamodb
 
 from contracts.environment import Environment
 from contracts.environment.online_store import Capacity, Table
-from infra.concern import Concern
+from infra.alarm import Alarm
+from infra.concern import AwsConcern, DataClass, Grants, Outputs, Platform
+from infra.keys import Keys
+from infra.policies import allow
+
+READS: Final = ("GetItem", "BatchGetItem", "Query", "DescribeTable")
+WRITES: Final = ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem")
 
 
-class OnlineStore(Concern):
+class OnlineStore(AwsConcern):
     """The tables by purpose."""
 
-    def __init__(
-        self,
-        environment: Environment,
-        *,
-        key_arn: pulumi.Input[str],
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        super().__init__("online-store", environment, opts)
-        self.key_arn = key_arn
+    def __init__(self, platform: Platform) -> None:
+        super().__init__("online-store", platform)
+        self.key_arn = platform[Keys].arns["online_store"]
         self.tables = {
             purpose: self._table(purpose, table)
-            for purpose, table in environment.online_store.tables.items()
+            for purpose, table in platform.environment.online_store.tables.items()
         }
         self.register_outputs({})
+
+    @classmethod
+    def data(cls, environment: Environment) -> Mapping[str, DataClass]:
+        """Every row."""
+        return {"online_store": DataClass(services=("dynamodb",))}
+
+    def alarms(self) -> list[Alarm]:
+        """Tables that refuse requests."""
+        return [
+            Alarm(
+                name=f"{purpose}-{kind}-throttled",
+                description=f"DynamoDB: {kind}s are throttled in {purpose}",
+                namespace="AWS/DynamoDB",
+                metric=f"{kind.capitalize()}ThrottleEvents",
+                dimensions={"TableName": table.name},
+                threshold=0,
+                statistic="Sum",
+            )
+            for purpose, table in self.tables.items()
+            for kind in ("read", "write")
+        ]
+
+    def grants(self) -> Grants:
+        """Look up, put and remove rows."""
+        if not self.tables:
+            return {}
+        arns = [table.arn for table in self.tables.values()]
+        statements = [
+            allow("LookUp", [f"dynamodb:{action}" for action in READS], arns),
+            allow("DecryptRows", ["kms:Decrypt"], [self.key_arn]),
+            allow("WriteRows", [f"dynamodb:{action}" for action in WRITES], arns),
+            allow("EncryptRows", ["kms:GenerateDataKey"], [self.key_arn]),
+        ]
+        return {"feature_server": statements}
+
+    def outputs(self) -> Outputs:
+        """The tables' names."""
+        tables = {purpose: table.name for purpose, table in self.tables.items()}
+        return {"online_store": {"tables": tables}}
 
     def _table(self, purpose: str, table: Table) -> dynamodb.Table:
         name = self.names.name(purpose)

@@ -3,38 +3,67 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Final
 
 import pulumi
 from pulumi_aws import ecr
 
 from contracts.environment import Environment
-from infra.concern import Concern
+from infra.concern import AwsConcern, DataClass, Grants, Outputs, Platform
+from infra.keys import Keys
+from infra.policies import allow
 
-UNTAGGED_DAYS = 7
+UNTAGGED_DAYS: Final = 7
 
 
-class Registry(Concern):
+class Registry(AwsConcern):
     """The repositories by image name (``millwright/dev/runtime``)."""
 
-    def __init__(
-        self,
-        environment: Environment,
-        *,
-        key_arn: pulumi.Input[str],
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        super().__init__("registry", environment, opts)
+    def __init__(self, platform: Platform) -> None:
+        super().__init__("registry", platform)
+        settings = platform.environment.registry
+        key_arn = platform[Keys].arns["images"]
         self.repositories = {
-            image: self._repository(image, key_arn) for image in environment.registry.repositories
+            image: self._repository(image, key_arn) for image in settings.repositories
         }
+        self.digests = platform.pushed.digests(settings.tag) if platform.pushed else {}
+        """The images that were pushed at the environment's version, by name."""
         self.register_outputs({})
 
+    @classmethod
+    def data(cls, environment: Environment) -> Mapping[str, DataClass]:
+        """The images."""
+        return {"images": DataClass(services=("ecr",))}
+
+    def grants(self) -> Grants:
+        """Ask which images there are."""
+        arns = [repository.arn for repository in self.repositories.values()]
+        actions = ["ecr:DescribeImages", "ecr:ListImages"]
+        return {"operator": [allow("DescribeImages", actions, arns)]} if arns else {}
+
+    def outputs(self) -> Outputs:
+        """Where images are pushed, and which were."""
+        return {
+            "registries": {
+                image: repository.repository_url for image, repository in self.repositories.items()
+            },
+            "images": {
+                image: reference
+                for image, reference in self.images().items()
+                if image in self.digests
+            },
+        }
+
     def images(self) -> dict[str, pulumi.Output[str]]:
-        """Millwright's own images by repository, at the environment's version."""
+        """What to run, by image: the digest that was pushed or, where none is known, the tag."""
         tag = self.environment.registry.tag
         return {
-            name: pulumi.Output.concat(one.repository_url, ":", tag)
-            for name, one in self.repositories.items()
+            image: pulumi.Output.concat(
+                repository.repository_url,
+                f"@{self.digests[image]}" if image in self.digests else f":{tag}",
+            )
+            for image, repository in self.repositories.items()
         }
 
     def _repository(self, image: str, key_arn: pulumi.Input[str]) -> ecr.Repository:

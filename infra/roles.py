@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_aws import iam
 
-from infra.concern import Concern
+from infra.concern import AwsConcern
 from infra.policies import Condition, Statement, document, trust
 
 
@@ -32,13 +32,13 @@ class Role:
         return [self.role, *self.rights]
 
 
-def own_account(concern: Concern) -> Condition:
+def own_account(concern: AwsConcern) -> Condition:
     """A service acts for this account only, whoever asks it to."""
     return {"StringEquals": {"aws:SourceAccount": concern.environment.account}}
 
 
 def role(
-    concern: Concern,
+    concern: AwsConcern,
     name: str,
     *,
     service: str,

@@ -4,13 +4,16 @@ to the lake.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import pulumi
 from pulumi_aws import cloudwatch, kinesis
 
 from contracts.environment import Environment
-from infra.concern import Concern, days
+from infra.alarm import Alarm
+from infra.concern import AwsConcern, DataClass, Grants, Outputs, Platform, days
+from infra.keys import Keys
 from infra.lake import Lake
 from infra.log_groups import log_group
 from infra.policies import allow
@@ -21,18 +24,13 @@ ERRORS: Final = "events-failed/!{firehose:error-output-type}/"
 BUFFER_SECONDS: Final = 300
 
 
-class Stream(Concern):
+class Stream(AwsConcern):
     """The data stream, and the Firehose that writes it to the raw bucket."""
 
-    def __init__(
-        self,
-        environment: Environment,
-        *,
-        lake: Lake,
-        key_arns: dict[str, pulumi.Output[str]],
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        super().__init__("stream", environment, opts)
+    def __init__(self, platform: Platform) -> None:
+        super().__init__("stream", platform)
+        environment, lake = platform.environment, platform[Lake]
+        self.key_arns = platform[Keys].arns
         name = self.names.name("events")
         self.stream = kinesis.Stream(
             "events",
@@ -40,21 +38,65 @@ class Stream(Concern):
             retention_period=days(environment.stream.retention) * 24,
             stream_mode_details={"stream_mode": "ON_DEMAND"},
             encryption_type="KMS",
-            kms_key_id=key_arns["stream"],
+            kms_key_id=self.key_arns["stream"],
             tags=self.tags(name),
             opts=self.child(holds_data=True),
         )
         path = f"/aws/kinesisfirehose/{name}"
-        logs = log_group(self, "delivery", path, key_arns["logs"])
+        logs = log_group(self, "delivery", path, self.key_arns["logs"])
         failures = cloudwatch.LogStream(
             "delivery", name="delivery", log_group_name=logs.name, opts=self.child()
         )
-        self._delivery(lake, logs, failures, self._role(lake, logs, key_arns))
+        self._delivery(lake, logs, failures, self._role(lake, logs))
         self.register_outputs({})
 
-    def _role(
-        self, lake: Lake, logs: cloudwatch.LogGroup, key_arns: dict[str, pulumi.Output[str]]
-    ) -> Role:
+    @classmethod
+    def enabled(cls, environment: Environment) -> bool:
+        """By setting."""
+        return environment.stream.enabled
+
+    @classmethod
+    def data(cls, environment: Environment) -> Mapping[str, DataClass]:
+        """Events."""
+        return {"stream": DataClass(services=("kinesis",))}
+
+    def alarms(self) -> list[Alarm]:
+        """Events that are refused, or not read in time."""
+        at = {"StreamName": self.stream.name}
+        return [
+            Alarm(
+                name="events-refused",
+                description="Kinesis refuses events",
+                namespace="AWS/Kinesis",
+                metric="WriteProvisionedThroughputExceeded",
+                dimensions=at,
+                threshold=0,
+                statistic="Sum",
+            ),
+            Alarm(
+                name="events-late",
+                description="Events wait for an hour to be read",
+                namespace="AWS/Kinesis",
+                metric="GetRecords.IteratorAgeMilliseconds",
+                dimensions=at,
+                threshold=3_600_000,
+                statistic="Maximum",
+            ),
+        ]
+
+    def grants(self) -> Grants:
+        """Publish events."""
+        publish = [
+            allow("Publish", ["kinesis:PutRecord", "kinesis:PutRecords"], [self.stream.arn]),
+            allow("EncryptEvents", ["kms:GenerateDataKey"], [self.key_arns["stream"]]),
+        ]
+        return {"serving": publish}
+
+    def outputs(self) -> Outputs:
+        """Where events are published."""
+        return {"stream": {"name": self.stream.name, "arn": self.stream.arn}}
+
+    def _role(self, lake: Lake, logs: cloudwatch.LogGroup) -> Role:
         raw = lake.buckets["raw"].arn
         return role(
             self,
@@ -84,7 +126,7 @@ class Stream(Concern):
                 allow(
                     "Keys",
                     ["kms:Decrypt", "kms:GenerateDataKey"],
-                    [*lake.keys, key_arns["stream"]],
+                    [*lake.keys, self.key_arns["stream"]],
                 ),
                 allow("Log", ["logs:PutLogEvents"], [pulumi.Output.concat(logs.arn, ":*")]),
             ],

@@ -8,13 +8,16 @@ setting apart, and the same to whoever uses them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, TypedDict
 
 import pulumi
 from pulumi_aws import redshift, redshiftserverless
 
 from contracts.environment import Environment
-from infra.concern import Concern, days
+from infra.alarm import BELOW, Alarm
+from infra.concern import AwsConcern, DataClass, Grants, Outputs, Platform, days
+from infra.keys import Keys
 from infra.lake import Lake
 from infra.network import Network
 from infra.policies import Statement, allow
@@ -25,9 +28,11 @@ PARAMETERS: Final = {"require_ssl": "true", "enable_user_activity_logging": "tru
 AUDIT_LOGS: Final = ("connectionlog", "userlog", "useractivitylog")
 READ_FROM: Final = ("raw", "curated")
 WRITE_TO: Final = ("curated",)
+QUERIED_BY: Final = ("pipelines", "training")
+"""Workloads that run statements."""
 
 
-class Outputs(TypedDict):
+class WarehouseFacts(TypedDict):
     """What users of the warehouse are told (``contracts.outputs.WarehouseOutputs``)."""
 
     cluster_identifier: pulumi.Input[str]
@@ -39,22 +44,15 @@ class Outputs(TypedDict):
     endpoint: pulumi.Input[str]
 
 
-class Warehouse(Concern):
+class Warehouse(AwsConcern):
     """The Redshift cluster, or its serverless namespace, and the role that reaches the lake."""
 
-    def __init__(
-        self,
-        environment: Environment,
-        *,
-        network: Network,
-        lake: Lake,
-        key_arns: dict[str, pulumi.Output[str]],
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        super().__init__("warehouse", environment, opts)
-        self.settings = environment.warehouse
+    def __init__(self, platform: Platform) -> None:
+        super().__init__("warehouse", platform)
+        lake, network = platform[Lake], platform[Network]
+        self.settings = platform.environment.warehouse
         self.name = self.names.name("warehouse")
-        self.key_arns = key_arns
+        self.key_arns = platform[Keys].arns
         self.role = role(
             self,
             "lake",
@@ -67,10 +65,64 @@ class Warehouse(Concern):
         self.group = network.security_group(self, "warehouse", "Redshift", PORT)
         self.cluster: redshift.Cluster | None = None
         if self.settings.kind == "serverless":
-            self.arn, self.outputs = self._serverless(network)
+            self.arn, self.facts = self._serverless(network)
         else:
-            self.arn, self.outputs = self._provisioned(network)
+            self.arn, self.facts = self._provisioned(network)
         self.register_outputs({})
+
+    @classmethod
+    def data(cls, environment: Environment) -> Mapping[str, DataClass]:
+        """Tables and snapshots."""
+        return {"warehouse": DataClass(services=("redshift",))}
+
+    def alarms(self) -> list[Alarm]:
+        """Nodes that are down or full; capacity by the second has neither."""
+        if self.cluster is None:
+            return []
+        at = {"ClusterIdentifier": self.cluster.cluster_identifier}
+        return [
+            Alarm(
+                name="warehouse-down",
+                description="Redshift does not answer",
+                namespace="AWS/Redshift",
+                metric="HealthStatus",
+                dimensions=at,
+                threshold=1,
+                comparison=BELOW,
+                statistic="Minimum",
+            ),
+            Alarm(
+                name="warehouse-full",
+                description="Redshift's disks are nearly full",
+                namespace="AWS/Redshift",
+                metric="PercentageDiskSpaceUsed",
+                dimensions=at,
+                threshold=85,
+            ),
+        ]
+
+    def grants(self) -> Grants:
+        """Run statements through the Data API, with the administrator's secret."""
+        run = ("ExecuteStatement", "BatchExecuteStatement")
+        results = ("DescribeStatement", "GetStatementResult", "CancelStatement")
+        own = "redshift-data:statement-owner-iam-userid"
+        query = [
+            allow("RunStatements", [f"redshift-data:{action}" for action in run], [self.arn]),
+            allow(
+                "ReadResults",
+                [f"redshift-data:{action}" for action in results],
+                # The Data API has no resource for a statement: only the caller's own can be named.
+                ["*"],
+                when={"StringEquals": {own: "${aws:userid}"}},
+            ),
+            allow("ReadSecret", ["secretsmanager:GetSecretValue"], [self.facts["secret_arn"]]),
+            allow("DecryptSecret", ["kms:Decrypt"], [self.key_arns["secrets"]]),
+        ]
+        return dict.fromkeys(QUERIED_BY, query)
+
+    def outputs(self) -> Outputs:
+        """Where statements run, and where the password is kept."""
+        return {"warehouse": dict(self.facts)}
 
     def _lake_rights(self, lake: Lake) -> list[Statement]:
         """COPY and UNLOAD: read raw and curated data, write curated."""
@@ -102,7 +154,7 @@ class Warehouse(Concern):
             )
         ]
 
-    def _provisioned(self, network: Network) -> tuple[pulumi.Output[str], Outputs]:
+    def _provisioned(self, network: Network) -> tuple[pulumi.Output[str], WarehouseFacts]:
         subnets = redshift.SubnetGroup(
             "subnets",
             name=self.name,
@@ -171,7 +223,7 @@ class Warehouse(Concern):
             opts=self.child(holds_data=True, after=self.role.ready),
         )
 
-    def _serverless(self, network: Network) -> tuple[pulumi.Output[str], Outputs]:
+    def _serverless(self, network: Network) -> tuple[pulumi.Output[str], WarehouseFacts]:
         namespace = redshiftserverless.Namespace(
             "namespace",
             namespace_name=self.name,

@@ -42,6 +42,8 @@ from contracts.errors import DocumentError
 
 __all__ = ["DAY", "TIERS", "Environment", "PlatformOutputs"]
 
+IMAGES: Final = {"operator": ("operator", "runtime"), "pipelines": ("pipelines",)}
+"""Which of Millwright's images a component runs."""
 CONFIG_KEY: Final = "config.millwright:environment"
 """Where the document stands in a ``Pulumi.<name>.yaml``."""
 
@@ -89,7 +91,7 @@ class Environment(Document):
 
     @model_validator(mode="after")
     def has_what_the_cluster_needs(self) -> Self:
-        """MLflow and Pipelines keep what they know in Postgres; the operator is an image."""
+        """MLflow and Pipelines keep what they know in Postgres; our own images are pulled."""
         if not self.on_cluster.enabled:
             return self
         components = self.on_cluster.components
@@ -98,12 +100,13 @@ class Environment(Document):
             raise ValueError(
                 f"on_cluster.components: {' and '.join(keepers)} need database.enabled"
             )
-        missing = {"operator", "runtime"} - set(self.registry.repositories)
-        if "operator" in components and missing:
-            raise ValueError(
-                "on_cluster.components: the operator needs a repository named "
-                f"{' and one named '.join(sorted(missing))} in registry.repositories"
-            )
+        for component, images in IMAGES.items():
+            missing = [image for image in images if image not in self.registry.repositories]
+            if component in components and missing:
+                raise ValueError(
+                    f"on_cluster.components: {component} needs a repository named "
+                    f"{' and one named '.join(missing)} in registry.repositories"
+                )
         return self
 
     @model_validator(mode="after")

@@ -62,5 +62,3 @@ class CacheOutputs(Document):
     host: str
     port: int
     tls: bool
-    secret_arn: str = ""
-    """The Secrets Manager secret with the AUTH token; empty where there is none."""

@@ -98,3 +98,8 @@ class ServiceOutputs(Document):
     """The Kubernetes service's name."""
     port: int = 0
     """The Kubernetes service's port; 0 outside a cluster."""
+    scheme: Literal["http", "https"] = "http"
+    """What the service speaks at its port."""
+    host: str = ""
+    """The name that requests have to be made out to (the Host header and TLS's server name) when
+    they come by another address, through a port-forward say; empty: any does."""

@@ -13,7 +13,13 @@ from contracts.version import VERSION
 class RegistrySettings(Section):
     """ECR: container images."""
 
-    repositories: tuple[Name, ...] = ("runtime", "components", "operator", "gateway")
+    repositories: tuple[Name, ...] = (
+        "runtime",
+        "components",
+        "operator",
+        "gateway",
+        "pipelines",
+    )
     """The images' names."""
     keep: int = Field(default=50, ge=1, le=1000)
     """How many versions of an image are kept."""

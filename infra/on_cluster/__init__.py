@@ -5,6 +5,6 @@ resolves them when it applies them to a real cluster. So a preview needs no netw
 would be installed, from where and with which values.
 """
 
-from infra.on_cluster.install import install
+from infra.on_cluster.concern import OnCluster
 
-__all__ = ["install"]
+__all__ = ["OnCluster"]

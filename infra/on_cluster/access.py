@@ -8,13 +8,13 @@ from __future__ import annotations
 import pulumi
 import pulumi_kubernetes
 
+from infra.cluster import Cluster
 from infra.on_cluster.part import Site
 
 
 def kubeconfig(site: Site) -> pulumi.Output[str]:
     """How kubectl and the provider reach the cluster, as JSON."""
-    cluster = site.cluster.cluster
-    name = site.cluster.name
+    name, cluster = site.platform[Cluster].name, site.platform[Cluster].cluster
     arguments = ["eks", "get-token", "--cluster-name", name, "--region", site.environment.region]
     return pulumi.Output.json_dumps(
         {
@@ -54,11 +54,12 @@ def provider(site: Site) -> pulumi_kubernetes.Provider:
     Another cluster of the same name is another provider, which its name in AWS settles; objects
     that a chart has made already (the namespace that a kustomization brings, say) are taken over.
     """
+    cluster = site.platform[Cluster]
     return pulumi_kubernetes.Provider(
         "kubernetes",
         kubeconfig=kubeconfig(site),
-        cluster_identifier=site.cluster.cluster.arn,
+        cluster_identifier=cluster.cluster.arn,
         enable_server_side_apply=True,
         upsert_existing_objects=True,
-        opts=pulumi.ResourceOptions(depends_on=list(site.cluster.node_groups.values())),
+        opts=pulumi.ResourceOptions(depends_on=list(cluster.node_groups.values())),
     )

@@ -12,8 +12,10 @@ from typing import Any, Final
 
 import pulumi
 
-from infra.identity import WORKLOADS
+from infra.cluster import Cluster
+from infra.on_cluster.monitoring import Monitoring
 from infra.on_cluster.part import Chart, Part, Site
+from infra.workloads import WORKLOADS
 
 CHART: Final = Chart(
     name="cluster-autoscaler",
@@ -34,7 +36,7 @@ class Discovery:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServiceAccount:
+class AutoscalerAccount:
     """The one that AWS knows by pod identity."""
 
     create: bool = True
@@ -42,22 +44,22 @@ class ServiceAccount:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rights:
+class AutoscalerRights:
     """What it may do in the cluster."""
 
     create: bool = True
-    service_account: ServiceAccount = field(default_factory=ServiceAccount)
+    service_account: AutoscalerAccount = field(default_factory=AutoscalerAccount)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Image:
+class AutoscalerImage:
     """Its release; the chart's own where Kubernetes is older than the table."""
 
     tag: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Monitor:
+class AutoscalerMonitor:
     """How Prometheus finds it."""
 
     enabled: bool
@@ -65,17 +67,17 @@ class Monitor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Values:
+class AutoscalerValues:
     """Of autoscaler/cluster-autoscaler."""
 
     replica_count: int
     aws_region: str
     auto_discovery: Discovery
-    image: Image
-    service_monitor: Monitor
+    image: AutoscalerImage
+    service_monitor: AutoscalerMonitor
     cloud_provider: str = "aws"
     fullname_override: str = NAME
-    rbac: Rights = field(default_factory=Rights)
+    rbac: AutoscalerRights = field(default_factory=AutoscalerRights)
     extra_args: Mapping[str, Any] = field(
         default_factory=lambda: {
             "balance-similar-node-groups": True,
@@ -109,22 +111,23 @@ class Values:
 class Autoscaler(Part):
     """The autoscaler, in the system's own namespace, where its role is bound."""
 
-    def __init__(
-        self, site: Site, opts: pulumi.ResourceOptions, *, after: list[pulumi.Resource]
-    ) -> None:
-        super().__init__("autoscaler", site, opts)
+    part = "autoscaler"
+    component = "autoscaler"
+
+    def __init__(self, site: Site, opts: pulumi.ResourceOptions) -> None:
+        super().__init__(site, opts)
         environment = site.environment
-        self.chart = self.release(
+        self.release(
             NAME,
             CHART,
             WORKLOAD.namespace,
-            Values(
+            AutoscalerValues(
                 replica_count=site.replicas,
                 aws_region=environment.region,
-                auto_discovery=Discovery(cluster_name=site.cluster.name),
-                image=Image(tag=RELEASES.get(environment.cluster.version)),
-                service_monitor=Monitor(enabled=site.wants("monitoring")),
+                auto_discovery=Discovery(cluster_name=site.platform[Cluster].name),
+                image=AutoscalerImage(tag=RELEASES.get(environment.cluster.version)),
+                service_monitor=AutoscalerMonitor(enabled=site.wants(Monitoring.component)),
             ),
-            after=after,
+            after=site.ready(Monitoring),
         )
         self.register_outputs({})

@@ -22,7 +22,7 @@ AUTHORITY: Final = "millwright-authority"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Definitions:
+class CertDefinitions:
     """The chart's custom resource definitions; kept, or deleting them deletes certificates."""
 
     enabled: bool = True
@@ -30,66 +30,68 @@ class Definitions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Budget:
+class CertBudget:
     """How many may be away at once."""
 
     enabled: bool
 
 
 @dataclass(frozen=True, kw_only=True)
-class Replicas:
+class CertReplicas:
     """Of the webhook and the injector."""
 
     replica_count: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class Monitor:
+class CertMonitor:
     """How Prometheus finds it."""
 
     enabled: bool
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prometheus:
+class CertMetrics:
     """Metrics."""
 
-    podmonitor: Monitor
+    podmonitor: CertMonitor
     enabled: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
-class Values:
+class CertManagerValues:
     """Of jetstack/cert-manager."""
 
     replica_count: int
-    webhook: Replicas
-    cainjector: Replicas
-    pod_disruption_budget: Budget
-    prometheus: Prometheus
-    crds: Definitions = field(default_factory=Definitions)
+    webhook: CertReplicas
+    cainjector: CertReplicas
+    pod_disruption_budget: CertBudget
+    prometheus: CertMetrics
+    crds: CertDefinitions = field(default_factory=CertDefinitions)
 
 
 class CertManager(Part):
     """cert-manager and the cluster's own authority."""
 
+    part = "cert-manager"
+
     def __init__(self, site: Site, opts: pulumi.ResourceOptions) -> None:
-        super().__init__("cert-manager", site, opts)
-        several = Replicas(replica_count=site.replicas)
+        super().__init__(site, opts)
+        several = CertReplicas(replica_count=site.replicas)
         self.chart = self.release(
             "cert-manager",
             CHART,
             NAMESPACE,
-            Values(
+            CertManagerValues(
                 replica_count=site.replicas,
                 webhook=several,
                 cainjector=several,
-                pod_disruption_budget=Budget(enabled=site.replicas > 1),
+                pod_disruption_budget=CertBudget(enabled=site.replicas > 1),
                 # The kind that it makes comes with Prometheus, which is installed later.
-                prometheus=Prometheus(podmonitor=Monitor(enabled=False)),
+                prometheus=CertMetrics(podmonitor=CertMonitor(enabled=False)),
             ),
         )
-        self.issuer = self._issuer()
+        self.ready = [self._issuer()]
         self.register_outputs({})
 
     def _issuer(self) -> pulumi.Resource:

@@ -15,6 +15,7 @@ import pulumi
 import yaml
 from pulumi_kubernetes.core import v1 as core
 
+from infra.lake import Lake
 from infra.on_cluster.part import Chart, Part, Site
 
 CHART: Final = Chart(
@@ -27,14 +28,14 @@ SERVICE_ACCOUNT: Final = "feature-server"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServiceAccount:
+class FeatureServerAccount:
     """The one that AWS knows by pod identity; the chart does not make it."""
 
     name: str = SERVICE_ACCOUNT
 
 
 @dataclass(frozen=True, kw_only=True)
-class PodSecurity:
+class FeatureServerPod:
     """What the pod may do to its node: nothing."""
 
     run_as_non_root: bool = True
@@ -42,7 +43,7 @@ class PodSecurity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ContainerSecurity:
+class FeatureServerContainer:
     """What the process may do in the pod."""
 
     allow_privilege_escalation: bool = False
@@ -50,7 +51,7 @@ class ContainerSecurity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Values:
+class FeatureServerValues:
     """Of feast-charts/feast-feature-server."""
 
     replica_count: int
@@ -61,26 +62,29 @@ class Values:
             "limits": {"memory": "1Gi"},
         }
     )
-    service_account: ServiceAccount = field(default_factory=ServiceAccount)
-    pod_security_context: PodSecurity = field(default_factory=PodSecurity)
-    security_context: ContainerSecurity = field(default_factory=ContainerSecurity)
+    service_account: FeatureServerAccount = field(default_factory=FeatureServerAccount)
+    pod_security_context: FeatureServerPod = field(default_factory=FeatureServerPod)
+    security_context: FeatureServerContainer = field(default_factory=FeatureServerContainer)
 
 
 class FeatureServer(Part):
     """The server and the account it runs as."""
 
+    part = "feature-server"
+    component = "feature_server"
+
     def __init__(self, site: Site, opts: pulumi.ResourceOptions) -> None:
-        super().__init__("feature-server", site, opts)
+        super().__init__(site, opts)
         account = core.ServiceAccount(
             SERVICE_ACCOUNT,
             metadata=self.meta(SERVICE_ACCOUNT, NAMESPACE),
             opts=self.child(namespace=NAMESPACE),
         )
-        bucket = site.lake.buckets["artifacts"].bucket
-        values = Values(
+        bucket = site.platform[Lake].buckets["artifacts"].bucket
+        values = FeatureServerValues(
             replica_count=site.replicas, feature_store=bucket.apply(self._feature_store)
         )
-        self.chart = self.release("feature-server", CHART, NAMESPACE, values, after=[account])
+        self.release("feature-server", CHART, NAMESPACE, values, after=[account])
         self.register_outputs({})
 
     def _feature_store(self, bucket: str) -> str:

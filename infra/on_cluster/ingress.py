@@ -14,7 +14,9 @@ from typing import Any, Final
 import pulumi
 from pulumi_kubernetes.helm.v3 import Release
 
-from infra.on_cluster.part import Chart, Part, Site
+from infra.concern import Outputs
+from infra.on_cluster.cert_manager import CertManager
+from infra.on_cluster.part import Chart, Part, Site, service
 
 REPOSITORY: Final = "https://istio-release.storage.googleapis.com/charts"
 VERSION: Final = "1.30.3"
@@ -23,6 +25,12 @@ BASE, ISTIOD, GATEWAY = (
     for name in ("base", "istiod", "gateway")
 )
 NAMESPACE: Final = "istio-system"
+RELEASE: Final = "istio-ingressgateway"
+"""The gateway's release, and so its service."""
+HTTP: Final = 80
+HTTPS: Final = 443
+DOOR: Final = f"{NAMESPACE}/seldon-gateway"
+"""The Gateway whose hosts and certificate requests come through."""
 CERTIFICATE: Final = "gateway-certificate"
 SELECTOR: Final = {"istio": "ingressgateway"}
 """The label that the gateway's chart gives its pods, from the release's name."""
@@ -54,7 +62,7 @@ class IstiodValues:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Service:
+class GatewayService:
     """Of istio/gateway."""
 
     annotations: Mapping[str, str]
@@ -63,7 +71,7 @@ class Service:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Autoscaling:
+class GatewayScaling:
     """Of istio/gateway."""
 
     min_replicas: int
@@ -75,26 +83,36 @@ class Autoscaling:
 class GatewayValues:
     """Of istio/gateway."""
 
-    service: Service
-    autoscaling: Autoscaling
+    service: GatewayService
+    autoscaling: GatewayScaling
     pod_disruption_budget: Mapping[str, Any]
 
 
 class Ingress(Part):
     """Istio's definitions, its control plane, the gateway, and the door that Seldon looks for."""
 
-    def __init__(
-        self, site: Site, opts: pulumi.ResourceOptions, *, issuer: pulumi.Resource
-    ) -> None:
-        super().__init__("ingress", site, opts)
+    part = "ingress"
+
+    def __init__(self, site: Site, opts: pulumi.ResourceOptions) -> None:
+        super().__init__(site, opts)
         base = self.release("istio-base", BASE, NAMESPACE, BaseValues())
         istiod = self.release(
             "istiod", ISTIOD, NAMESPACE, IstiodValues(autoscale_min=site.replicas), after=[base]
         )
-        self.gateway = self._gateway(istiod)
-        certificate = self._certificate(issuer)
-        self.door = self._door(certificate)
+        gateway = self._gateway(istiod)
+        certificate = self._certificate(site.ready(CertManager))
+        self.ready = [self._door([gateway, certificate])]
         self.register_outputs({})
+
+    def outputs(self) -> Outputs:
+        """The front door: by its name, where that is one name and public, else by its service."""
+        host = self.settings.host
+        public = self.settings.load_balancer == "internet" and not host.startswith("*.")
+        url = f"https://{host}" if public else ""
+        name = host.replace("*", "models", 1)
+        return {
+            "gateway": service(NAMESPACE, RELEASE, HTTPS, url=url, scheme="https", host=name),
+        }
 
     def _gateway(self, istiod: Release) -> Release:
         inside = self.settings.load_balancer == "internal"
@@ -104,15 +122,15 @@ class Ingress(Part):
             f"{LOAD_BALANCER}-cross-zone-load-balancing-enabled": "true",
         }
         return self.release(
-            "istio-ingressgateway",
+            RELEASE,
             GATEWAY,
             NAMESPACE,
             GatewayValues(
-                service=Service(
+                service=GatewayService(
                     annotations=annotations,
                     load_balancer_source_ranges=self.settings.load_balancer_networks or None,
                 ),
-                autoscaling=Autoscaling(
+                autoscaling=GatewayScaling(
                     min_replicas=self.site.replicas, max_replicas=max(5, 2 * self.site.replicas)
                 ),
                 pod_disruption_budget={"maxUnavailable": 1},
@@ -120,7 +138,7 @@ class Ingress(Part):
             after=[istiod],
         )
 
-    def _certificate(self, issuer: pulumi.Resource) -> pulumi.Resource:
+    def _certificate(self, issuer: list[pulumi.Resource]) -> pulumi.Resource:
         return self.custom(
             CERTIFICATE,
             "cert-manager.io/v1",
@@ -134,25 +152,25 @@ class Ingress(Part):
                 "issuerRef": {"name": "millwright", "kind": "ClusterIssuer"},
             },
             namespace=NAMESPACE,
-            after=[issuer],
+            after=issuer,
         )
 
-    def _door(self, certificate: pulumi.Resource) -> pulumi.Resource:
+    def _door(self, after: list[pulumi.Resource]) -> pulumi.Resource:
         hosts = [self.settings.host]
         return self.custom(
-            "seldon-gateway",
+            DOOR.split("/")[1],
             "networking.istio.io/v1",
             "Gateway",
             {
                 "selector": SELECTOR,
                 "servers": [
                     {
-                        "port": {"number": 80, "name": "http", "protocol": "HTTP"},
+                        "port": {"number": HTTP, "name": "http", "protocol": "HTTP"},
                         "hosts": hosts,
                         "tls": {"httpsRedirect": True},
                     },
                     {
-                        "port": {"number": 443, "name": "https", "protocol": "HTTPS"},
+                        "port": {"number": HTTPS, "name": "https", "protocol": "HTTPS"},
                         "hosts": hosts,
                         "tls": {
                             "mode": "SIMPLE",
@@ -163,5 +181,5 @@ class Ingress(Part):
                 ],
             },
             namespace=NAMESPACE,
-            after=[self.gateway, certificate],
+            after=after,
         )

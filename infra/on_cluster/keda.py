@@ -14,28 +14,30 @@ NAMESPACE: Final = "keda"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Replicas:
+class KedaReplicas:
     """How many of one of its processes."""
 
     replica_count: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class Values:
+class KedaValues:
     """Of kedacore/keda."""
 
-    operator: Replicas
-    metrics_server: Replicas
-    webhooks: Replicas
+    operator: KedaReplicas
+    metrics_server: KedaReplicas
+    webhooks: KedaReplicas
 
 
 class Keda(Part):
     """The autoscaler's controllers."""
 
+    part = "keda"
+    component = "keda"
+
     def __init__(self, site: Site, opts: pulumi.ResourceOptions) -> None:
-        super().__init__("keda", site, opts)
-        each = Replicas(replica_count=site.replicas)
-        self.chart = self.release(
-            "keda", CHART, NAMESPACE, Values(operator=each, metrics_server=each, webhooks=each)
-        )
+        super().__init__(site, opts)
+        each = KedaReplicas(replica_count=site.replicas)
+        values = KedaValues(operator=each, metrics_server=each, webhooks=each)
+        self.ready = [self.release("keda", CHART, NAMESPACE, values)]
         self.register_outputs({})

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 from typing import Final
 
 import pulumi
 from pulumi_kubernetes.batch import v1 as batch
 
+from infra.concern import Outputs
 from infra.database import Database
-from infra.on_cluster.part import Chart, Part, Site
-from infra.on_cluster.secrets import external_secret
+from infra.lake import Lake
+from infra.on_cluster.monitoring import Monitoring
+from infra.on_cluster.part import Chart, Part, Site, service
+from infra.on_cluster.secrets import Secrets, external_secret
 
 CHART: Final = Chart(
     name="mlflow",
@@ -22,6 +26,10 @@ CHART: Final = Chart(
     version="1.11.5",
 )
 NAMESPACE: Final = "mlflow"
+RELEASE: Final = "mlflow"
+"""The release's name, and so the service's."""
+PORT: Final = 80
+"""The service's, as the chart has it."""
 SERVICE_ACCOUNT: Final = "mlflow"
 DATABASE: Final = "mlflow"
 PASSWORD: Final = "mlflow-database"
@@ -32,16 +40,31 @@ CREATE: Final = (
     f"psql -tAc \"select 1 from pg_database where datname = '{DATABASE}'\" | grep -q 1"
     f" || createdb {DATABASE}"
 )
-HOSTS: Final = tuple(
+NAMES: Final = tuple(
     f"{name}{port}"
     for name in ("mlflow.mlflow", "mlflow.mlflow.svc", "mlflow.mlflow.svc.cluster.local")
     for port in ("", ":80")
 )
-"""By which names clients may call it; any other is refused, against DNS rebinding."""
+"""By which names pods call it."""
+FORWARDED: Final = ("localhost:*", "127.0.0.1:*")
+"""By which names a port-forward does."""
+POD_PORT: Final = 5000
+"""Where the chart's pods listen, and Prometheus asks for their metrics."""
+
+
+def hosts(cidr: str) -> tuple[str, ...]:
+    """By which names MLflow may be called; any other is refused, against DNS rebinding.
+
+    Args:
+        cidr: the VPC's network, out of which pods have their addresses.
+    """
+    network = IPv4Network(cidr)
+    fixed = str(network.network_address).split(".")[: network.prefixlen // 8]
+    return (*NAMES, *FORWARDED, f"{'.'.join(fixed)}.*:{POD_PORT}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Postgres:
+class MlflowPostgres:
     """Where runs are kept."""
 
     host: pulumi.Input[str]
@@ -51,7 +74,7 @@ class Postgres:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Password:
+class MlflowPassword:
     """The Secret with the user and the password."""
 
     name: str = PASSWORD
@@ -60,17 +83,17 @@ class Password:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BackendStore:
+class MlflowBackend:
     """Runs and models."""
 
-    postgres: Postgres
+    postgres: MlflowPostgres
     database_migration: bool = True
     database_connection_check: bool = True
-    existing_database_secret: Password = field(default_factory=Password)
+    existing_database_secret: MlflowPassword = field(default_factory=MlflowPassword)
 
 
 @dataclass(frozen=True, kw_only=True)
-class S3:
+class MlflowBucket:
     """Where artifacts are kept; with the pod's own role."""
 
     bucket: pulumi.Input[str]
@@ -79,15 +102,15 @@ class S3:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArtifactRoot:
+class MlflowArtifacts:
     """Artifacts go through the server, so that its clients need no rights to the bucket."""
 
-    s3: S3
+    s3: MlflowBucket
     proxied_artifact_storage: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServiceAccount:
+class MlflowAccount:
     """The one that AWS knows by pod identity."""
 
     create: bool = True
@@ -95,7 +118,7 @@ class ServiceAccount:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Monitor:
+class MlflowMonitor:
     """How Prometheus finds it."""
 
     enabled: bool
@@ -103,50 +126,50 @@ class Monitor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Values:
+class MlflowValues:
     """Of community-charts/mlflow."""
 
     replica_count: int
-    backend_store: BackendStore
-    artifact_root: ArtifactRoot
-    service_monitor: Monitor
+    backend_store: MlflowBackend
+    artifact_root: MlflowArtifacts
+    service_monitor: MlflowMonitor
     extra_env_vars: Mapping[str, str]
-    service_account: ServiceAccount = field(default_factory=ServiceAccount)
-    server_allowed_hosts: tuple[str, ...] = HOSTS
+    server_allowed_hosts: tuple[str, ...]
+    service_account: MlflowAccount = field(default_factory=MlflowAccount)
 
 
 class Mlflow(Part):
     """The server, its database and its password."""
 
-    def __init__(
-        self,
-        site: Site,
-        opts: pulumi.ResourceOptions,
-        *,
-        database: Database,
-        store: pulumi.Resource,
-        after: list[pulumi.Resource],
-    ) -> None:
-        super().__init__("mlflow", site, opts)
+    part = "mlflow"
+    component = "mlflow"
+
+    def __init__(self, site: Site, opts: pulumi.ResourceOptions) -> None:
+        super().__init__(site, opts)
+        database = site.platform[Database]
         keys = {"username": "username", "password": "password"}
         password = external_secret(
-            self, PASSWORD, NAMESPACE, database.secret_arn, keys, after=[store]
+            self, PASSWORD, NAMESPACE, database.secret_arn, keys, after=site.ready(Secrets)
         )
-        made = self._database(database, password)
-        self.chart = self.release(
-            "mlflow", CHART, NAMESPACE, self._values(database), after=[made, *after]
-        )
+        after = [self._database(database, password), *site.ready(Monitoring)]
+        self.release(RELEASE, CHART, NAMESPACE, self._values(database), after=after)
         self.register_outputs({})
 
-    def _values(self, database: Database) -> Values:
+    def outputs(self) -> Outputs:
+        """Where runs and models are registered."""
+        return {"tracking": service(NAMESPACE, RELEASE, PORT)}
+
+    def _values(self, database: Database) -> MlflowValues:
         instance = database.instance
-        return Values(
+        bucket = self.site.platform[Lake].buckets["artifacts"].bucket
+        return MlflowValues(
             replica_count=self.site.replicas,
-            backend_store=BackendStore(
-                postgres=Postgres(host=instance.address, port=instance.port)
+            backend_store=MlflowBackend(
+                postgres=MlflowPostgres(host=instance.address, port=instance.port)
             ),
-            artifact_root=ArtifactRoot(s3=S3(bucket=self.site.lake.buckets["artifacts"].bucket)),
-            service_monitor=Monitor(enabled=self.site.wants("monitoring")),
+            artifact_root=MlflowArtifacts(s3=MlflowBucket(bucket=bucket)),
+            service_monitor=MlflowMonitor(enabled=self.site.wants(Monitoring.component)),
+            server_allowed_hosts=hosts(self.site.environment.network.cidr),
             extra_env_vars={"AWS_DEFAULT_REGION": self.site.environment.region},
         )
 

@@ -68,13 +68,13 @@ WATCHED: Final = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Switch:
+class MonitoringSwitch:
     """A part of the chart that is on or off."""
 
     enabled: bool
 
 
-OFF: Final = Switch(enabled=False)
+OFF: Final = MonitoringSwitch(enabled=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ class PrometheusSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prometheus:
+class PrometheusValues:
     """The server."""
 
     prometheus_spec: PrometheusSpec
@@ -108,14 +108,14 @@ class AlertmanagerSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Alertmanager:
+class AlertmanagerValues:
     """Alerts."""
 
     alertmanager_spec: AlertmanagerSpec
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grafana:
+class GrafanaValues:
     """Dashboards; nobody changes those that come with the platform by hand."""
 
     enabled: bool = True
@@ -123,26 +123,29 @@ class Grafana:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Values:
+class MonitoringValues:
     """Of prometheus-community/kube-prometheus-stack."""
 
-    prometheus: Prometheus
-    alertmanager: Alertmanager
-    grafana: Grafana = field(default_factory=Grafana)
-    kube_etcd: Switch = OFF
-    kube_scheduler: Switch = OFF
-    kube_controller_manager: Switch = OFF
+    prometheus: PrometheusValues
+    alertmanager: AlertmanagerValues
+    grafana: GrafanaValues = field(default_factory=GrafanaValues)
+    kube_etcd: MonitoringSwitch = OFF
+    kube_scheduler: MonitoringSwitch = OFF
+    kube_controller_manager: MonitoringSwitch = OFF
 
 
 class Monitoring(Part):
     """The stack, on disks encrypted by default."""
 
+    part = "monitoring"
+    component = "monitoring"
+
     def __init__(self, site: Site, opts: pulumi.ResourceOptions) -> None:
-        super().__init__("monitoring", site, opts)
+        super().__init__(site, opts)
         disks = self._disks()
-        self.chart = self.release(RELEASE, CHART, NAMESPACE, self._values(), after=[disks])
+        self.ready = [self.release(RELEASE, CHART, NAMESPACE, self._values(), after=[disks])]
         for name, watched in WATCHED.items():
-            if not watched.component or site.wants(watched.component):
+            if site.wants(watched.component):
                 self._watch(name, watched)
         self.register_outputs({})
 
@@ -157,7 +160,7 @@ class Monitoring(Part):
                 "podMetricsEndpoints": [endpoint],
             },
             namespace=watched.namespace,
-            after=[self.chart],
+            after=self.ready,
         )
 
     def _disks(self) -> pulumi.Resource:
@@ -173,15 +176,15 @@ class Monitoring(Part):
         )
         return disks
 
-    def _values(self) -> Values:
+    def _values(self) -> MonitoringValues:
         disk = self.settings.metrics_disk
         claim = {
             "storageClassName": DISK_CLASS,
             "accessModes": ["ReadWriteOnce"],
             "resources": {"requests": {"storage": f"{disk}Gi"}},
         }
-        return Values(
-            prometheus=Prometheus(
+        return MonitoringValues(
+            prometheus=PrometheusValues(
                 prometheus_spec=PrometheusSpec(
                     replicas=self.site.replicas,
                     retention=f"{days(self.settings.metrics_kept)}d",
@@ -190,7 +193,7 @@ class Monitoring(Part):
                     storage_spec={"volumeClaimTemplate": {"spec": claim}},
                 )
             ),
-            alertmanager=Alertmanager(
+            alertmanager=AlertmanagerValues(
                 alertmanager_spec=AlertmanagerSpec(replicas=self.site.replicas)
             ),
         )

@@ -14,6 +14,7 @@ import pulumi
 from pulumi_kubernetes.core import v1 as core
 from pulumi_kubernetes.networking import v1 as networking
 
+from infra.concern import Outputs
 from infra.on_cluster.part import Part, Site
 
 Security = Literal["privileged", "baseline", "restricted"]
@@ -30,9 +31,11 @@ selector of pods or namespaces matches."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class NamespaceFacts:
     """What a namespace needs."""
 
+    purpose: str
+    """What it is for, by which users of the environment find it."""
     security: Security
     """The pod security standard that is enforced."""
     component: str = ""
@@ -49,50 +52,69 @@ class Facts:
     """The account of people's pods here, with a role in AWS; empty where a chart makes it."""
 
 
-NAMESPACES: Final[dict[str, Facts]] = {
-    "istio-system": Facts(
+NAMESPACES: Final[dict[str, NamespaceFacts]] = {
+    "istio-system": NamespaceFacts(
+        purpose="gateway",
         security="baseline",
         called_by=("serving",),
         webhooks=(15017,),
         open_ports=(80, 443, 15021),
     ),
-    "cert-manager": Facts(security="restricted", webhooks=(10250,)),
-    "external-secrets": Facts(security="restricted", webhooks=(10250,)),
-    "seldon-system": Facts(security="baseline", component="seldon", webhooks=(4443,)),
-    "millwright": Facts(security="restricted", component="operator"),
-    "monitoring": Facts(
+    "cert-manager": NamespaceFacts(
+        purpose="certificates", security="restricted", webhooks=(10250,)
+    ),
+    "external-secrets": NamespaceFacts(purpose="secrets", security="restricted", webhooks=(10250,)),
+    "seldon-system": NamespaceFacts(
+        purpose="deployments", security="baseline", component="seldon", webhooks=(4443,)
+    ),
+    "millwright": NamespaceFacts(purpose="operator", security="restricted", component="operator"),
+    "monitoring": NamespaceFacts(
+        purpose="monitoring",
         # The node exporter reads the node's own files.
         security="privileged",
         component="monitoring",
         called_by=("millwright", "keda"),
         webhooks=(10250,),
     ),
-    "keda": Facts(security="restricted", component="keda", webhooks=(6443, 9443)),
-    "spark-operator": Facts(security="restricted", component="spark", webhooks=(9443,)),
-    "spark": Facts(security="baseline", component="spark", stores=("warehouse", "files")),
-    "kubeflow": Facts(
+    "keda": NamespaceFacts(
+        purpose="scaling", security="restricted", component="keda", webhooks=(6443, 9443)
+    ),
+    "spark-operator": NamespaceFacts(
+        purpose="spark_operator", security="restricted", component="spark", webhooks=(9443,)
+    ),
+    "spark": NamespaceFacts(
+        purpose="spark", security="baseline", component="spark", stores=("warehouse", "files")
+    ),
+    "kubeflow": NamespaceFacts(
+        purpose="pipelines",
         security="baseline",
         component="pipelines",
         webhooks=(8443,),
         stores=("postgres", "warehouse", "redis", "files"),
     ),
-    "training": Facts(
-        security="baseline", stores=("warehouse", "files"), service_account="training"
+    "training": NamespaceFacts(
+        purpose="training",
+        security="baseline",
+        stores=("warehouse", "files"),
+        service_account="training",
     ),
-    "serving": Facts(
+    "serving": NamespaceFacts(
+        purpose="models",
         # A rollout's servers need no more, whatever their image.
         security="restricted",
         called_by=("istio-system", "seldon-system", "millwright"),
         stores=("redis",),
         service_account="serving",
     ),
-    "features": Facts(
+    "features": NamespaceFacts(
+        purpose="features",
         security="baseline",
         component="feature_server",
         called_by=("serving", "kubeflow"),
         stores=("redis", "warehouse"),
     ),
-    "mlflow": Facts(
+    "mlflow": NamespaceFacts(
+        purpose="tracking",
         security="baseline",
         component="mlflow",
         called_by=("kubeflow", "training", "millwright", "istio-system"),
@@ -105,16 +127,22 @@ NAMESPACES: Final[dict[str, Facts]] = {
 class Namespaces(Part):
     """The namespaces with their labels, quotas and network policies."""
 
+    part = "namespaces"
+
     def __init__(self, site: Site, opts: pulumi.ResourceOptions) -> None:
-        super().__init__("namespaces", site, opts)
+        super().__init__(site, opts)
         self.made = {
             name: self._namespace(name, facts)
             for name, facts in NAMESPACES.items()
-            if not facts.component or site.wants(facts.component)
+            if site.wants(facts.component)
         }
         self.register_outputs({})
 
-    def _namespace(self, name: str, facts: Facts) -> core.Namespace:
+    def outputs(self) -> Outputs:
+        """The namespaces by purpose."""
+        return {"namespaces": {NAMESPACES[name].purpose: name for name in self.made}}
+
+    def _namespace(self, name: str, facts: NamespaceFacts) -> core.Namespace:
         levels = {
             f"pod-security.kubernetes.io/{mode}": facts.security
             for mode in ("enforce", "audit", "warn")
@@ -183,23 +211,23 @@ class Namespaces(Part):
         )
 
 
-def let_in(name: str, facts: Facts, site: Site) -> Iterator[Rule]:
+def let_in(name: str, facts: NamespaceFacts, site: Site) -> Iterator[Rule]:
     """Who may talk to a namespace's pods: each other, Prometheus, and whom its row names."""
     vpc = site.environment.network.cidr
     yield {"from": [{"pod_selector": {}}]}
     if site.wants("monitoring") and name != "monitoring":
         yield {"from": [in_namespace("monitoring")]}
     if facts.called_by:
-        yield {"from": [in_namespace(one) for one in facts.called_by]}
+        yield {"from": [in_namespace(caller) for caller in facts.called_by]}
     if facts.webhooks:
         yield {"from": [block(vpc)], **listed("TCP", facts.webhooks)}
     if facts.open_ports:
         allowed = (*site.environment.on_cluster.load_balancer_networks, vpc)
-        sources = [block(one) for one in dict.fromkeys(allowed)]
+        sources = [block(network) for network in dict.fromkeys(allowed)]
         yield {"from": sources, **listed("TCP", facts.open_ports)}
 
 
-def let_out(name: str, facts: Facts, site: Site) -> Iterator[Rule]:
+def let_out(name: str, facts: NamespaceFacts, site: Site) -> Iterator[Rule]:
     """Whom a namespace's pods may talk to: each other, DNS, HTTPS, and whose rows name it."""
     yield {"to": [{"pod_selector": {}}]}
     dns = [listed(protocol, (53,))["ports"][0] for protocol in ("UDP", "TCP")]
@@ -211,7 +239,7 @@ def let_out(name: str, facts: Facts, site: Site) -> Iterator[Rule]:
         yield {"to": [{"namespace_selector": {}}]}
         yield {"to": [block(site.environment.network.cidr)], **listed("TCP", NODE_METRICS)}
     if targets := [other for other, row in NAMESPACES.items() if name in row.called_by]:
-        yield {"to": [in_namespace(one) for one in targets]}
+        yield {"to": [in_namespace(target) for target in targets]}
     if facts.stores:
         ports = tuple(STORES[store] for store in facts.stores)
         yield {"to": [block(site.environment.network.cidr)], **listed("TCP", ports)}

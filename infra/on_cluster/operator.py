@@ -16,7 +16,10 @@ import pulumi
 import yaml
 
 from contracts.errors import InfrastructureError
+from infra.on_cluster.monitoring import Monitoring
 from infra.on_cluster.part import Part, Site
+from infra.on_cluster.seldon import Seldon
+from infra.registry import Registry
 
 MANIFESTS: Final = Path(__file__).resolve().parents[2] / "manifests" / "operator"
 NAMESPACE: Final = "millwright"
@@ -37,29 +40,29 @@ Images = Mapping[str, pulumi.Input[str]]
 class Operator(Part):
     """The definition first, then everything else."""
 
-    def __init__(
-        self,
-        site: Site,
-        opts: pulumi.ResourceOptions,
-        *,
-        images: Images,
-        after: list[pulumi.Resource],
-    ) -> None:
-        super().__init__("operator", site, opts)
+    part = "operator"
+    component = "operator"
+
+    def __init__(self, site: Site, opts: pulumi.ResourceOptions) -> None:
+        super().__init__(site, opts)
+        images = site.platform[Registry].images()
+        after = site.ready(Seldon, Monitoring)
         documents = list(objects(MANIFESTS))
         definitions = [
-            self._object(one, images, after) for one in documents if one["kind"] == DEFINITION
+            self._object(document, images, after)
+            for document in documents
+            if document["kind"] == DEFINITION
         ]
-        for one in documents:
-            if one["kind"] != DEFINITION:
-                self._object(one, images, [*after, *definitions])
+        for document in documents:
+            if document["kind"] != DEFINITION:
+                self._object(document, images, [*after, *definitions])
         self.register_outputs({})
 
     def _object(
         self, document: dict[str, Any], images: Images, after: list[pulumi.Resource]
     ) -> pulumi.Resource:
         if document["kind"] == "ConfigMap":
-            here = [CONNECTED[one] for one in CONNECTED if self.site.wants(one)]
+            here = [CONNECTED[part] for part in CONNECTED if self.site.wants(part)]
             document = {**document, "data": {**document["data"], **dict(here)}}
         name = f"{document['kind']}-{document['metadata']['name']}".lower()
         metadata = document["metadata"]

@@ -8,21 +8,16 @@ key that does not exist would be ignored by Helm without a word, and the setting
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, ClassVar, Final, TypeVar
 
 import pulumi
 from pulumi_kubernetes import apiextensions
 from pulumi_kubernetes.helm.v3 import Release, RepositoryOptsArgs
 
-from contracts.environment import Environment
+from contracts.errors import InfrastructureError
+from infra.concern import Outputs, Platform
 from infra.naming import Names
-
-if TYPE_CHECKING:
-    from infra.cluster import Cluster
-    from infra.database import Database
-    from infra.lake import Lake
-    from infra.network import Network
 
 TIMEOUT: Final = 900
 """Seconds that a release has to become ready."""
@@ -30,22 +25,18 @@ HISTORY: Final = 10
 """Revisions of a release that can be gone back to."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Site:
-    """The environment that the cluster stands in, as far as its parts use it."""
+    """The environment that the cluster stands in, and the parts that are declared already.
 
-    environment: Environment
-    network: Network
-    cluster: Cluster
-    lake: Lake
-    database: Database | None
-    namespaces: Mapping[str, pulumi.Resource] = field(default_factory=dict)
-    """The namespaces, once they are declared: what is in one waits for it."""
+    Args:
+        platform: what stands in AWS.
+    """
 
-    @property
-    def names(self) -> Names:
-        """The environment's names."""
-        return Names.of(self.environment)
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+        self.environment = platform.environment
+        self.names = Names.of(platform.environment)
+        self._parts: dict[type[Part], Part] = {}
 
     @property
     def replicas(self) -> int:
@@ -53,8 +44,48 @@ class Site:
         return self.environment.on_cluster.replicas
 
     def wants(self, component: str) -> bool:
-        """Whether a component is installed."""
-        return component in self.environment.on_cluster.components
+        """Whether a component is installed; what belongs to none is installed always."""
+        return not component or component in self.environment.on_cluster.components
+
+    def add(self, part: Part) -> None:
+        """Take in a part, for those after it."""
+        self._parts[type(part)] = part
+
+    def __getitem__(self, kind: type[AnyPart]) -> AnyPart:
+        """A part that is there.
+
+        Raises:
+            InfrastructureError: it is not, or not yet.
+        """
+        part = self.get(kind)
+        if part is None:
+            raise InfrastructureError(
+                f"{kind.__name__} is used before it is declared, or where it is not wanted",
+                where="infra/on_cluster/install.py: PARTS",
+                fix="Put it further up in the list, or ask for it with `get`.",
+            )
+        return part
+
+    def get(self, kind: type[AnyPart]) -> AnyPart | None:
+        """A part that not every cluster has."""
+        part = self._parts.get(kind)
+        return part if isinstance(part, kind) else None
+
+    def ready(self, *kinds: type[Part]) -> list[pulumi.Resource]:
+        """What to wait for, of those parts that are there."""
+        parts = [part for kind in kinds if (part := self.get(kind)) is not None]
+        return [resource for part in parts for resource in part.ready]
+
+    def namespace(self, name: str) -> list[pulumi.Resource]:
+        """What is in a namespace waits for it; those that Kubernetes brings are there."""
+        return [part.made[name] for part in self._parts.values() if name in part.made]
+
+    def outputs(self) -> Outputs:
+        """What users find in the cluster: fields of ``PlatformOutputs``."""
+        outputs: dict[str, pulumi.Input[object]] = {}
+        for part in self._parts.values():
+            outputs.update(part.outputs())
+        return outputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,21 +126,31 @@ class Part(pulumi.ComponentResource):
     """One part of what runs in the cluster.
 
     Args:
-        name: the part's name: of the component, and in the label ``millwright/part``.
         site: the environment that the cluster stands in.
-        opts: the provider, and what must be there before.
+        opts: the provider.
     """
 
-    def __init__(self, name: str, site: Site, opts: pulumi.ResourceOptions) -> None:
-        super().__init__(f"millwright:kubernetes:{type(self).__name__}", name, {}, opts)
-        self.part = name
+    part: ClassVar[str]
+    """The part's name: of the component, and in the label ``millwright/part``."""
+    component: ClassVar[str] = ""
+    """Of which component of ``on_cluster.components`` it is; empty: every cluster has it."""
+
+    def __init__(self, site: Site, opts: pulumi.ResourceOptions) -> None:
+        super().__init__(f"millwright:kubernetes:{type(self).__name__}", self.part, {}, opts)
         self.site = site
         self.settings = site.environment.on_cluster
+        self.ready: list[pulumi.Resource] = []
+        """What others wait for."""
+        self.made: dict[str, pulumi.Resource] = {}
+        """The namespaces that it made."""
+
+    def outputs(self) -> Outputs:
+        """What users of the environment are given."""
+        return {}
 
     def child(self, *after: pulumi.Resource, namespace: str = "") -> pulumi.ResourceOptions:
         """Options of an object here; what is in a namespace waits for it."""
-        place = self.site.namespaces.get(namespace)
-        before = [*after, place] if place else list(after)
+        before = [*after, *self.site.namespace(namespace)]
         return pulumi.ResourceOptions(parent=self, depends_on=before or None)
 
     def labels(self) -> dict[str, str]:
@@ -175,3 +216,11 @@ class Part(pulumi.ComponentResource):
             opts=self.child(*after, namespace=namespace),
         )
         return made
+
+
+AnyPart = TypeVar("AnyPart", bound=Part)
+
+
+def service(namespace: str, name: str, port: int, **more: object) -> Mapping[str, object]:
+    """A service of the cluster: ``contracts.environment.on_cluster.ServiceOutputs``."""
+    return {"namespace": namespace, "service": name, "port": port, **more}

@@ -16,13 +16,18 @@ import yaml
 from pulumi_kubernetes.core import v1 as core
 from pulumi_kubernetes.kustomize import v2 as kustomize
 
+from infra.concern import Outputs
 from infra.database import Database
-from infra.on_cluster.part import Part, Site
-from infra.on_cluster.secrets import external_secret
+from infra.lake import Lake
+from infra.on_cluster.part import Part, Site, service
+from infra.on_cluster.secrets import Secrets, external_secret
 
 VERSION: Final = "2.17.0"
 OVERLAY: Final = Path(__file__).resolve().parents[2] / "manifests" / "pipelines"
 NAMESPACE: Final = "kubeflow"
+SERVICE: Final = "ml-pipeline"
+PORT: Final = 8888
+"""Where its kustomization has the API, over HTTP."""
 CONFIGURATION: Final = "pipeline-install-config"
 HOST_NAMES: Final = ("postgres-service", "metadata-postgres-db")
 """Names by which upstream's pods call their databases."""
@@ -56,19 +61,16 @@ SETTINGS: Final = {
 class Pipelines(Part):
     """The kustomization, and what stands in for what the overlay takes out."""
 
-    def __init__(
-        self,
-        site: Site,
-        opts: pulumi.ResourceOptions,
-        *,
-        database: Database,
-        store: pulumi.Resource,
-    ) -> None:
-        super().__init__("pipelines", site, opts)
+    part = "pipelines"
+    component = "pipelines"
+
+    def __init__(self, site: Site, opts: pulumi.ResourceOptions) -> None:
+        super().__init__(site, opts)
+        database, store = site.platform[Database], site.ready(Secrets)
         before = [
             *(self._host(name, database) for name in HOST_NAMES),
             *(
-                external_secret(self, name, NAMESPACE, database.secret_arn, keys, after=[store])
+                external_secret(self, name, NAMESPACE, database.secret_arn, keys, after=store)
                 for name, keys in PASSWORDS.items()
             ),
             self._configuration(database),
@@ -82,6 +84,10 @@ class Pipelines(Part):
         )
         self.register_outputs({})
 
+    def outputs(self) -> Outputs:
+        """Where pipelines are submitted."""
+        return {"pipelines": service(NAMESPACE, SERVICE, PORT)}
+
     def _host(self, name: str, database: Database) -> pulumi.Resource:
         made: pulumi.Resource = core.Service(
             name,
@@ -92,7 +98,7 @@ class Pipelines(Part):
         return made
 
     def _configuration(self, database: Database) -> pulumi.Resource:
-        bucket = self.site.lake.buckets["artifacts"].bucket
+        bucket = self.site.platform[Lake].buckets["artifacts"].bucket
         made: pulumi.Resource = core.ConfigMap(
             CONFIGURATION,
             metadata=self.meta(CONFIGURATION, NAMESPACE),
@@ -111,7 +117,7 @@ class Pipelines(Part):
         """Where each step keeps its artifacts: in our bucket, signed by the pod's own role."""
         region = self.site.environment.region
         s3 = {"endpoint": "s3.amazonaws.com", "region": region, "credentials": {"fromEnv": True}}
-        bucket = self.site.lake.buckets["artifacts"].bucket
+        bucket = self.site.platform[Lake].buckets["artifacts"].bucket
         made: pulumi.Resource = core.ConfigMap(
             "kfp-launcher",
             metadata=self.meta("kfp-launcher", NAMESPACE),

@@ -24,7 +24,7 @@ API: Final = "external-secrets.io/v1"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServiceAccount:
+class SecretsAccount:
     """The one that AWS knows by pod identity."""
 
     create: bool = True
@@ -32,34 +32,37 @@ class ServiceAccount:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Values:
+class SecretsValues:
     """Of external-secrets/external-secrets."""
 
     replica_count: int
     leader_elect: bool
     install_crds: bool = field(default=True, metadata={"key": "installCRDs"})
-    service_account: ServiceAccount = field(default_factory=ServiceAccount)
+    service_account: SecretsAccount = field(default_factory=SecretsAccount)
 
 
 class Secrets(Part):
     """External Secrets and its store: Secrets Manager in this region."""
 
+    part = "secrets"
+
     def __init__(self, site: Site, opts: pulumi.ResourceOptions) -> None:
-        super().__init__("secrets", site, opts)
+        super().__init__(site, opts)
         chart = self.release(
             "external-secrets",
             CHART,
             NAMESPACE,
-            Values(replica_count=site.replicas, leader_elect=site.replicas > 1),
+            SecretsValues(replica_count=site.replicas, leader_elect=site.replicas > 1),
         )
         # Without ``auth`` the controller's own role is used, which names the secrets it may read.
-        self.store = self.custom(
+        store = self.custom(
             STORE,
             API,
             "ClusterSecretStore",
             {"provider": {"aws": {"service": "SecretsManager", "region": site.environment.region}}},
             after=[chart],
         )
+        self.ready = [store]
         self.register_outputs({})
 
 

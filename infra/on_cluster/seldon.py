@@ -12,7 +12,9 @@ from typing import Final
 
 import pulumi
 
-from infra.on_cluster.ingress import NAMESPACE as INGRESS
+from infra.on_cluster.cert_manager import CertManager
+from infra.on_cluster.ingress import DOOR, Ingress
+from infra.on_cluster.keda import Keda
 from infra.on_cluster.part import Chart, Part, Site
 
 CHART: Final = Chart(
@@ -26,22 +28,22 @@ SERVICE_ACCOUNT: Final = "serving"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Istio:
+class SeldonIstio:
     """Through which gateway models are reached."""
 
     enabled: bool = True
-    gateway: str = f"{INGRESS}/seldon-gateway"
+    gateway: str = DOOR
 
 
 @dataclass(frozen=True, kw_only=True)
-class Switch:
+class SeldonSwitch:
     """A feature that is on or off."""
 
     enabled: bool
 
 
 @dataclass(frozen=True, kw_only=True)
-class Executor:
+class SeldonExecutor:
     """The proxy in each model's pod; as the model server's own service account."""
 
     service_account: Mapping[str, str] = field(default_factory=lambda: {"name": SERVICE_ACCOUNT})
@@ -49,29 +51,31 @@ class Executor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Values:
+class SeldonValues:
     """Of seldonio/seldon-core-operator."""
 
-    keda: Switch
-    istio: Istio = field(default_factory=Istio)
-    cert_manager: Switch = field(default_factory=lambda: Switch(enabled=True))
-    ambassador: Switch = field(default_factory=lambda: Switch(enabled=False))
-    usage_metrics: Switch = field(default_factory=lambda: Switch(enabled=False))
-    executor: Executor = field(default_factory=Executor)
+    keda: SeldonSwitch
+    istio: SeldonIstio = field(default_factory=SeldonIstio)
+    cert_manager: SeldonSwitch = field(default_factory=lambda: SeldonSwitch(enabled=True))
+    ambassador: SeldonSwitch = field(default_factory=lambda: SeldonSwitch(enabled=False))
+    usage_metrics: SeldonSwitch = field(default_factory=lambda: SeldonSwitch(enabled=False))
+    executor: SeldonExecutor = field(default_factory=SeldonExecutor)
 
 
 class Seldon(Part):
     """The operator; the deployments themselves are each rollout's business."""
 
-    def __init__(
-        self, site: Site, opts: pulumi.ResourceOptions, *, after: list[pulumi.Resource]
-    ) -> None:
-        super().__init__("seldon", site, opts)
-        self.chart = self.release(
+    part = "seldon"
+    component = "seldon"
+
+    def __init__(self, site: Site, opts: pulumi.ResourceOptions) -> None:
+        super().__init__(site, opts)
+        chart = self.release(
             "seldon-core",
             CHART,
             NAMESPACE,
-            Values(keda=Switch(enabled=site.wants("keda"))),
-            after=after,
+            SeldonValues(keda=SeldonSwitch(enabled=site.wants(Keda.component))),
+            after=site.ready(Ingress, CertManager, Keda),
         )
+        self.ready = [chart]
         self.register_outputs({})

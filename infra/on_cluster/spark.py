@@ -10,6 +10,7 @@ from typing import Final
 
 import pulumi
 
+from infra.on_cluster.monitoring import Monitoring
 from infra.on_cluster.part import Chart, Part, Site
 
 CHART: Final = Chart(
@@ -23,14 +24,14 @@ SERVICE_ACCOUNT: Final = "spark"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Replicas:
+class SparkReplicas:
     """Of the controller and the webhook."""
 
     replicas: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServiceAccount:
+class SparkAccount:
     """The jobs' own."""
 
     create: bool = True
@@ -38,15 +39,15 @@ class ServiceAccount:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Jobs:
+class SparkJobs:
     """Where jobs may run, and as whom."""
 
     job_namespaces: tuple[str, ...] = (JOBS,)
-    service_account: ServiceAccount = field(default_factory=ServiceAccount)
+    service_account: SparkAccount = field(default_factory=SparkAccount)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PodMonitor:
+class SparkMonitor:
     """How Prometheus finds it."""
 
     create: bool
@@ -54,36 +55,38 @@ class PodMonitor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prometheus:
+class SparkMetrics:
     """Metrics."""
 
-    pod_monitor: PodMonitor
+    pod_monitor: SparkMonitor
 
 
 @dataclass(frozen=True, kw_only=True)
-class Values:
+class SparkValues:
     """Of spark-operator/spark-operator."""
 
-    controller: Replicas
-    webhook: Replicas
-    prometheus: Prometheus
-    spark: Jobs = field(default_factory=Jobs)
+    controller: SparkReplicas
+    webhook: SparkReplicas
+    prometheus: SparkMetrics
+    spark: SparkJobs = field(default_factory=SparkJobs)
 
 
 class Spark(Part):
     """The operator and the right to run jobs."""
 
-    def __init__(
-        self, site: Site, opts: pulumi.ResourceOptions, *, after: list[pulumi.Resource]
-    ) -> None:
-        super().__init__("spark", site, opts)
-        each = Replicas(replicas=site.replicas)
-        monitor = PodMonitor(create=site.wants("monitoring"), labels=self.labels())
-        self.chart = self.release(
+    part = "spark"
+    component = "spark"
+
+    def __init__(self, site: Site, opts: pulumi.ResourceOptions) -> None:
+        super().__init__(site, opts)
+        each = SparkReplicas(replicas=site.replicas)
+        monitor = SparkMonitor(create=site.wants(Monitoring.component), labels=self.labels())
+        metrics = SparkMetrics(pod_monitor=monitor)
+        self.release(
             "spark-operator",
             CHART,
             NAMESPACE,
-            Values(controller=each, webhook=each, prometheus=Prometheus(pod_monitor=monitor)),
-            after=after,
+            SparkValues(controller=each, webhook=each, prometheus=metrics),
+            after=site.ready(Monitoring),
         )
         self.register_outputs({})

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,7 +20,9 @@ from pulumi.runtime import mocks
 from pulumi.runtime.stack import run_pulumi_func
 
 from contracts.environment import Environment
-from infra.stack import build, outputs
+from contracts.images import PushedImages
+from infra.concern import Concern
+from infra.stack import CONCERNS, build
 
 PROJECT = Path(__file__).resolve().parents[3]
 STACK = "pulumi:pulumi:Stack"
@@ -125,7 +127,11 @@ class Monitor(mocks.MockMonitor):
         return answer
 
 
-def run_program(environment: Environment) -> Plan:
+def run_program(
+    environment: Environment,
+    concerns: Sequence[type[Concern]] = CONCERNS,
+    pushed: PushedImages | None = None,
+) -> Plan:
     """Run the program once, in a context and an event loop of its own."""
     plan = Plan()
 
@@ -136,7 +142,9 @@ def run_program(environment: Environment) -> Plan:
         mocks.set_mocks(monitor.mocks, "millwright", environment.name, monitor=monitor)
 
         def program() -> None:
-            exported = pulumi.Output.from_input(outputs(build(environment)))
+            exported = pulumi.Output.from_input(
+                build(environment, pushed, concerns=concerns).outputs()
+            )
             exported.apply(lambda values: plan.outputs.update(values))
 
         loop.run_until_complete(run_pulumi_func(program))
@@ -158,6 +166,12 @@ def plan_of(name: str) -> Plan:
 def planned() -> Callable[[str], Plan]:
     """Plans by environment, each made once."""
     return plan_of
+
+
+@pytest.fixture(scope="session")
+def run_with() -> Callable[..., Plan]:
+    """The plan of a document with other concerns, or with images that were pushed."""
+    return run_program
 
 
 @pytest.fixture(scope="session")

@@ -17,10 +17,10 @@ from contracts.errors import DocumentError, InfrastructureError
 from contracts.model import ModelSpec
 from contracts.rollout import WHOLE, Target
 from contracts.version import VERSION
-from infra.identity import WORKLOADS
 from infra.on_cluster.namespaces import NAMESPACES, let_out
 from infra.on_cluster.operator import objects, token, with_images
 from infra.on_cluster.part import as_values, camel
+from infra.workloads import WORKLOADS
 from serving.rollout.controller import Predictor
 from serving.rollout.seldon import seldon_deployment
 
