@@ -40,7 +40,7 @@ from laptop.serving import envoy
 from laptop.stack import Stack
 from pocket.files import write_whole
 from project.handle import Project
-from serving.rollout.controller import Predictor
+from serving.rollout.core.observations import Predictor
 from serving.rollout.seldon import seldon_deployment
 from tests.serving_model import make_artifact
 

@@ -29,8 +29,9 @@ from rich.table import Table
 from benchmarks.peers.rollout_rules import PEERS
 from benchmarks.traffic import HOUR, Result, Rule, Stream
 from contracts.rollout import WHOLE, Counters, Outcomes, Phase, RolloutSpec, RolloutStatus, Target
-from serving.rollout import judge
-from serving.rollout.controller import Action, Apply, Observation, Observed, decide
+from serving.rollout.core import judge
+from serving.rollout.core.controller import decide
+from serving.rollout.core.observations import Action, Apply, Observation, Observed
 
 OLD, NEW = "v1", "v2"
 GUARDS: dict[str, dict[str, object]] = {
@@ -432,7 +433,7 @@ def time_looks(repeats: int = 200) -> None:
                 Outcomes(total=requests, bad=int(rng.binomial(requests, rate))) for _ in range(2)
             )
             began = time.thread_time()
-            state = judge.look(state, own, other, 1.5)
+            state = judge.extend(state, own, other, 1.5)
             judge.numbers(state, own, other, alpha=0.01, sharing=1.1, negligible=0.01)
             taken.append(1000 * (time.thread_time() - began))
         median, late = _quantiles(taken)

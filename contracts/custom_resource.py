@@ -26,9 +26,10 @@ from pydantic import BaseModel, Field, TypeAdapter, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from contracts.document import Document, Share, documents_in
+from contracts.document import DURATION, SHARE, Document, Share, documents_in
 from contracts.model import ServingSpec
 from contracts.rollout import Guards, RolloutSpec, RolloutStatus, Target, WeightPlan
+from contracts.signals import SIGNALS
 
 GROUP = "millwright.dev"
 VERSION = "v1alpha1"
@@ -44,9 +45,6 @@ FINEST = 0.01
 """Seldon's `traffic` is a whole percentage."""
 KEPT = 20
 """Decisions that the status of a resource keeps; all of them are Events."""
-DURATION = r"^\d+(\.\d+)?\s*(ms|s|m|h|d)$"
-SHARE = r"^\d+(\.\d+)?\s*%$"
-
 Json = dict[str, object]
 
 
@@ -229,8 +227,11 @@ RULES: Mapping[type[BaseModel], tuple[tuple[str, str], ...]] = {
     ),
     Guards: (
         (
-            "has(self.errors) || has(self.slow) || has(self.wrong)",
-            "at least one of errors, slow and wrong is needed to have evidence to promote on",
+            " || ".join(f"has(self.{row.name})" for row in SIGNALS),
+            (
+                f"at least one of {', '.join(row.name for row in SIGNALS[:-1])} and "
+                f"{SIGNALS[-1].name} is needed to have evidence to promote on"
+            ),
         ),
     ),
 }

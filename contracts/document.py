@@ -38,8 +38,11 @@ SECONDS_PER_UNIT = {
     "d": Decimal(86400),
 }
 """Decimal, so that what was written reads back as the same number."""
-DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$")
-SHARE = re.compile(r"^(\d+(?:\.\d+)?)\s*%$")
+DURATION = r"^\d+(\.\d+)?\s*(ms|s|m|h|d)$"
+"""How a duration is written; schemas carry it too, so it is the part that all dialects of regular
+expressions share."""
+SHARE = r"^\d+(\.\d+)?\s*%$"
+"""How a share is written, likewise."""
 
 
 class Document(BaseModel):
@@ -263,10 +266,11 @@ def parse_duration(value: object) -> object:
         if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
             return float(value)
         raise ValueError(f"{value!r} is not a duration; write one such as 50ms, 10s, 30m, 2h or 7d")
-    found = DURATION.match(value.strip())
-    if not found:
+    written = re.match(DURATION, value.strip())
+    if not written:
         raise ValueError(f"{value!r} is not a duration; write one such as 50ms, 10s, 30m, 2h or 7d")
-    return float(Decimal(found[1]) * SECONDS_PER_UNIT[found[2]])
+    unit = written[2]
+    return float(Decimal(written[0].removesuffix(unit)) * SECONDS_PER_UNIT[unit])
 
 
 def format_duration(seconds: float) -> str:
@@ -287,8 +291,8 @@ def plain(number: Decimal) -> str:
 
 def parse_share(value: object) -> object:
     """A fraction from ``"1%"`` or from a number between 0 and 1."""
-    if isinstance(value, str) and (found := SHARE.match(value.strip())):
-        value = float(Decimal(found[1]) / 100)
+    if isinstance(value, str) and (written := re.match(SHARE, value.strip())):
+        value = float(Decimal(written[0].removesuffix("%")) / 100)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise ValueError(f"{value!r} is not a share; write a percentage such as 1% or 50%")
     return float(value)
@@ -301,7 +305,7 @@ Duration = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "pattern": r"^\d+(\.\d+)?\s*(ms|s|m|h|d)$"},
+                {"type": "string", "pattern": DURATION},
                 {"type": "number", "minimum": 0},
             ]
         }
@@ -316,7 +320,7 @@ Share = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "pattern": r"^\d+(\.\d+)?\s*%$"},
+                {"type": "string", "pattern": SHARE},
                 {"type": "number", "minimum": 0, "maximum": 1},
             ]
         }

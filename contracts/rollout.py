@@ -12,56 +12,21 @@ Weights are integers in 1/10000 (`WHOLE`), so that they add up exactly.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
 from contracts.artifact import Version
 from contracts.document import Document, Duration, Share, format_duration
+from contracts.signals import SIGNALS, TALLIES, ErrorsGuard, Guard, SlowGuard
 
 WHOLE = 10_000
 """All traffic, in the unit of weights."""
 
-GUARDS = ("errors", "slow", "wrong")
-"""The guards that compare good and bad outcomes; `drift` compares whole distributions."""
 
-
-class Guard(Document):
-    """A stream of good and bad outcomes per version, and when a difference matters."""
-
-    tolerate: float | None = Field(default=None, gt=1)
-    """The odds ratio still acceptable for this guard; the rollout's `tolerate` when left out."""
-    negligible: Share = 0.01
-    """A bad rate so low that the version passes with less comparison: as soon as its own rate is
-    shown to be below, and what there is of a comparison does not speak against it. For outcomes
-    too rare to compare. 0% always compares."""
-
-
-class ErrorsGuard(Guard):
-    """Failed responses."""
-
-
-class SlowGuard(Guard):
-    """Responses slower than a limit."""
-
-    over: Duration
-    """A response that takes longer is slow. The model servers count by it, so an edit midway starts
-    those of both versions anew, one after the other, and looks are left out until they count again.
-    The evidence stays valid: at each look both versions are measured by the same limit."""
-
-    @model_validator(mode="after")
-    def positive(self) -> Self:
-        """Every response takes longer than nothing."""
-        if self.over <= 0:
-            raise ValueError("over: must be longer than 0ms, or every response would be slow")
-        return self
-
-
-class WrongGuard(Guard):
-    """Predictions that feedback says were wrong."""
-
-    min_feedback: int = Field(default=200, ge=0)
-    """No promotion before the candidate has this much feedback."""
+def percent(weight: int) -> str:
+    """A weight as a person reads it."""
+    return f"{weight / WHOLE:.2%}"
 
 
 class DriftGuard(Document):
@@ -71,32 +36,57 @@ class DriftGuard(Document):
     """What a difference does: many new versions are meant to predict differently."""
 
 
-class Guards(Document):
+class GuardSet(Document):
     """What is watched; leave a guard out to not watch it."""
 
-    errors: ErrorsGuard | None = None
-    """Failed responses."""
-    slow: SlowGuard | None = None
-    """Responses slower than `over`."""
-    wrong: WrongGuard | None = None
-    """Predictions that feedback says were wrong."""
-    drift: DriftGuard | None = None
-    """Predictions distributed differently from the stable version's; off when left out."""
+    if TYPE_CHECKING:
+        drift: DriftGuard | None
+
+        def __init__(self, **guards: object) -> None: ...
 
     @model_validator(mode="after")
     def some(self) -> Self:
         """Without a guard that compares outcomes there is no evidence to promote on."""
         if not self.compared():
+            names = [row.name for row in SIGNALS]
             raise ValueError(
-                "at least one of errors, slow and wrong is needed: without one there is no "
-                "evidence to promote on; write errors: {} to watch failed responses"
+                f"at least one of {', '.join(names[:-1])} and {names[-1]} is needed: without one "
+                f"there is no evidence to promote on; write {names[0]}: {{}} to watch "
+                f"{SIGNALS[0].title}"
             )
         return self
 
     def compared(self) -> dict[str, Guard]:
         """The guards that compare outcomes, by name."""
-        found = {name: getattr(self, name) for name in GUARDS}
-        return {name: guard for name, guard in found.items() if guard is not None}
+        guards = {row.name: getattr(self, row.name) for row in SIGNALS}
+        return {name: guard for name, guard in guards.items() if guard is not None}
+
+    @property
+    def slow_over(self) -> float | None:
+        """Seconds beyond which a response is slow; None where that is not watched."""
+        limits = [one.over for one in self.compared().values() if isinstance(one, SlowGuard)]
+        return limits[0] if limits else None
+
+
+def _optional(title: str, settings: type[Document]) -> tuple[object, object]:
+    sentence = f"{title[0].upper()}{title[1:]}."
+    return settings | None, Field(default=None, description=sentence)
+
+
+if TYPE_CHECKING:
+    Guards = GuardSet
+else:
+    Guards = create_model(
+        "Guards",
+        __base__=GuardSet,
+        __module__=__name__,
+        __doc__=GuardSet.__doc__,
+        **{row.name: _optional(row.title, row.settings) for row in SIGNALS},
+        drift=_optional(
+            "predictions distributed differently from the stable version's; off when left out",
+            DriftGuard,
+        ),
+    )
 
 
 class WeightPlan(Document):
@@ -239,11 +229,7 @@ def predictor_name(version: str) -> str:
     return f"v{version}"
 
 
-BAD_OF = {"errors": "requests", "slow": "timed", "wrong": "feedback"}
-"""Which counter each guard's bad outcomes are a part of."""
-
-
-class Counters(Document):
+class CounterSet(Document):
     """A version's counters since those who count started. None is *no data*, which is not zero.
 
     Two count: the data plane sees every request and every failure, also those of a server that does
@@ -253,32 +239,47 @@ class Counters(Document):
 
     epoch: str = ""
     """Changes when the data plane's counters start again; empty when that cannot be known."""
-    requests: Count | None = None
-    errors: Count | None = None
     servers: str = ""
     """Changes when a server's counters start again; empty when that cannot be known."""
-    timed: Count | None = None
-    """Requests whose time was measured."""
-    slow: Count | None = None
-    """Of those, responses slower than the guard's limit."""
-    feedback: Count | None = None
-    """Predictions with a known outcome, of requests that this version served."""
-    wrong: Count | None = None
-    """Of those, predictions that were wrong."""
     predictions: tuple[Count, ...] | None = None
     """Predictions by class or decile, for the drift guard."""
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **counts: object) -> None: ...
 
     @model_validator(mode="after")
     def consistent(self) -> Self:
         """A part cannot be more than the whole."""
-        for part, whole in BAD_OF.items():
-            bad, total = getattr(self, part), getattr(self, whole)
+        for row in SIGNALS:
+            bad, total = self.count(row.bad), self.count(row.total)
             if bad is not None and (total is None or bad > total):
                 raise ValueError(
-                    f"{part} ({bad}) is more than {whole} ({'none' if total is None else total}); "
+                    f"{row.bad} ({bad}) is more than {row.total} "
+                    f"({'none' if total is None else total}); "
                     "the counters were not read together"
                 )
         return self
+
+    def count(self, tally: str) -> int | None:
+        """One of what is counted, by its name in `contracts.signals.TALLIES`."""
+        value: int | None = getattr(self, tally)
+        return value
+
+
+if TYPE_CHECKING:
+    Counters = CounterSet
+else:
+    Counters = create_model(
+        "Counters",
+        __base__=CounterSet,
+        __module__=__name__,
+        __doc__=CounterSet.__doc__,
+        **{
+            tally.name: (Count | None, Field(default=None, description=tally.meaning))
+            for tally in TALLIES
+        },
+    )
 
 
 class Outcomes(Document):

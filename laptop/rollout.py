@@ -31,9 +31,10 @@ from contracts.rollout import (
     RolloutStatus,
     Target,
 )
+from contracts.signals import SIGNALS, Source, tallies
 from laptop.serving import LocalServing, PredictorCounters
 from pocket.files import write_whole
-from serving.rollout.controller import Command, Observed, Predictor
+from serving.rollout.core.observations import Command, Observed, Predictor
 from serving.rollout.ports import NoRegistry, Registry, step
 from serving.rollout.seldon import seldon_deployment
 from serving.rollout.wishes import check_start, is_over, under_way
@@ -96,28 +97,24 @@ class LocalTelemetry:
         """Counters by predictor; None when Envoy does not answer."""
         if self._model not in self._serving.names():
             return None
-        found = self._serving.counters(self._model)
-        return {name: counters(one) for name, one in found.items()} or None
+        counted = self._serving.counters(self._model)
+        return {name: counters(known) for name, known in counted.items()} or None
 
 
-def counters(seen: PredictorCounters) -> Counters:
+def counters(counted: PredictorCounters) -> Counters:
     """What the judge takes. A server that is silent makes its part *no data*, never less data."""
-    own = Counters(
-        epoch=seen.source, requests=seen.requests, errors=min(seen.errors, seen.requests)
-    )
-    if seen.silent or not seen.replicas:
-        return own
-    answered = sum(replica.requests for replica in seen.replicas)
-    return own.model_copy(
-        update={
-            "servers": ",".join(sorted(replica.replica for replica in seen.replicas)),
-            "timed": max(answered, seen.slow),
-            "slow": seen.slow,
-            "feedback": seen.right + seen.wrong,
-            "wrong": seen.wrong,
-            "predictions": seen.predictions,
-        }
-    )
+    made: dict[str, object] = {"epoch": counted.source}
+    sources: list[Source] = ["gateway"]
+    if counted.replicas and not counted.silent:
+        sources.append("servers")
+        made["servers"] = ",".join(sorted(replica.replica for replica in counted.replicas))
+        made["predictions"] = counted.predictions
+    counts = {row.name: counted.count(row.name) for source in sources for row in tallies(source)}
+    for row in SIGNALS:  # Two numbers of one page may be of two moments.
+        bad, total = counts.get(row.bad), counts.get(row.total)
+        if bad is not None and total is not None:
+            counts[row.bad] = min(bad, total)
+    return Counters.model_validate(made | counts)
 
 
 class Aliases:

@@ -9,8 +9,9 @@ names, the labels' names and the spelling of an edge from here.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 REQUESTS: Final = "millwright_requests_total"
 """Counter: inference requests answered, by ``CODE``."""
@@ -74,3 +75,40 @@ def edge(value: float) -> str:
     """
     text = repr(float(value))
     return text.removesuffix(".0")
+
+
+# --- What the judge reads -------------------------------------------------------------------------
+
+LIMIT: Final = "{limit}"
+"""Stands for the latency limit in seconds where a series is named by an edge."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """Some series of a metric, added up, or taken off where `sign` is -1.
+
+    Args:
+        metric: the series' name.
+        labels: label → a regular expression that its whole value matches; an edge is compared as a
+            number, and may be `LIMIT`.
+        sign: 1 or -1.
+    """
+
+    metric: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    sign: Literal[1, -1] = 1
+
+
+READINGS: Final[dict[str, tuple[Series, ...]]] = {
+    "requests": (Series(metric=REQUESTS),),
+    "errors": (Series(metric=REQUESTS, labels={CODE: "5.."}),),
+    "timed": (Series(metric=count(REQUEST_SECONDS)),),
+    "slow": (
+        Series(metric=count(REQUEST_SECONDS)),
+        Series(metric=bucket(REQUEST_SECONDS), labels={EDGE: LIMIT}, sign=-1),
+    ),
+    "feedback": (Series(metric=FEEDBACK),),
+    "wrong": (Series(metric=FEEDBACK, labels={OUTCOME: WRONG}),),
+}
+"""How each tally of `contracts.signals` comes out of a server's series. Those of the gateway's
+stand in for it while a version gets only copies of requests, on which no gateway reports."""

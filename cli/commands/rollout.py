@@ -30,7 +30,7 @@ from contracts.rollout import RolloutSpec, Target
 
 if TYPE_CHECKING:
     from project.handle import Project
-    from serving.rollout.controller import Command
+    from serving.rollout.core.observations import Command
 
 T = TypeVar("T")
 

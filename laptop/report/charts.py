@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from components.documents import Evaluation
 from contracts.rollout import WHOLE, Decision, Phase
+from contracts.signals import SIGNALS
 
 mpl.use("svg")
 
@@ -32,8 +33,8 @@ STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "millwright",
 }
-LINES = {"errors": "-", "slow": "--", "wrong": ":"}
-"""One line style a guard; anything further is drawn dash-dotted."""
+LINES = ("-", "--", ":", "-.")
+"""Line styles of the guards in their table's order, round and round."""
 
 
 def picture(size: tuple[float, float], draw: Callable[[Figure], None]) -> str:
@@ -88,7 +89,7 @@ def draw_evidence(axes: Any, decisions: Sequence[Decision], name: str, began: fl
     looks = [decision for decision in decisions if name in decision.guards]
     times = [decision.at - began for decision in looks]
     numbers = [decision.guards[name] for decision in looks]
-    style = LINES.get(name, "-.")
+    style = LINES[[row.name for row in SIGNALS].index(name) % len(LINES)]
     against = [clipped(number.share_against) for number in numbers]
     favour = [clipped(number.share_for) for number in numbers]
     axes.plot(times, against, style, color=AGAINST, linewidth=1.6, label=f"against: {name}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from components.documents import Evaluation
 from contracts.document import format_duration
 from contracts.rollout import Decision, Phase, RolloutSpec, RolloutStatus
+from contracts.signals import signal
 from laptop.report import charts
 
 STYLE = """
@@ -117,14 +118,22 @@ def guards_table(looks: Sequence[Decision]) -> str:
         return ""
     rows = []
     for name, last in looks[-1].guards.items():
-        seen = [look.guards[name] for look in looks if name in look.guards]
-        candidate = sum(n.candidate.bad for n in seen), sum(n.candidate.total for n in seen)
-        stable = sum(n.stable.bad for n in seen), sum(n.stable.total for n in seen)
+        numbers = [look.guards[name] for look in looks if name in look.guards]
+        candidate, stable = (
+            (sum(outcomes.bad for outcomes in side), sum(outcomes.total for outcomes in side))
+            for side in ([n.candidate for n in numbers], [n.stable for n in numbers])
+        )
         low, high = last.odds_ratio
         interval = f"{low:.2f} to {'∞' if high is None else f'{high:.2f}'}"
-        rows.append((name, bad_of(candidate), bad_of(stable), interval))
+        rows.append((guard_cell(name), bad_of(candidate), bad_of(stable), interval))
     columns = ("guard", "candidate: bad of", "stable: bad of", "odds ratio, at any time")
     return table(columns, rows)
+
+
+def guard_cell(name: str) -> Raw:
+    """A guard's name, and what it counts as bad."""
+    title = escape(signal(name).title.replace("`", ""))
+    return Raw(html=f'{escape(name)} <span class="muted">{title}</span>')
 
 
 def bad_of(counts: tuple[int, int]) -> str:

@@ -25,7 +25,7 @@ from contracts.errors import LocalError, MillwrightError, ServingError
 from laptop.serving import envoy
 from laptop.serving.document import Deployment, Predictor, read_deployment
 from laptop.serving.loopback import get
-from laptop.serving.telemetry import PredictorCounters, read_replica
+from laptop.serving.telemetry import PredictorCounters, gateway_counts, read_replica
 from laptop.supervisor import Running, Spec, Status, Supervisor
 from pocket.files import write_whole
 from pocket.supervisor import tail
@@ -421,9 +421,8 @@ class LocalServing:
     def _count(
         self, deployment: str, predictor: Predictor, servers: list[_Server], view: envoy.View
     ) -> PredictorCounters | None:
-        prefix = f"cluster.{deployment}.{predictor.name}.upstream_rq_"
-        requests = view.stats.get(f"{prefix}completed")
-        if requests is None:
+        gateway = gateway_counts(view.stats, f"{deployment}.{predictor.name}")
+        if gateway is None:
             return None
         replicas = [
             read_replica(own.port, process=own.status.name, slow_over=predictor.slow_over)
@@ -435,8 +434,7 @@ class LocalServing:
             name=predictor.name,
             version=self._version(predictor.artifact),
             source=view.identity,
-            requests=requests,
-            errors=view.stats.get(f"{prefix}5xx", 0),
+            gateway=gateway,
             replicas=reached,
             silent=max(0, predictor.replicas - len(reached)),
         )

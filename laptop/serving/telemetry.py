@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from contracts.document import parse_duration
 from contracts.errors import LocalError
+from contracts.signals import TALLIES, tallies
 from laptop.serving.loopback import get
-
-_PREFIX = "millwright_"
-Key = tuple[str, str]
+from serving import counting
+from serving.metrics import PROCESS_START
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,21 +24,14 @@ class ReplicaCounters:
 
     Args:
         replica: the process and when it started; another one means that counts began at 0.
-        requests: inference requests answered, whatever the status.
-        failed: those answered with a 5xx status.
-        slow: those that took longer than the deployment's limit.
-        right: predictions that feedback confirmed.
-        wrong: predictions that feedback refuted.
+        counts: by the tallies of `contracts.signals`, those of the gateway's as the server itself
+            counted them; a tally that it does not know is absent.
         predictions: rows by bucket of the score, each bucket on its own, the last without an edge.
         bounds: the buckets' upper edges.
     """
 
     replica: str
-    requests: int
-    failed: int
-    slow: int
-    right: int
-    wrong: int
+    counts: Mapping[str, int]
     predictions: tuple[int, ...]
     bounds: tuple[float, ...]
 
@@ -53,8 +44,9 @@ class PredictorCounters:
         name: the predictor.
         version: the model's version.
         source: the Envoy process that counted requests and errors; another one began at 0.
-        requests: inference requests that were sent to it by weight and completed.
-        errors: those of them that ended in a 5xx status, whoever gave it, or without a connection.
+        gateway: what Envoy counted of the inference requests that were sent to it by weight, by
+            tally: those completed, and those that ended in a 5xx status, whoever gave it, or
+            without a connection.
         replicas: what its servers counted; one that cannot be reached is absent.
         silent: how many servers should have answered and did not.
     """
@@ -62,31 +54,32 @@ class PredictorCounters:
     name: str
     version: str
     source: str
-    requests: int
-    errors: int
+    gateway: Mapping[str, int]
     replicas: tuple[ReplicaCounters, ...]
     silent: int
 
-    @property
-    def slow(self) -> int:
-        """Slow answers of the servers that were reached."""
-        return sum(replica.slow for replica in self.replicas)
-
-    @property
-    def right(self) -> int:
-        """Confirmed predictions of the servers that were reached."""
-        return sum(replica.right for replica in self.replicas)
-
-    @property
-    def wrong(self) -> int:
-        """Refuted predictions of the servers that were reached."""
-        return sum(replica.wrong for replica in self.replicas)
+    def count(self, tally: str) -> int | None:
+        """A tally: Envoy's, or that of the servers that were reached; None where one of them does
+        not count it."""
+        if tally in self.gateway:
+            return self.gateway[tally]
+        counts = [replica.counts.get(tally) for replica in self.replicas]
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None
 
     @property
     def predictions(self) -> tuple[int, ...]:
         """Rows by bucket, over the servers that were reached."""
         columns = zip(*(replica.predictions for replica in self.replicas), strict=True)
         return tuple(sum(column) for column in columns)
+
+
+def gateway_counts(stats: Mapping[str, int], cluster: str) -> dict[str, int] | None:
+    """What Envoy counted of a cluster; None where it counts no requests of it yet."""
+    prefix, rows = f"cluster.{cluster}.upstream_rq_", tallies("gateway")
+    if f"{prefix}{rows[0].envoy}" not in stats:
+        return None
+    return {row.name: stats.get(f"{prefix}{row.envoy}", 0) for row in rows}
 
 
 def read_replica(port: int, *, process: str, slow_over: str) -> ReplicaCounters | None:
@@ -102,39 +95,18 @@ def parse_metrics(text: str, *, process: str, slow_over: str) -> ReplicaCounters
     """The runtime's /metrics as counters.
 
     Raises:
-        KeyError: a series that the runtime always has is not there.
+        KeyError: it does not say when the process started.
         ValueError: this is not Prometheus's text form.
     """
-    samples: dict[Key, float] = {}
-    failed = requests = 0
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            labels = sample.labels
-            samples[sample.name, labels.get("le") or labels.get("outcome", "")] = sample.value
-            if sample.name == "millwright_requests_total":
-                requests += int(sample.value)
-                failed += int(sample.value) if labels["code"].startswith("5") else 0
+    samples = counting.parse(text)
+    started = {sample.name: sample.value for sample in samples}[PROCESS_START]
     limit = parse_duration(slow_over)
-    bounds, predictions = _buckets(samples, "millwright_predictions_bucket")
-    within = samples["millwright_request_seconds_bucket", f"{limit:g}"]
-    started = samples["process_start_time_seconds", ""]
+    assert isinstance(limit, float)
+    counts = {row.name: counting.tally(row.name, samples, limit) for row in TALLIES}
+    bounds, predictions = counting.predictions(samples)
     return ReplicaCounters(
         replica=f"{process}:{started:.2f}",
-        requests=requests,
-        failed=failed,
-        slow=int(samples["millwright_request_seconds_count", ""] - within),
-        right=int(samples["millwright_feedback_total", "right"]),
-        wrong=int(samples["millwright_feedback_total", "wrong"]),
+        counts={name: count for name, count in counts.items() if count is not None},
         predictions=predictions,
         bounds=bounds,
     )
-
-
-def _buckets(samples: Mapping[Key, float], name: str) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """The edges, and the count of each bucket without those below it."""
-    below = sorted(
-        (float(edge), int(count)) for (own, edge), count in samples.items() if own == name
-    )
-    counts = [count for _, count in below]
-    alone = [count - before for count, before in zip(counts, [0, *counts], strict=False)]
-    return tuple(edge for edge, _ in below[:-1]), tuple(alone)

@@ -19,7 +19,7 @@ from contracts.custom_resource import (
 from contracts.errors import RolloutError
 from contracts.model import ServingSpec
 from contracts.rollout import Decision, RolloutSpec, RolloutStatus, Target
-from serving.rollout.controller import Command
+from serving.rollout.core.observations import Command
 from serving.rollout.kubernetes import EVENTS, ROLLOUTS, Api, Object
 from serving.rollout.wishes import check_start, is_over, under_way
 

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from contracts.model import ServingSpec
 from contracts.rollout import Decision, RolloutSpec, RolloutStatus, Target
-from serving.rollout.controller import Command
+from serving.rollout.core.observations import Command
 
 
 class RolloutHandle(Protocol):

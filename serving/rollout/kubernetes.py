@@ -36,7 +36,7 @@ from kubernetes.config.config_exception import (  # type: ignore[import-untyped,
 from contracts.custom_resource import API_VERSION, KIND, ClusterServing, ModelRolloutSpec
 from contracts.errors import RolloutError
 from contracts.rollout import WHOLE, RolloutSpec
-from serving.rollout.controller import Observed, Predictor
+from serving.rollout.core.observations import Observed, Predictor
 from serving.rollout.seldon import IMAGE, WEIGHTS, check_weights, seldon_deployment
 
 log = structlog.get_logger(__name__)

@@ -52,7 +52,8 @@ from contracts.custom_resource import (
 )
 from contracts.errors import DocumentError, MillwrightError, RolloutError
 from contracts.rollout import TERMINAL, WHOLE, Decision, Phase, RolloutStatus
-from serving.rollout.controller import Command, desired
+from serving.rollout.core.controller import desired
+from serving.rollout.core.observations import Command
 from serving.rollout.kubernetes import (
     EVENTS,
     JSON_PATCH,
@@ -241,13 +242,13 @@ class Stepper:
     ) -> PrometheusTelemetry:
         mirrored = _phase(status) is Phase.SHADOW and status.candidate is not None
         targets = [one for one in (status.stable, status.candidate, spec.artifact) if one]
-        slow = spec.plan.guards.slow
+        limit = spec.plan.guards.slow_over
         return PrometheusTelemetry(
             self._prometheus,
             owner.namespace,
             owner.name,
             {one.predictor for one in targets},
-            slow_over=slow.over if slow else spec.serving.latency_budget,
+            slow_over=spec.serving.latency_budget if limit is None else limit,
             mirrored={status.candidate.predictor} if mirrored and status.candidate else (),
         )
 

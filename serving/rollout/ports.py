@@ -14,7 +14,8 @@ import structlog
 
 from contracts.errors import MillwrightError
 from contracts.rollout import Counters, Decision, RolloutSpec, RolloutStatus, Target
-from serving.rollout.controller import (
+from serving.rollout.core.controller import decide
+from serving.rollout.core.observations import (
     Action,
     Apply,
     Command,
@@ -23,7 +24,6 @@ from serving.rollout.controller import (
     Predictor,
     Record,
     SetAlias,
-    decide,
 )
 
 log = structlog.get_logger(__name__)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
@@ -25,6 +24,9 @@ import httpx
 
 from contracts.errors import RolloutError
 from contracts.rollout import Counters
+from contracts.signals import Source, tallies
+from serving.counting import Sample, metrics_read, predictions, tally
+from serving.metrics import MODEL, PREDICTOR, PROCESS_START, REQUEST_SECONDS, count
 from serving.rollout.kubernetes import service_name
 
 TIMEOUT = 5.0
@@ -32,28 +34,7 @@ STALE = 60.0
 """Seconds after which a series' last sample is too old; Prometheus itself looks back 300."""
 RESETS = "1h"
 """How far back restarts are looked for. One leaves the window again: that costs one more look."""
-OWN = (
-    "millwright_requests_total",
-    "millwright_request_seconds_count",
-    "millwright_request_seconds_bucket",
-    "millwright_feedback_total",
-    "millwright_predictions_bucket",
-)
-
-Query = Callable[[str], list["Sample"]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """One series and its value."""
-
-    labels: Mapping[str, str]
-    value: float
-
-    @property
-    def source(self) -> str:
-        """Who counted: the scraped process."""
-        return f"{self.labels.get('instance', '')}/{self.labels.get('pod', '')}"
+Query = Callable[[str], list[Sample]]
 
 
 class Prometheus:
@@ -94,11 +75,11 @@ class Prometheus:
 
 
 def _samples(data: Mapping[str, object]) -> list[Sample]:
-    found = data["result"]
-    assert isinstance(found, list)
+    result = data["result"]
+    assert isinstance(result, list)
     if data["resultType"] == "scalar":
-        return [Sample(labels={}, value=float(found[1]))]
-    return [Sample(labels=one["metric"], value=float(one["value"][1])) for one in found]
+        return [Sample(labels={}, value=float(result[1]))]
+    return [Sample(labels=row["metric"], value=float(row["value"][1])) for row in result]
 
 
 class PrometheusTelemetry:
@@ -146,9 +127,8 @@ class PrometheusTelemetry:
         gateway = None if self._mirrored else _gateway(query, self._gateway_labels())
         if reported := own if self._mirrored else gateway:
             self.sampled = moment - reported.age
-        found = {name: self._counters(name, gateway, own) for name in self._predictors}
-        known = {name: one for name, one in found.items() if one != Counters()}
-        return known or None
+        counters = {name: self._counters(name, gateway, own) for name in self._predictors}
+        return {name: known for name, known in counters.items() if known != Counters()} or None
 
     def _gateway_labels(self) -> str:
         services = "|".join(re.escape(service_name(self._model, name)) for name in self._predictors)
@@ -159,7 +139,9 @@ class PrometheusTelemetry:
 
     def _own_labels(self) -> str:
         names = "|".join(re.escape(name) for name in self._predictors)
-        return f'namespace="{self._namespace}",model="{self._model}",predictor=~"{_quoted(names)}"'
+        return (
+            f'namespace="{self._namespace}",{MODEL}="{self._model}",{PREDICTOR}=~"{_quoted(names)}"'
+        )
 
     def _counters(self, name: str, gateway: _Gateway | None, own: _Own | None) -> Counters:
         """One predictor's counters; what nobody reports on is left out."""
@@ -197,11 +179,19 @@ class _Gateway:
     buckets: list[Sample]
 
     def requests(self, service: str) -> dict[str, object]:
-        """Completed requests of a service, and the failed ones among them."""
-        ours = [one for one in self.totals if _service(one) == service and not _left(one)]
-        failed = sum(int(one.value) for one in ours if _failed(one.labels["response_code"]))
-        total = sum(int(one.value) for one in ours)
-        return {"epoch": self.epoch, "requests": total, "errors": failed}
+        """Completed requests of a service, and those among them with certain response codes."""
+        own = [
+            sample for sample in self.totals if _service(sample) == service and not _left(sample)
+        ]
+        counts = {
+            row.name: sum(
+                int(sample.value)
+                for sample in own
+                if re.fullmatch(row.codes, sample.labels["response_code"])
+            )
+            for row in tallies("gateway")
+        }
+        return {"epoch": self.epoch, **counts}
 
     def times(self, service: str, limit: float) -> dict[str, object] | None:
         """Timed and slow requests; None when the limit is none of the histogram's edges."""
@@ -218,10 +208,6 @@ class _Gateway:
 
 def _service(sample: Sample) -> str:
     return sample.labels.get("destination_service_name", "")
-
-
-def _failed(code: str) -> bool:
-    return code.startswith("5") or code == "0"
 
 
 def _left(sample: Sample) -> bool:
@@ -275,44 +261,21 @@ class _Servers:
     samples: list[Sample]
     slow_over: float
 
-    def _sum(self, metric: str, **labels: str) -> int:
-        return sum(
-            int(one.value)
-            for one in self.samples
-            if one.labels["__name__"] == metric
-            and all(one.labels.get(name) == value for name, value in labels.items())
-        )
-
     def requests(self) -> dict[str, object]:
-        """Requests that the servers themselves counted."""
-        codes = {one.labels["code"] for one in self.samples if "code" in one.labels}
-        failed = sum(
-            self._sum("millwright_requests_total", code=code) for code in codes if _failed(code)
-        )
-        total = self._sum("millwright_requests_total")
-        return {"epoch": self.epoch, "requests": total, "errors": failed}
+        """What the gateway counts of others than copies, as the servers counted it themselves."""
+        return {"epoch": self.epoch, **self._tallies("gateway")}
 
     def counters(self) -> dict[str, object]:
-        """Times, feedback and predictions."""
-        timed = self._sum("millwright_request_seconds_count")
-        edge = f"{self.slow_over:g}"
-        within = self._sum("millwright_request_seconds_bucket", le=edge)
-        wrong = self._sum("millwright_feedback_total", outcome="wrong")
-        right = self._sum("millwright_feedback_total", outcome="right")
-        made: dict[str, object] = {"servers": self.epoch, "timed": timed}
-        if any(one.labels.get("le") == edge for one in self.samples):
-            made["slow"] = timed - within
-        made |= {"feedback": right + wrong, "wrong": wrong}
-        return made | ({"predictions": self._predictions()} if self._predictions() else {})
+        """What only the servers count, and their predictions."""
+        _, counts = predictions(self.samples)
+        made = {"servers": self.epoch, **self._tallies("servers")}
+        return {**made, "predictions": counts} if counts else made
 
-    def _predictions(self) -> tuple[int, ...]:
-        """Predictions by bucket, each on its own."""
-        below: dict[float, int] = defaultdict(int)
-        for one in self.samples:
-            if one.labels["__name__"] == "millwright_predictions_bucket":
-                below[float(one.labels["le"])] += int(one.value)
-        counts = [below[edge] for edge in sorted(below)]
-        return tuple(count - before for count, before in zip(counts, [0, *counts], strict=False))
+    def _tallies(self, source: Source) -> dict[str, object]:
+        numbers = {
+            row.name: tally(row.name, self.samples, self.slow_over) for row in tallies(source)
+        }
+        return {name: number for name, number in numbers.items() if number is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -327,7 +290,7 @@ class _Own:
 
     def of(self, predictor: str, slow_over: float) -> _Servers | None:
         """One version's part; None when none of its servers reports."""
-        ours = [one for one in self.samples if one.labels["predictor"] == predictor]
+        ours = [sample for sample in self.samples if sample.labels[PREDICTOR] == predictor]
         if not ours:
             return None
         sources = {one.source for one in ours}
@@ -343,14 +306,14 @@ class _Own:
 
 def _own(query: Query, labels: str) -> _Own | None:
     """What our servers report; None when none does, or one's last report is old."""
-    samples = query(f'{{__name__=~"{"|".join(OWN)}",{labels}}}')
-    one = f"millwright_request_seconds_count{{{labels}}}"
-    age = _age(query, one)
+    samples = query(f'{{__name__=~"{"|".join(metrics_read())}",{labels}}}')
+    served = f"{count(REQUEST_SECONDS)}{{{labels}}}"
+    age = _age(query, served)
     if not samples or age is None:
         return None
     return _Own(
         age=age,
         samples=samples,
-        resets=query(f"sum by (instance,pod) (resets({one}[{RESETS}]))"),
-        began=query(f"process_start_time_seconds and on (instance,pod) {one}"),
+        resets=query(f"sum by (instance,pod) (resets({served}[{RESETS}]))"),
+        began=query(f"{PROCESS_START} and on (instance,pod) {served}"),
     )

@@ -20,7 +20,7 @@ from contracts.errors import RolloutError
 from contracts.model import ServingSpec
 from contracts.rollout import WHOLE, RolloutSpec
 from contracts.version import VERSION
-from serving.rollout.controller import Predictor
+from serving.rollout.core.observations import Predictor
 
 API_VERSION = "machinelearning.seldon.io/v1"
 IMAGE = f"millwright/runtime:{VERSION}"
@@ -173,8 +173,8 @@ def _scaling(model: Served) -> Json:
 
 def slow_over(model: Served) -> str:
     """Beyond which a response counts as slow: the guard's limit, or the latency budget."""
-    guard = model.rollout.guards.slow
-    return format_duration(guard.over if guard else model.serving.latency_budget)
+    limit = model.rollout.guards.slow_over
+    return format_duration(model.serving.latency_budget if limit is None else limit)
 
 
 def _pod(model: Served, one: Predictor, image: str, env: dict[str, str]) -> Json:

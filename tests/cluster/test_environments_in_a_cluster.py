@@ -18,7 +18,7 @@ from contracts.rollout import WHOLE, Target
 from laptop.stack import Stack
 from pocket import manifests
 from project.handle import Project
-from serving.rollout.controller import Predictor
+from serving.rollout.core.observations import Predictor
 from serving.rollout.seldon import seldon_deployment
 from tests.cluster.api import APPLY, Api, Json, eventually
 from tests.cluster.clusters import Cluster

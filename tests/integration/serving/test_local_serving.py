@@ -83,11 +83,11 @@ def test_weights_change_under_load_and_every_request_is_counted(
     for name, version in (("v1", "1"), ("v2", "2")):
         served = load.versions()[version]
         assert served > 20
-        assert after[name].requests - before[name].requests == served
-        assert after[name].errors == before[name].errors
+        assert after[name].count("requests") - before[name].count("requests") == served
+        assert after[name].count("errors") == before[name].count("errors")
         seen, earlier = after[name].replicas[0], before[name].replicas[0]
         assert seen.replica == earlier.replica
-        assert seen.requests - earlier.requests == served
+        assert seen.counts["requests"] - earlier.counts["requests"] == served
         assert sum(seen.predictions) - sum(earlier.predictions) == served
 
 
@@ -105,10 +105,14 @@ def test_feedback_reaches_the_server_that_predicted(
             assert (verdict.right, verdict.wrong) == ((1, 0) if index % 3 else (0, 1))
         assert client.feedback(predictions[0], [True]).repeated == 1
     after = serving.counters(NAME)
-    assert sum(own.wrong for own in after.values()) == 20 + sum(o.wrong for o in before.values())
-    assert sum(own.right for own in after.values()) == 40 + sum(o.right for o in before.values())
+    for tally, grown in (("wrong", 20), ("feedback", 60)):
+        earlier = sum(own.count(tally) for own in before.values())
+        assert sum(own.count(tally) for own in after.values()) == grown + earlier, tally
     # Feedback is not a request that the judge counts.
-    assert sum(own.requests - before[name].requests for name, own in after.items()) == 60
+    assert (
+        sum(own.count("requests") - before[name].count("requests") for name, own in after.items())
+        == 60
+    )
 
 
 def test_a_killed_server_is_replaced_and_the_other_one_serves(
@@ -212,9 +216,12 @@ def test_a_shadow_gets_a_copy_and_answers_nobody(
     before = serving.counters(NAME)["v2"]
     with Client(front(serving), NAME) as client:
         assert {client.infer([ROW]).version for _ in range(20)} == {"1"}
-    copied = before.requests + 20
-    eventually(lambda: serving.counters(NAME)["v2"].requests == copied)
-    assert serving.counters(NAME)["v2"].replicas[0].requests == before.replicas[0].requests + 20
+    copied = before.count("requests") + 20
+    eventually(lambda: serving.counters(NAME)["v2"].count("requests") == copied)
+    assert (
+        serving.counters(NAME)["v2"].replicas[0].counts["requests"]
+        == before.replicas[0].counts["requests"] + 20
+    )
 
 
 def test_killed_anywhere_the_next_apply_picks_up(

@@ -21,7 +21,7 @@ from infra.on_cluster.namespaces import NAMESPACES, let_out
 from infra.on_cluster.operator import objects, token, with_images
 from infra.on_cluster.part import as_values, camel
 from infra.workloads import WORKLOADS
-from serving.rollout.controller import Predictor
+from serving.rollout.core.observations import Predictor
 from serving.rollout.seldon import seldon_deployment
 
 ROOT = Path(__file__).resolve().parents[3]

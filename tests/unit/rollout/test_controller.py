@@ -9,16 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from contracts.rollout import (
-    TERMINAL,
-    WHOLE,
-    Guards,
-    Phase,
-    RolloutSpec,
-    RolloutStatus,
-    WrongGuard,
-)
-from serving.rollout.controller import Apply, Observation, SetAlias, decide
+from contracts.rollout import TERMINAL, WHOLE, Guards, Phase, RolloutSpec, RolloutStatus
+from contracts.signals import WrongGuard
+from serving.rollout.core.controller import decide
+from serving.rollout.core.observations import Apply, Observation, SetAlias
 from tests.unit.rollout.world import World, play, serving_one, target
 
 SPEC = RolloutSpec.parse({"interval": "10s", "watch": "30s", "startup": "60s"})

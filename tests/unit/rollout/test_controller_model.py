@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from contracts.rollout import TERMINAL, WHOLE, Phase, RolloutSpec, RolloutStatus
-from serving.rollout.controller import Apply, Observation, decide
+from serving.rollout.core.controller import decide
+from serving.rollout.core.observations import Apply, Observation
 from tests.unit.rollout.world import World, serving_one, target
 
 PLANS = [

@@ -13,7 +13,9 @@ from scipy import stats
 
 from contracts.errors import DocumentError
 from contracts.rollout import Counters, DriftState, GuardState, Outcomes
-from serving.rollout import judge
+from serving.rollout.core import drift, hypergeometric, judge
+from serving.rollout.core.growth import growth
+from serving.rollout.core.signals import outcomes as outcomes_of
 
 TINY = 1e-9
 
@@ -42,7 +44,8 @@ def mean_after(state: GuardState, table: tuple[int, int, int], odds: float, evid
     """The mean of an e-process after one more look, by enumeration."""
     n_c, n_s, m = table
     return sum(
-        chance * math.exp(evidence(judge.look(state, outcomes(n_c, x), outcomes(n_s, m - x), 1.5)))
+        chance
+        * math.exp(evidence(judge.extend(state, outcomes(n_c, x), outcomes(n_s, m - x), 1.5)))
         for x, chance in law(n_c, n_s, m, odds).items()
     )
 
@@ -55,7 +58,7 @@ def mean_after(state: GuardState, table: tuple[int, int, int], odds: float, evid
 def test_likelihoods_are_those_of_fishers_law(table, data):
     n_c, n_s, m = table
     x = data.draw(st.integers(max(0, m - n_s), min(m, n_c)))
-    found = judge.log_likelihoods(outcomes(n_c, x), outcomes(n_s, m - x), judge.ODDS[::4])
+    found = hypergeometric.log_likelihoods(outcomes(n_c, x), outcomes(n_s, m - x), judge.ODDS[::4])
     frozen = [law(n_c, n_s, m, odds)[x] / law(n_c, n_s, m, 1.0)[x] for odds in judge.GRID[::4]]
     assert np.exp(found) == pytest.approx(frozen, rel=1e-6, abs=1e-12)
 
@@ -68,11 +71,11 @@ def test_the_bounded_normaliser_is_within_its_bound_of_the_whole_sum(n_c, n_s, r
     m = max(1, int((n_c + n_s) * rate))
     low, high = max(0, m - n_s), min(m, n_c)
     x = int(low + (high - low) * place)
-    found, bound = judge._log_masses(n_c, n_s, m, x, judge.ODDS)
-    weights = judge._log_weights(n_c, n_s, m, low, high)
+    found, bound = hypergeometric._log_masses(n_c, n_s, m, x, judge.ODDS)
+    weights = hypergeometric._log_weights(n_c, n_s, m, low, high)
     tilted = weights + np.log(judge.ODDS)[:, None] * np.arange(high - low + 1)
-    whole = tilted[:, x - low] - judge._log_sum(tilted)
-    assert bound <= judge.TOLERANCE
+    whole = tilted[:, x - low] - hypergeometric.log_sum(tilted)
+    assert bound <= hypergeometric.TOLERANCE
     # Besides the bound there is rounding, in proportion to the size of the logarithm.
     assert np.all(np.abs(found - whole) <= bound + 1e-11 * (1 + np.abs(whole)))
 
@@ -89,7 +92,7 @@ def test_the_bounded_normaliser_is_within_its_bound_of_the_whole_sum(n_c, n_s, r
     ],
 )
 def test_huge_counts_neither_overflow_nor_lose(n_c, n_s, m, x):
-    found = judge.log_likelihoods(outcomes(n_c, x), outcomes(n_s, m - x), judge.ODDS)
+    found = hypergeometric.log_likelihoods(outcomes(n_c, x), outcomes(n_s, m - x), judge.ODDS)
     assert np.all(np.isfinite(found))
     assert found[judge.GRID.index(1.0)] == pytest.approx(0.0, abs=1e-6)
 
@@ -97,7 +100,9 @@ def test_huge_counts_neither_overflow_nor_lose(n_c, n_s, m, x):
 def test_a_look_at_huge_counts_agrees_with_the_normal_law():
     n, rate, odds = 10**8, 0.01, 1.12
     x, m = 1_000_500, 2 * n * rate
-    found = judge.log_likelihoods(outcomes(n, x), outcomes(n, int(m) - x), np.array([odds]))[0]
+    found = hypergeometric.log_likelihoods(
+        outcomes(n, x), outcomes(n, int(m) - x), np.array([odds])
+    )[0]
     spread = 1 / (1 / 1e6 + 1 / 1e6 + 2 / 99e6)  # the hypergeometric law's variance, about
     shift = spread * math.log(odds)
     expected = ((x - 1e6) ** 2 - (x - 1e6 - shift) ** 2) / (2 * spread)
@@ -112,7 +117,7 @@ def test_a_look_at_huge_counts_agrees_with_the_normal_law():
 def test_harm_is_a_supermartingale_for_every_odds_ratio_up_to_one(first, second, odds, data):
     n_c, n_s, m = first
     x = data.draw(st.integers(max(0, m - n_s), min(m, n_c)))
-    state = judge.look(judge.fresh(1.5), outcomes(n_c, x), outcomes(n_s, m - x), 1.5)
+    state = judge.extend(judge.fresh(1.5), outcomes(n_c, x), outcomes(n_s, m - x), 1.5)
     before = math.exp(judge.log_harm(state))
     assert mean_after(judge.fresh(1.5), second, odds, judge.log_harm) <= 1 + TINY
     assert mean_after(state, second, odds, judge.log_harm) <= before * (1 + TINY)
@@ -125,7 +130,7 @@ def test_safety_is_a_supermartingale_for_every_odds_ratio_from_the_tolerated(
 ):
     n_c, n_s, m = first
     x = data.draw(st.integers(max(0, m - n_s), min(m, n_c)))
-    state = judge.look(judge.fresh(1.5), outcomes(n_c, x), outcomes(n_s, m - x), 1.5)
+    state = judge.extend(judge.fresh(1.5), outcomes(n_c, x), outcomes(n_s, m - x), 1.5)
     before = math.exp(judge.log_safe(state))
     assert mean_after(judge.fresh(1.5), second, odds, judge.log_safe) <= 1 + TINY
     assert mean_after(state, second, odds, judge.log_safe) <= before * (1 + TINY)
@@ -164,7 +169,7 @@ def test_drift_has_mean_one_when_both_versions_predict_alike(classes, n_c):
         if sum(own) == n_c:
             rest = [size - x for size, x in zip(classes, own, strict=True)]
             chance = float(law.pmf(list(own), list(classes), n_c))
-            mean += chance * math.exp(judge.log_drift(judge.drift_look(DriftState(), own, rest)))
+            mean += chance * math.exp(drift.log_drift(drift.extend(DriftState(), own, rest)))
     assert mean == pytest.approx(1.0, abs=1e-7)
 
 
@@ -173,10 +178,10 @@ def test_drift_finds_another_distribution_and_not_the_same():
     same = other = DriftState()
     for _ in range(30):
         stable = rng.multinomial(100, [0.7, 0.2, 0.1]).tolist()
-        same = judge.drift_look(same, rng.multinomial(50, [0.7, 0.2, 0.1]).tolist(), stable)
-        other = judge.drift_look(other, rng.multinomial(50, [0.5, 0.4, 0.1]).tolist(), stable)
-    assert judge.log_drift(same) < math.log(100)
-    assert judge.log_drift(other) > math.log(1e6)
+        same = drift.extend(same, rng.multinomial(50, [0.7, 0.2, 0.1]).tolist(), stable)
+        other = drift.extend(other, rng.multinomial(50, [0.5, 0.4, 0.1]).tolist(), stable)
+    assert drift.log_drift(same) < math.log(100)
+    assert drift.log_drift(other) > math.log(1e6)
 
 
 # --- passing --------------------------------------------------------------------------------------
@@ -185,7 +190,7 @@ def test_drift_finds_another_distribution_and_not_the_same():
 def passes(*looks: tuple[tuple[int, int], tuple[int, int]], negligible: float = 0.01) -> bool:
     state = judge.fresh(1.5)
     for own, other in looks:
-        state = judge.look(state, outcomes(*own), outcomes(*other), 1.5)
+        state = judge.extend(state, outcomes(*own), outcomes(*other), 1.5)
     last = outcomes(0, 0)
     return judge.numbers(state, last, last, alpha=0.01, sharing=1.0, negligible=negligible).passed
 
@@ -229,7 +234,7 @@ def test_no_version_worse_than_tolerated_passes_more_often_than_alpha(table, odd
 def test_more_bad_outcomes_of_the_candidate_are_more_evidence_of_harm_and_less_of_safety(table):
     n_c, n_s, m = table
     states = [
-        judge.look(judge.fresh(1.5), outcomes(n_c, x), outcomes(n_s, m - x), 1.5)
+        judge.extend(judge.fresh(1.5), outcomes(n_c, x), outcomes(n_s, m - x), 1.5)
         for x in range(max(0, m - n_s), min(m, n_c) + 1)
     ]
     for fewer, more in itertools.pairwise(states):
@@ -249,26 +254,26 @@ def test_more_bad_outcomes_of_the_candidate_are_more_evidence_of_harm_and_less_o
     ],
 )
 def test_a_look_without_comparison_changes_no_evidence(candidate, stable):
-    state = judge.look(judge.fresh(1.5), outcomes(*candidate), outcomes(*stable), 1.5)
+    state = judge.extend(judge.fresh(1.5), outcomes(*candidate), outcomes(*stable), 1.5)
     assert state.likelihoods == judge.fresh(1.5).likelihoods
 
 
 def test_another_tolerated_odds_ratio_starts_only_the_evidence_of_safety_anew():
     state = judge.fresh(1.5)
     for _ in range(5):
-        state = judge.look(state, outcomes(500, 50), outcomes(500, 50), 1.5)
+        state = judge.extend(state, outcomes(500, 50), outcomes(500, 50), 1.5)
     assert judge.log_safe(state) > 3
     harm = judge.log_harm(state)
-    state = judge.look(state, outcomes(0, 0), outcomes(0, 0), 2.0)
+    state = judge.extend(state, outcomes(0, 0), outcomes(0, 0), 2.0)
     assert judge.log_safe(state) == pytest.approx(0.0, abs=1e-9)
     assert judge.log_harm(state) == harm
-    state = judge.look(state, outcomes(500, 50), outcomes(500, 50), 2.0)
-    alone = judge.look(judge.fresh(2.0), outcomes(500, 50), outcomes(500, 50), 2.0)
+    state = judge.extend(state, outcomes(500, 50), outcomes(500, 50), 2.0)
+    alone = judge.extend(judge.fresh(2.0), outcomes(500, 50), outcomes(500, 50), 2.0)
     assert judge.log_safe(state) == pytest.approx(judge.log_safe(alone))
 
 
 def test_the_state_is_a_small_document():
-    state = judge.look(judge.fresh(1.5), outcomes(10**7, 12345), outcomes(10**8, 123456), 1.5)
+    state = judge.extend(judge.fresh(1.5), outcomes(10**7, 12345), outcomes(10**8, 123456), 1.5)
     text = state.model_dump_json()
     assert GuardState.model_validate_json(text) == state
     assert len(text) < 2000
@@ -294,7 +299,7 @@ def test_the_interval_of_the_odds_ratio_covers_the_truth_at_every_look():
             for _ in range(40):
                 p = 0.05
                 q = odds * p / (1 - p + odds * p)
-                state = judge.look(
+                state = judge.extend(
                     state,
                     outcomes(60, int(rng.binomial(60, q))),
                     outcomes(140, int(rng.binomial(140, p))),
@@ -323,10 +328,10 @@ def counted(requests: int | None, errors: int | None = 0, **other: object) -> Co
 def test_growth_is_the_difference():
     before = {"v1": counted(100, 3), "v2": counted(10, 0)}
     now = {"v1": counted(190, 4), "v2": counted(20, 5)}
-    grown = judge.growth(before, now)
-    assert judge.outcomes(grown.changes["v2"], "errors") == outcomes(10, 5)
-    assert judge.outcomes(grown.changes["v1"], "errors") == outcomes(90, 1)
-    assert judge.outcomes(grown.changes["v1"], "wrong") is None
+    grown = growth(before, now)
+    assert outcomes_of(grown.changes["v2"], "errors") == outcomes(10, 5)
+    assert outcomes_of(grown.changes["v1"], "errors") == outcomes(90, 1)
+    assert outcomes_of(grown.changes["v1"], "wrong") is None
     assert grown.baselines == now
 
 
@@ -351,7 +356,7 @@ def test_growth_is_the_difference():
 )
 def test_counters_that_cannot_have_grown_so_are_no_evidence(before, now, note, kept):
     old = {"v1": counted(100), "v2": before}
-    grown = judge.growth(old, {"v1": counted(200, 9), "v2": now})
+    grown = growth(old, {"v1": counted(200, 9), "v2": now})
     assert all(one.requests is None for one in grown.changes.values())
     assert note in grown.notes[0]
     assert grown.baselines["v2"] == (before if kept else now)
@@ -359,9 +364,9 @@ def test_counters_that_cannot_have_grown_so_are_no_evidence(before, now, note, k
 
 def test_a_gap_in_one_versions_telemetry_is_covered_by_the_next_look_for_both():
     start = {"v1": counted(100), "v2": counted(10)}
-    gap = judge.growth(start, {"v1": counted(200), "v2": Counters()})
+    gap = growth(start, {"v1": counted(200), "v2": Counters()})
     assert gap.baselines == start
-    after = judge.growth(gap.baselines, {"v1": counted(300), "v2": counted(30)})
+    after = growth(gap.baselines, {"v1": counted(300), "v2": counted(30)})
     assert after.changes["v1"].requests == 200
     assert after.changes["v2"].requests == 20
 
@@ -375,7 +380,7 @@ def test_a_restarted_server_does_not_hide_what_the_data_plane_counted():
         "v1": counted(200, 0, epoch="e", servers="a", timed=200, slow=2),
         "v2": counted(20, 9, epoch="e", servers="c", timed=1, slow=0),
     }
-    grown = judge.growth(before, now)
-    assert judge.outcomes(grown.changes["v2"], "errors") == outcomes(10, 9)
-    assert judge.outcomes(grown.changes["v2"], "slow") is None
-    assert judge.outcomes(grown.changes["v1"], "slow") is None
+    grown = growth(before, now)
+    assert outcomes_of(grown.changes["v2"], "errors") == outcomes(10, 9)
+    assert outcomes_of(grown.changes["v2"], "slow") is None
+    assert outcomes_of(grown.changes["v1"], "slow") is None

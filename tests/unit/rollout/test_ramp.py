@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.rollout import WHOLE, GuardState, RolloutSpec
-from serving.rollout import judge, ramp
+from serving.rollout.core import judge, ramp
 
 SPEC = RolloutSpec.parse({"harm_budget": 50, "weight": {"start": "1%", "max": "50%"}})
 

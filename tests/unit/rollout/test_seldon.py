@@ -15,7 +15,7 @@ from contracts.errors import RolloutError
 from contracts.model import ModelSpec
 from contracts.rollout import WHOLE
 from laptop.serving.document import read_deployment
-from serving.rollout.controller import Observed, Predictor
+from serving.rollout.core.observations import Observed, Predictor
 from serving.rollout.kubernetes import observed
 from serving.rollout.seldon import percentages, seldon_deployment
 from tests.unit.rollout.world import target

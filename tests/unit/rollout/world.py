@@ -15,7 +15,8 @@ from contracts.rollout import (
     RolloutStatus,
     Target,
 )
-from serving.rollout.controller import (
+from serving.rollout.core.controller import decide
+from serving.rollout.core.observations import (
     Action,
     Apply,
     Command,
@@ -23,7 +24,6 @@ from serving.rollout.controller import (
     Observed,
     Record,
     SetAlias,
-    decide,
 )
 
 START = 1.7e9

@@ -72,8 +72,14 @@ def test_a_servers_metrics_are_read_as_counted() -> None:
     counters.predictions([0.1, 0.11, 0.95, 1.0])
     counters.feedback["wrong"] += 3
     seen = parse_metrics(counters.text().decode(), process="p", slow_over="20ms")
-    assert (seen.requests, seen.failed, seen.slow) == (4, 1, 2)
-    assert (seen.right, seen.wrong) == (0, 3)
+    assert seen.counts == {
+        "requests": 4,
+        "errors": 1,
+        "timed": 4,
+        "slow": 2,
+        "feedback": 3,
+        "wrong": 3,
+    }
     assert seen.predictions == (1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0)
     assert len(seen.bounds) == 10
     assert seen.replica.startswith("p:")
@@ -87,11 +93,7 @@ def test_what_is_not_our_metrics_is_no_count() -> None:
 def test_replicas_add_up() -> None:
     one = ReplicaCounters(
         replica="a",
-        requests=1,
-        failed=0,
-        slow=2,
-        right=3,
-        wrong=4,
+        counts={"requests": 1, "errors": 0, "timed": 1, "slow": 2, "feedback": 7, "wrong": 4},
         predictions=(5, 6),
         bounds=(0.5,),
     )
@@ -99,9 +101,10 @@ def test_replicas_add_up() -> None:
         name="v1",
         version="1",
         source="e",
-        requests=1,
-        errors=0,
+        gateway={"requests": 1, "errors": 0},
         replicas=(one, one),
         silent=0,
     )
-    assert (both.slow, both.right, both.wrong, both.predictions) == (4, 6, 8, (10, 12))
+    assert [both.count(name) for name in ("slow", "feedback", "wrong")] == [4, 14, 8]
+    assert both.count("requests") == 1
+    assert both.predictions == (10, 12)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from contracts.rollout import WHOLE, Counters, GuardNumbers, GuardState, Harm, RolloutSpec
+from contracts.rollout import WHOLE, GuardNumbers, GuardState, Harm, RolloutSpec
 
 SURE = 3.0
 """Standard errors by which an excess must stand out before it is charged to the budget."""
@@ -56,20 +56,7 @@ def excess_bound(guards: Iterable[GuardNumbers]) -> float:
     of two valid bounds: by the difference of the rates, and by the odds ratio at the stable
     version's highest plausible rate.
     """
-    return min(1.0, sum(max(0.0, min(_by_rates(one), _by_odds(one))) for one in guards))
-
-
-def awaited(candidate: Counters, stable: Counters, copies: Counters) -> float:
-    """How many outcomes of the candidate's predictions are still to come.
-
-    Harm that is done but not yet known counts too: late feedback must not look like no harm. The
-    stable version's record says for which share of the requests feedback comes at all; while it
-    has none, all of it is awaited. Nothing is awaited of the `copies` that the candidate answered
-    before it had traffic.
-    """
-    served, known = (candidate.timed or 0) - (copies.timed or 0), candidate.feedback or 0
-    share = min(1.0, (stable.feedback or 0) / stable.timed) if stable.timed else 0.0
-    return max(0.0, served * (share or 1.0) - known)
+    return min(1.0, sum(max(0.0, min(_by_rates(guard), _by_odds(guard))) for guard in guards))
 
 
 def _by_rates(guard: GuardNumbers) -> float:
