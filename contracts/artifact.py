@@ -8,6 +8,7 @@ registered.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal, Self
@@ -114,7 +115,7 @@ def parse_tolerance(value: object) -> object:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return {"absolute": value}
     if isinstance(value, str):
-        if not SHARE.match(value.strip()):
+        if not re.match(SHARE, value.strip()):
             raise ValueError(
                 f"{value!r} is not a tolerance; write a number in the label's unit, or a share of "
                 "what came true such as 10%"

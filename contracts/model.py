@@ -374,7 +374,7 @@ class ModelSpec(Document):
                 "feedback.threshold: a regression predicts numbers; say when one is right with "
                 f"feedback: {{tolerance: 15}}, {unit}"
             )
-        if self.rollout.guards.wrong is not None and self.feedback.tolerance is None:
+        if "wrong" in self.rollout.guards.compared() and self.feedback.tolerance is None:
             raise ValueError(
                 "rollout.guards.wrong: nothing says when a predicted number is wrong; write "
                 f"feedback: {{tolerance: 15}}, {unit}"
