@@ -27,10 +27,12 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
+from contracts.dataset import DatasetSpec
+from data.datasets import read_tables
 from data.engine import connect, register_folder
-from data.flights import read_tables
 
 FILE = Path(__file__).parents[1] / "models" / "flight-delay" / "features.py"
+DATASET = Path(__file__).parents[1] / "datasets" / "flights"
 REPEATS = 3
 TIME = "scheduled_departure"
 
@@ -144,7 +146,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "tables"
         folder.mkdir()
-        for name, rows in read_tables().items():
+        for name, rows in read_tables(DATASET, DatasetSpec.load(DATASET / "dataset.yaml")):
             pq.write_table(rows, folder / f"{name}.parquet")
         measured, results = {}, {}
         for number, name in enumerate(CONTENDERS):

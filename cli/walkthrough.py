@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cli.app import output
-from cli.commands.data import load_flights
+from cli.commands.data import load_tables
 from cli.commands.environment import bring_up
 from cli.commands.rollout import begin
 from cli.commands.serving import curl_line, show_prediction
@@ -79,7 +79,7 @@ class Demo:
             cache = where.outputs().cache
             output.say(f"    Redis, as ElastiCache's endpoint: {cache.host}:{cache.port}")
         with output.step(3, STEPS, "Data: real flights into the lake"):
-            load_flights(where)
+            load_tables(where, "flights")
         with output.step(4, STEPS, "Model 1, trained on January to June"):
             first = self.train(self.path, FIRST_SPLIT)
         with output.step(5, STEPS, "Serving"):

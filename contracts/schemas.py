@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from contracts.artifact import Artifact
+from contracts.dataset import DatasetSpec
 from contracts.document import Document
 from contracts.environment import Environment
 from contracts.model import ModelSpec
@@ -18,6 +19,7 @@ from contracts.rollout import RolloutSpec, RolloutStatus
 
 DOCUMENTS: dict[str, type[Document]] = {
     "artifact": Artifact,
+    "dataset": DatasetSpec,
     "environment": Environment,
     "model": ModelSpec,
     "platform-outputs": PlatformOutputs,

@@ -1,239 +1,151 @@
-"""The datasets that Millwright knows, each with what its columns must be.
+"""From a dataset's document to its tables in the lake.
 
-A schema beside the code that reads the data turns "the model got worse" into "row 1009 of weather:
-wind_speed is 1048.36, above 250". The validation step refuses by it, the label expression is
-checked against it, and a person reads it to learn what a column means.
+The platform has no dataset of its own: what there is to load is in the folders of the project, a
+document each, with a ``load.py`` beside it where files alone do not say it. Loading again replaces
+the tables, so that the lake has what the document's sources have now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from pathlib import Path
 
 import pyarrow as pa
 
+from contracts.dataset import DatasetSpec, TableSpec
 from contracts.document import suggest
 from contracts.errors import DataError
+from data.content import blamed_on, run_file
+from data.lake import Lake
+from data.schema import arrow_schema
 
-TIME = pa.timestamp("us", tz="UTC")
-"""Every instant: UTC, microseconds (nanosecond Parquet is not read everywhere)."""
-LOCAL_TIME = pa.timestamp("us")
-"""A wall clock's reading, for the parts of a day that people live by."""
-TEXT = pa.string()
-WHOLE = pa.int64()
-NUMBER = pa.float64()
+Progress = Callable[[str, int, int], None]
+"""Called with a table's name, the rows of it that are written and the rows it has."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
-    """What one column must be.
+class LoadReport:
+    """What is in the lake now: rows by table, and the fingerprint of all of it."""
 
-    ``low`` and ``high`` are the least and greatest value that is believed; ``values``, where given,
-    are all there may be.
-    """
-
-    name: str
-    type: pa.DataType
-    description: str
-    nullable: bool = True
-    low: float | None = None
-    high: float | None = None
-    values: tuple[str, ...] = ()
+    dataset: str
+    rows: dict[str, int]
+    fingerprints: dict[str, str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class TableSchema:
-    """What one table must be; ``key`` names a row, ``time`` is when it happened (UTC)."""
+def load_dataset(
+    datasets: Path, name: str, lake: Lake, progress: Progress | None = None
+) -> LoadReport:
+    """Put a dataset's tables into the lake's raw bucket; doing it again changes nothing.
 
-    name: str
-    description: str
-    columns: tuple[Column, ...]
-    key: tuple[str, ...]
-    time: str | None = None
-
-    @property
-    def arrow(self) -> pa.Schema:
-        """The same for Arrow and Parquet."""
-        return pa.schema(
-            [pa.field(column.name, column.type, column.nullable) for column in self.columns]
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class DatasetSchema:
-    """Tables that belong together.
-
-    ``source`` is the table whose rows are predicted; ``history`` is how far before a model's
-    first day its features may look.
-    """
-
-    name: str
-    description: str
-    tables: tuple[TableSchema, ...]
-    source: str
-    history: timedelta
-
-    def table(self, name: str) -> TableSchema:
-        """The table of that name.
-
-        Raises:
-            DataError: there is none.
-        """
-        for table in self.tables:
-            if table.name == name:
-                return table
-        raise DataError(
-            f"there is no table {name!r}",
-            where=f"dataset {self.name}",
-            fix=suggest(name, [table.name for table in self.tables]),
-        )
-
-
-def text(
-    name: str, description: str, *, nullable: bool = True, values: tuple[str, ...] = ()
-) -> Column:
-    return Column(name=name, type=TEXT, description=description, nullable=nullable, values=values)
-
-
-def number(name: str, description: str, low: float, high: float) -> Column:
-    return Column(name=name, type=NUMBER, description=description, low=low, high=high)
-
-
-def whole(name: str, description: str, low: int, high: int, *, nullable: bool = True) -> Column:
-    return Column(
-        name=name, type=WHOLE, description=description, nullable=nullable, low=low, high=high
-    )
-
-
-def instant(name: str, description: str, *, nullable: bool = True) -> Column:
-    return Column(name=name, type=TIME, description=description, nullable=nullable)
-
-
-ORIGINS = ("EWR", "JFK", "LGA")
-
-FLIGHTS = TableSchema(
-    name="flights",
-    description="Every departure from New York City's three airports in 2013, one row each.",
-    key=("id",),
-    time="scheduled_departure",
-    columns=(
-        text("id", "carrier-flight-origin-scheduled departure (UTC)", nullable=False),
-        instant("scheduled_departure", "when it was to leave the gate", nullable=False),
-        Column(
-            name="scheduled_departure_local",
-            type=LOCAL_TIME,
-            description="the same on New York's clocks",
-            nullable=False,
-        ),
-        instant("scheduled_arrival", "when it was to reach the gate", nullable=False),
-        instant("landed", "when it reached the gate; null if cancelled or diverted"),
-        whole("dep_time", "actual departure, local clock, HHMM", 0, 2400),
-        whole("sched_dep_time", "scheduled departure, local clock, HHMM", 0, 2400, nullable=False),
-        number("dep_delay", "minutes after the schedule; negative is early", -120, 2880),
-        whole("arr_time", "actual arrival, destination's clock, HHMM", 0, 2400),
-        whole(
-            "sched_arr_time",
-            "scheduled arrival, destination's clock, HHMM",
-            0,
-            2400,
-            nullable=False,
-        ),
-        number("arr_delay", "minutes after the schedule; negative is early", -180, 2880),
-        text("carrier", "the airline's two-letter code", nullable=False),
-        whole("flight", "the flight's number", 1, 9999, nullable=False),
-        text("tailnum", "the plane's registration"),
-        text("origin", "the airport it leaves", nullable=False, values=ORIGINS),
-        text("dest", "the airport it goes to", nullable=False),
-        number("air_time", "minutes in the air", 5, 1200),
-        whole("distance", "miles between the airports", 1, 10_000, nullable=False),
-    ),
-)
-
-WEATHER = TableSchema(
-    name="weather",
-    description="Hourly weather at the three airports.",
-    key=("origin", "time_hour"),
-    time="time_hour",
-    columns=(
-        text("origin", "the airport", nullable=False, values=ORIGINS),
-        instant("time_hour", "the hour it was observed for", nullable=False),
-        number("temp", "degrees Fahrenheit", -60, 130),
-        number("dewp", "dew point, degrees Fahrenheit", -80, 100),
-        number("humid", "relative humidity, percent", 0, 100),
-        number("wind_dir", "where the wind comes from, degrees", 0, 360),
-        number("wind_speed", "miles per hour", 0, 250),
-        number("wind_gust", "miles per hour", 0, 250),
-        number("precip", "inches in the hour", 0, 15),
-        number("pressure", "sea-level pressure, millibars", 870, 1090),
-        number("visib", "visibility, miles", 0, 10),
-    ),
-)
-
-PLANES = TableSchema(
-    name="planes",
-    description="What is known of the planes, by registration.",
-    key=("tailnum",),
-    columns=(
-        text("tailnum", "the plane's registration", nullable=False),
-        whole("year", "the year it was built", 1930, 2013),
-        text("type", "fixed wing with one or more engines, or rotorcraft"),
-        text("manufacturer", "who built it"),
-        text("model", "its model"),
-        whole("engines", "how many engines", 0, 8),
-        whole("seats", "how many seats", 1, 900),
-        number("speed", "cruising speed, miles per hour", 1, 1000),
-        text("engine", "the kind of engine"),
-    ),
-)
-
-AIRPORTS = TableSchema(
-    name="airports",
-    description="Airports of the United States (four of the destinations are missing from it).",
-    key=("faa",),
-    columns=(
-        text("faa", "the airport's three-letter code", nullable=False),
-        text("name", "its name", nullable=False),
-        number("lat", "degrees north", -90, 90),
-        number("lon", "degrees east", -180, 180),
-        number("alt", "feet above the sea", -1500, 15_000),
-        number("tz", "hours from UTC in winter", -12, 14),
-        text("dst", "whose summer time it keeps", values=("A", "N", "U")),
-        text("tzone", "its time zone, an IANA name"),
-    ),
-)
-
-AIRLINES = TableSchema(
-    name="airlines",
-    description="The airlines' names.",
-    key=("carrier",),
-    columns=(
-        text("carrier", "the airline's two-letter code", nullable=False),
-        text("name", "its name", nullable=False),
-    ),
-)
-
-DATASETS: Mapping[str, DatasetSchema] = {
-    "flights": DatasetSchema(
-        name="flights",
-        description="Departures from New York City in 2013, with weather and planes (CC0).",
-        tables=(FLIGHTS, WEATHER, PLANES, AIRPORTS, AIRLINES),
-        source="flights",
-        # The longest window of a feature, and the longest that a flight in it may still be away.
-        history=timedelta(days=28 + 3),
-    ),
-}
-
-
-def find_dataset(name: str) -> DatasetSchema:
-    """The dataset of that name.
+    Args:
+        datasets: the folder of datasets.
+        name: the dataset's.
+        lake: where its tables go.
+        progress: is told of each part that is written.
 
     Raises:
-        DataError: there is none (with the name that was probably meant).
+        DataError: there is no such dataset, a source of it is wrong, or the lake does not answer.
+        DocumentError: its document is wrong.
     """
-    try:
-        return DATASETS[name]
-    except KeyError:
+    dataset = DatasetSpec.find(datasets, name)
+    rows, fingerprints = {}, {}
+    for table, content in read_tables(datasets / name, dataset):
+        total = content.num_rows
+
+        def written(done: int, table: str = table, total: int = total) -> None:
+            if progress is not None:
+                progress(table, done, total)
+
+        rows[table] = total
+        fingerprints[table] = lake.write_table(
+            name, table, content, time=dataset.table(table).time, progress=written
+        ).fingerprint
+    return LoadReport(dataset=name, rows=rows, fingerprints=fingerprints)
+
+
+def read_tables(folder: Path, dataset: DatasetSpec) -> Iterator[tuple[str, pa.Table]]:
+    """The dataset's tables as its document has them, in the document's order.
+
+    Args:
+        folder: the dataset's own, with its document.
+        dataset: the document.
+
+    Raises:
+        DataError: a source is missing, fails, or does not have what the document says.
+    """
+    given = loader_tables(folder, dataset)
+    for name, table in dataset.tables.items():
+        yield name, conform(given[name], name, table, place=f"{folder / (dataset.loader or '')}")
+
+
+def loader_tables(folder: Path, dataset: DatasetSpec) -> dict[str, pa.Table]:
+    """What the dataset's own ``load()`` gives.
+
+    Raises:
+        DataError: the file has none, fails, or lacks a table.
+    """
+    if dataset.loader is None:
+        return {}
+    path = folder / dataset.loader
+    load = run_file(path, raises=DataError).get("load")
+    if not callable(load):
+        raise DataError("defines no function load()", where=str(path), fix=LOADER_HINT)
+    with blamed_on(path, raises=DataError):
+        given = load()
+        pairs = dict(given.items() if isinstance(given, Mapping) else as_pairs(given))
+        tables = {name: as_table(value) for name, value in pairs.items() if name in dataset.loaded}
+    missing = [name for name in dataset.loaded if name not in tables]
+    if missing:
         raise DataError(
-            f"there is no dataset {name!r}", where="datasets", fix=suggest(name, list(DATASETS))
-        ) from None
+            f"load() gives no table {', '.join(missing)}",
+            where=str(path),
+            fix=suggest(missing[0], [str(name) for name in pairs]),
+        )
+    return tables
+
+
+LOADER_HINT = "write `def load() -> dict[str, pyarrow.Table]`, a table for each that has no files"
+
+
+def as_pairs(given: object) -> list[tuple[str, object]]:
+    """A sequence of pairs of a table's name and its rows."""
+    if isinstance(given, Iterable):
+        pairs = list(given)
+        if all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
+            return pairs
+    raise DataError(f"load() gives {type(given).__name__}, not tables by name", fix=LOADER_HINT)
+
+
+def as_table(value: object) -> pa.Table:
+    """Rows of any library that speaks Arrow: its tables, readers and batches, pandas, Polars."""
+    if isinstance(value, pa.Table):
+        return value
+    return pa.table(value)
+
+
+def conform(given: pa.Table, name: str, table: TableSpec, *, place: str) -> pa.Table:
+    """The document's columns with its types, in the order of its time and key.
+
+    Raises:
+        DataError: a column is missing, or holds what its type cannot.
+    """
+    missing = [column for column in table.columns if column not in given.column_names]
+    if missing:
+        raise DataError(
+            f"the table {name!r} has no column {', '.join(missing)}",
+            where=place,
+            fix="; ".join(f"{column}: {suggest(column, given.column_names)}" for column in missing),
+        )
+    order = dict.fromkeys([*([table.time] if table.time else []), *table.key])
+    chosen = given.select(list(table.columns)).sort_by([(column, "ascending") for column in order])
+    schema = arrow_schema(table)
+    columns = []
+    for field in schema:
+        try:
+            columns.append(chosen[field.name].cast(field.type))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise DataError(
+                f"{name}.{field.name} must be {field.type}: {error}", where=place
+            ) from None
+    return pa.table(columns, schema=schema)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
+from contracts.dataset import DatasetSpec
 from contracts.errors import PipelineError
 from contracts.model import ModelSpec
 from contracts.outputs import PlatformOutputs
@@ -14,12 +15,17 @@ from pipelines.following import Request
 
 
 def request(
-    model: Path, outputs: PlatformOutputs, tracking_uri: str, split: Mapping[str, date | None]
+    model: Path,
+    datasets: Path,
+    outputs: PlatformOutputs,
+    tracking_uri: str,
+    split: Mapping[str, date | None],
 ) -> Request:
     """What to train, where, on which days.
 
     Args:
         model: the model's folder, or its ``model.yaml``.
+        datasets: the folder of datasets, with the one that the model learns from.
         outputs: the environment's.
         tracking_uri: MLflow's, as the steps reach it.
         split: days that replace the document's: ``start``, ``train_until``, ``validate_until``,
@@ -27,10 +33,12 @@ def request(
 
     Raises:
         PipelineError: the features cannot be read.
-        DocumentError: the model's document is wrong.
+        DocumentError: the model's document is wrong, or its dataset's.
+        DataError: there is no such dataset.
     """
     path = model / "model.yaml" if model.is_dir() else model
     spec = ModelSpec.load(path).with_split(**split)
+    dataset = DatasetSpec.find(datasets, spec.source.dataset)
     source = path.parent / spec.features
     try:
         definitions = source.read_text(encoding="utf-8")
@@ -38,6 +46,7 @@ def request(
         raise PipelineError(f"cannot be read: {error.strerror}", where=str(source)) from error
     parameters = {
         "model": spec.model_dump_json(by_alias=True),
+        "dataset": dataset.model_dump_json(by_alias=True),
         "definitions": definitions,
         "outputs": outputs.model_dump_json(),
         "tracking_uri": tracking_uri,

@@ -199,6 +199,7 @@ def wait_for(condition: Callable[[], bool], folder: Path) -> None:
 
 def run(
     model: Path,
+    datasets: Path,
     outputs: PlatformOutputs,
     work: Path,
     progress: Progress = lambda step, state, seconds: None,
@@ -217,6 +218,7 @@ def run(
 
     Args:
         model: the model's folder, or its ``model.yaml``.
+        datasets: the folder of datasets, with the one that the model learns from.
         outputs: the environment's.
         work: the folder of all runs; the run gets its own in it.
         progress: is told of each step.
@@ -238,7 +240,7 @@ def run(
         "test_until": test_until,
     }
     here = FolderRuns(work, environment or {}, now)
-    name = here.start(request(model, outputs, tracking_uri, days))
+    name = here.start(request(model, datasets, outputs, tracking_uri, days))
     try:
         status = Follower(progress).follow(here, name)
     except BaseException:

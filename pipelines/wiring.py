@@ -1,8 +1,8 @@
 """The training pipeline as Kubeflow sees it: which steps there are, and what each takes from which.
 
-Documents and tables travel as artifacts. What is fixed for a run (the model's document, its
-features' source, the platform's outputs) travels as text: kfp turns the integers of a structured
-parameter into floating point.
+Documents and tables travel as artifacts. What is fixed for a run (the model's and the dataset's
+documents, the features' source, the platform's outputs) travels as text: kfp turns the integers of
+a structured parameter into floating point.
 
     python -m pipelines.wiring <file>       writes the pipeline as Kubeflow Pipelines takes it
 """
@@ -43,6 +43,7 @@ STEPS = tuple(WIRES)
 
 PARAMETERS: Mapping[str, str] = {
     "model": "The model's document (model.yaml), as JSON.",
+    "dataset": "The document of the dataset that it learns from (dataset.yaml), as JSON.",
     "definitions": "The source of the model's features (Python).",
     "outputs": "The environment's outputs, as JSON: where its stores are.",
     "tracking_uri": "The address of MLflow, as the steps reach it.",

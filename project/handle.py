@@ -70,6 +70,11 @@ class Project:
         return self.folder / "models"
 
     @property
+    def datasets(self) -> Path:
+        """The folder of the datasets."""
+        return self.folder / "datasets"
+
+    @property
     def is_local(self) -> bool:
         """Whether it lives on this machine."""
         return self.environment.tier == "local"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.progress import Progress
@@ -11,38 +13,40 @@ from rich.progress import Progress
 from cli.app import app, output
 from cli.common import EnvironmentOption, OutputsOption, project
 from cli.output import is_terminal, table
-from contracts.document import suggest
-from contracts.errors import UsageError
+from contracts.dataset import DatasetSpec
+from contracts.errors import DataError, UsageError
 from project.handle import Project
+
+DatasetName = Annotated[
+    str, typer.Argument(metavar="DATASET", help="The dataset's folder in datasets/.")
+]
 
 group = typer.Typer(help="Load data into the lake.", no_args_is_help=True)
 app.add_typer(group, name="data")
 
-LOADERS = ("flights",)
-
 
 @group.command()
 def load(
-    dataset: str = typer.Argument(help=f"One of: {', '.join(LOADERS)}."),
+    dataset: DatasetName,
     environment: EnvironmentOption = "local",
     outputs: OutputsOption = "",
 ) -> None:
     """Load a dataset into the lake; the same data again replaces itself."""
-    if dataset not in LOADERS:
-        raise UsageError(f"there is no dataset {dataset!r} to load", fix=suggest(dataset, LOADERS))
-    load_flights(project(environment, outputs=outputs))
+    load_tables(project(environment, outputs=outputs), dataset)
 
 
-def load_flights(where: Project) -> None:
-    """Flights, weather, planes, airports and airlines of 2013, as Parquet by month."""
+def load_tables(where: Project, name: str) -> None:
+    """A dataset's tables, as Parquet by month; prints what is in the lake then."""
+    # A wrong document is said before anything is asked of the environment.
+    dataset_of(where.datasets, name)
     where.connect()
-    from data.flights import load_flights as load_tables
+    from data.datasets import load_dataset
     from data.lake import Lake
 
     buckets = where.outputs().lake
     lake = Lake(buckets)
-    with progress_bar("flights") as tell:
-        report = load_tables(lake, progress=tell)
+    with progress_bar(name) as tell:
+        report = load_dataset(where.datasets, name, lake, tell)
     manifests = lake.tables(report.dataset)
     output.result(
         {"dataset": report.dataset, "rows": report.rows, "fingerprints": report.fingerprints},
@@ -63,6 +67,19 @@ def load_flights(where: Project) -> None:
             )
         ),
     )
+
+
+def dataset_of(datasets: Path, name: str) -> DatasetSpec:
+    """The dataset that a command names.
+
+    Raises:
+        UsageError: there is none of that name.
+        DocumentError: its document is wrong.
+    """
+    try:
+        return DatasetSpec.find(datasets, name)
+    except DataError as error:
+        raise UsageError(error.what, where=error.where, fix=error.fix) from None
 
 
 @contextmanager

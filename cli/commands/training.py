@@ -104,10 +104,10 @@ def asked(
     with runs_of(where, here=here) as runs:
         if here or not where.has_pipelines_server:
             with where.tracking() as tracking_uri:
-                yield runs, request(path, outputs, tracking_uri, days)
+                yield runs, request(path, where.datasets, outputs, tracking_uri, days)
         else:
             inside = tracking_of(outputs, where.addresses.get("tracking", ""))
-            yield runs, request(path, outputs, inside, days)
+            yield runs, request(path, where.datasets, outputs, inside, days)
 
 
 def train_here(where: Project, path: Path, days: dict[str, dt.date | None]) -> TrainingResult:

@@ -5,6 +5,7 @@ from kfp import dsl
 
 def engineer(
     model: str,
+    dataset: str,
     definitions: str,
     source: dsl.Input[dsl.Dataset],
     features: dsl.Output[dsl.Dataset],
@@ -18,6 +19,7 @@ def engineer(
     with step("engineer"):
         from components.documents import write
         from components.engineer.step import engineer as run
+        from contracts.dataset import DatasetSpec
         from contracts.model import ModelSpec
 
         spec = ModelSpec.model_validate_json(model)
@@ -25,5 +27,6 @@ def engineer(
         file = Path(features.path).with_name(Path(spec.features).name)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(definitions, encoding="utf-8")
-        done = run(Path(source.path), spec, file, Path(features.path))
+        schema = DatasetSpec.model_validate_json(dataset)
+        done = run(Path(source.path), spec, schema, file, Path(features.path))
         write(done, Path(table.path))

@@ -6,8 +6,6 @@ defines what the step calls and that its errors name the file and not our loader
 
 from __future__ import annotations
 
-import importlib.util
-import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +16,13 @@ import ibis
 
 from contracts.errors import PipelineError
 from contracts.features import Feature
+from data.content import blamed_on, run_file
+
+EXAMPLE = """write, say:
+  from contracts.features import Feature
+  FEATURES = (Feature(name="age", kind="numeric"),)
+  def features(tables):
+      return tables["people"].select("id", "age")"""
 
 Define = Callable[[dict[str, ibis.Table]], ibis.Table]
 
@@ -43,13 +48,15 @@ def load_definition(path: Path) -> Definition:
     Raises:
         PipelineError: the file is missing, fails (with its line) or lacks a name.
     """
-    names = run_file(path)
+    names = run_file(path, raises=PipelineError)
     define = names.get("features")
     features = names.get("FEATURES")
     history = names.get("HISTORY", timedelta(0))
     if not callable(define):
         raise broken(path, "defines no function features(tables)")
-    if not isinstance(features, tuple) or not all(isinstance(one, Feature) for one in features):
+    if not isinstance(features, tuple) or not all(
+        isinstance(feature, Feature) for feature in features
+    ):
         raise broken(path, "defines no FEATURES, a tuple of contracts.features.Feature")
     if not isinstance(history, timedelta):
         raise broken(path, "HISTORY is not a datetime.timedelta")
@@ -61,52 +68,19 @@ def load_definition(path: Path) -> Definition:
     return Definition(path=path, features=features, slices=slices, history=history, define=define)
 
 
-def run_file(path: Path) -> dict[str, object]:
-    """The names that a Python file defines.
-
-    Raises:
-        PipelineError: there is no such file, or it fails.
-    """
-    if not path.is_file():
-        raise PipelineError("there is no such file", where=str(path))
-    spec = importlib.util.spec_from_file_location("features", path)
-    if spec is None or spec.loader is None:
-        raise broken(path, "is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise failed(path, error) from error
-    return vars(module)
-
-
 def define_features(definition: Definition, tables: dict[str, ibis.Table]) -> ibis.Table:
     """The features' expression over these tables.
 
     Raises:
         PipelineError: the file's function fails.
     """
-    try:
+    with blamed_on(definition.path, raises=PipelineError):
         return definition.define(tables)
-    except Exception as error:
-        raise failed(definition.path, error) from error
-
-
-def failed(path: Path, error: Exception) -> PipelineError:
-    """The file's own failure, at its own line."""
-    lines = [
-        frame.lineno
-        for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename) == path
-    ]
-    line = error.lineno if isinstance(error, SyntaxError) else (lines[-1] if lines else None)
-    place = f"{path}:{line}" if line else str(path)
-    return PipelineError(f"{type(error).__name__}: {error}", where=place)
 
 
 def broken(path: Path, what: str) -> PipelineError:
     """The file does not keep to its contract."""
-    return PipelineError(what, where=str(path), fix="models/flight-delay/features.py is an example")
+    return PipelineError(what, where=str(path), fix=EXAMPLE)
 
 
 def as_tuple(value: object) -> tuple[object, ...]:

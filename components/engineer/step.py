@@ -21,25 +21,26 @@ from ibis.common.exceptions import IbisError
 
 from components.engineer.definition import Definition, define_features, load_definition
 from components.engineer.label import with_label
+from contracts.dataset import DatasetSpec
 from contracts.document import suggest
 from contracts.errors import DocumentError, PipelineError
 from contracts.features import Feature, FeatureTable
 from contracts.model import ModelSpec
-from data.datasets import DatasetSchema, TableSchema, find_dataset
 from data.engine import connect, register_folder
 
 KEY = "key"
 """The feature table's column that names a row."""
 
-DTYPES: dict[str, dt.DataType] = {"numeric": dt.float64, "categorical": dt.string}
 
-
-def engineer(source: Path, spec: ModelSpec, features: Path, destination: Path) -> FeatureTable:
+def engineer(
+    source: Path, spec: ModelSpec, dataset: DatasetSpec, features: Path, destination: Path
+) -> FeatureTable:
     """Compute the model's features and label.
 
     Args:
         source: a folder with the dataset's tables as Parquet files.
         spec: the model.
+        dataset: the dataset that it learns from.
         features: its ``features.py``.
         destination: the Parquet file to write, ordered by time and key.
 
@@ -49,12 +50,11 @@ def engineer(source: Path, spec: ModelSpec, features: Path, destination: Path) -
         DataError: the source is missing.
     """
     definition = load_definition(features)
-    dataset = find_dataset(spec.source.dataset)
     check_history(definition, dataset)
     check_source(spec, dataset)
     engine = connect()
     tables = dict(register_folder(engine, source))
-    expression = assemble(tables, spec, definition, dataset.table(dataset.source))
+    expression = assemble(tables, spec, definition, dataset)
     try:
         rows = expression.to_pyarrow()
     except (duckdb.Error, IbisError) as error:
@@ -73,25 +73,30 @@ def engineer(source: Path, spec: ModelSpec, features: Path, destination: Path) -
 
 
 def assemble(
-    tables: dict[str, ibis.Table], spec: ModelSpec, definition: Definition, schema: TableSchema
+    tables: dict[str, ibis.Table], spec: ModelSpec, definition: Definition, dataset: DatasetSpec
 ) -> ibis.Table:
     """Key, time, label, slices and features of the split's rows, in order."""
-    source = tables[schema.name]
-    key, time, label = schema.key[0], spec.source.time, spec.source.label.name
+    source = tables[dataset.source]
+    key = dataset.table(dataset.source).key
+    time, label = spec.source.time, spec.source.label.name
     computed = define_features(definition, tables)
     names = tuple(feature.name for feature in definition.features)
     check_columns(computed, definition, key)
-    check_names(definition, source, taken=(key, time, label))
+    check_names(definition, source, taken=(*key, time, label))
     own_slices = [name for name in definition.slices if name not in names]
-    asked = with_label(source, spec, keep=(key, time, *own_slices))
-    joined = asked.filter(in_split(asked[time], spec)).join(
-        computed.select(key, **{one.name: as_kind(computed, one) for one in definition.features}),
-        key,
-    )
+    asked = with_label(source, spec, keep=tuple(dict.fromkeys([*key, time, *own_slices])))
+    values = {feature.name: as_kind(computed, feature) for feature in definition.features}
+    joined = asked.filter(in_split(asked[time], spec)).join(computed.select(*key, **values), key)
     order = dict.fromkeys([time, label, *definition.slices, *names])
-    return joined.select(**{KEY: joined[key]}, **{name: joined[name] for name in order}).order_by(
-        [time, KEY]
-    )
+    return joined.select(
+        **{KEY: row_name(joined, key)}, **{name: joined[name] for name in order}
+    ).order_by([time, KEY])
+
+
+def row_name(rows: ibis.Table, key: tuple[str, ...]) -> ibis.Value:
+    """A row's key as one text."""
+    parts = [rows[name].cast("string") for name in key]
+    return ibis.literal("|").join(parts) if len(parts) > 1 else parts[0]
 
 
 def in_split(instant: ibis.Value, spec: ModelSpec) -> ibis.Value:
@@ -116,7 +121,7 @@ def as_kind(computed: ibis.Table, feature: Feature) -> ibis.Value:
     return number.isnan().ifelse(None, number) if value.type().is_floating() else number
 
 
-def check_history(definition: Definition, dataset: DatasetSchema) -> None:
+def check_history(definition: Definition, dataset: DatasetSpec) -> None:
     """Features must not look further back than what is read before a split's first day.
 
     Raises:
@@ -131,14 +136,13 @@ def check_history(definition: Definition, dataset: DatasetSchema) -> None:
         )
 
 
-def check_source(spec: ModelSpec, dataset: DatasetSchema) -> None:
+def check_source(spec: ModelSpec, dataset: DatasetSpec) -> None:
     """The document's columns must exist.
 
     Raises:
         DocumentError: one does not (with the one that was probably meant).
     """
-    table = dataset.table(dataset.source)
-    columns = [column.name for column in table.columns]
+    columns = list(dataset.table(dataset.source).columns)
     named = [("source.time", spec.source.time)]
     named += [("source.entities", entity) for entity in spec.source.entities]
     problems = tuple(
@@ -154,13 +158,13 @@ def check_source(spec: ModelSpec, dataset: DatasetSchema) -> None:
         )
 
 
-def check_columns(computed: ibis.Table, definition: Definition, key: str) -> None:
+def check_columns(computed: ibis.Table, definition: Definition, key: tuple[str, ...]) -> None:
     """What ``features()`` gives must have what ``FEATURES`` promises.
 
     Raises:
         PipelineError: a column is missing, or is not of its kind.
     """
-    names = (key, *(feature.name for feature in definition.features))
+    names = (*key, *(feature.name for feature in definition.features))
     missing = [name for name in names if name not in computed.columns]
     if missing:
         hints = "; ".join(f"{name}: {suggest(name, computed.columns)}" for name in missing)

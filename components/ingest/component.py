@@ -5,6 +5,7 @@ from kfp import dsl
 
 def ingest(
     model: str,
+    dataset: str,
     outputs: str,
     tables: dsl.Output[dsl.Dataset],
     report: dsl.Output[dsl.Artifact],
@@ -17,9 +18,14 @@ def ingest(
     with step("ingest"):
         from components.documents import write
         from components.ingest.step import ingest as run
+        from contracts.dataset import DatasetSpec
         from contracts.model import ModelSpec
         from contracts.outputs import PlatformOutputs
 
-        spec = ModelSpec.model_validate_json(model)
-        done = run(spec, PlatformOutputs.model_validate_json(outputs), Path(tables.path))
+        done = run(
+            ModelSpec.model_validate_json(model),
+            DatasetSpec.model_validate_json(dataset),
+            PlatformOutputs.model_validate_json(outputs),
+            Path(tables.path),
+        )
         write(done, Path(report.path))

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from contracts.dataset import DatasetSpec
 from contracts.document import Document
 from contracts.errors import PipelineError
 from contracts.model import ModelSpec
 from contracts.outputs import PlatformOutputs
-from data.datasets import DatasetSchema, find_dataset
 from data.lake import Lake
 
 
@@ -40,7 +40,9 @@ class IngestReport(Document):
     tables: tuple[IngestedTable, ...]
 
 
-def ingest(spec: ModelSpec, outputs: PlatformOutputs, destination: Path) -> IngestReport:
+def ingest(
+    spec: ModelSpec, dataset: DatasetSpec, outputs: PlatformOutputs, destination: Path
+) -> IngestReport:
     """Write each of the dataset's tables to ``destination/<table>.parquet``.
 
     Tables with time hold the rows from the dataset's history before the split's start (the rates of
@@ -50,37 +52,36 @@ def ingest(spec: ModelSpec, outputs: PlatformOutputs, destination: Path) -> Inge
         DataError: the dataset is not in the lake, or the lake does not answer.
         PipelineError: the lake has no rows in the split.
     """
-    dataset = find_dataset(spec.source.dataset)
     lake = Lake(outputs.lake)
     since, until = days_to_read(spec, dataset)
     destination.mkdir(parents=True, exist_ok=True)
     tables = []
-    for schema in dataset.tables:
+    for name, table in dataset.tables.items():
         rows = (
-            lake.read(dataset.name, schema.name, since=since, until=until)
-            if schema.time
-            else lake.read(dataset.name, schema.name)
+            lake.read(dataset.name, name, since=since, until=until)
+            if table.time
+            else lake.read(dataset.name, name)
         )
-        if schema.name == dataset.source and rows.num_rows == 0:
+        if name == dataset.source and rows.num_rows == 0:
             raise PipelineError(
-                f"the lake has no {schema.name} from {since or 'the beginning'} until {until}",
+                f"the lake has no {name} from {since or 'the beginning'} until {until}",
                 where=f"model {spec.name}: split",
                 fix="compare the split's days with the data's",
             )
         pq.write_table(
-            rows, destination / f"{schema.name}.parquet", compression="zstd", coerce_timestamps="us"
+            rows, destination / f"{name}.parquet", compression="zstd", coerce_timestamps="us"
         )
         tables.append(
             IngestedTable(
-                name=schema.name,
+                name=name,
                 rows=rows.num_rows,
-                fingerprint=lake.manifest(dataset.name, schema.name).fingerprint,
+                fingerprint=lake.manifest(dataset.name, name).fingerprint,
             )
         )
     return IngestReport(dataset=dataset.name, since=since, until=until, tables=tuple(tables))
 
 
-def days_to_read(spec: ModelSpec, dataset: DatasetSchema) -> tuple[date | None, date]:
+def days_to_read(spec: ModelSpec, dataset: DatasetSpec) -> tuple[date | None, date]:
     """From the history before the split's start (None: from the beginning) to its end."""
     start = spec.split.start
     return (start - dataset.history if start else None), spec.split.test.until

@@ -4,7 +4,7 @@ from kfp import dsl
 
 
 def validate(
-    model: str,
+    dataset: str,
     source: dsl.Input[dsl.Dataset],
     tables: dsl.Output[dsl.Dataset],
     report: dsl.Output[dsl.Artifact],
@@ -17,8 +17,7 @@ def validate(
     with step("validate"):
         from components.documents import write
         from components.validate.step import validate as run
-        from contracts.model import ModelSpec
-        from data.datasets import find_dataset
+        from contracts.dataset import DatasetSpec
 
-        schema = find_dataset(ModelSpec.model_validate_json(model).source.dataset)
-        write(run(Path(source.path), schema, Path(tables.path)), Path(report.path))
+        spec = DatasetSpec.model_validate_json(dataset)
+        write(run(Path(source.path), spec, Path(tables.path)), Path(report.path))

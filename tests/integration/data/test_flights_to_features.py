@@ -15,9 +15,9 @@ from components.ingest.step import ingest
 from components.validate.step import validate
 from contracts.model import ModelSpec
 from contracts.outputs import PlatformOutputs
-from data.datasets import find_dataset
-from data.flights import LoadReport, load_flights
+from data.datasets import LoadReport, load_dataset
 from data.lake import Lake
+from tests.content import DATASETS, flights
 
 MODELS = Path(__file__).parents[3] / "models"
 ROWS = {"flights": 336_776, "weather": 26_115, "planes": 3_322, "airports": 1_458, "airlines": 16}
@@ -32,7 +32,7 @@ FEBRUARY = {
 @pytest.fixture(scope="module")
 def loaded(lake: Lake) -> tuple[LoadReport, list[tuple[str, int, int]]]:
     progress: list[tuple[str, int, int]] = []
-    report = load_flights(lake, lambda *step: progress.append(step))
+    report = load_dataset(DATASETS, "flights", lake, lambda *step: progress.append(step))
     return report, progress
 
 
@@ -70,13 +70,13 @@ def test_from_the_lake_to_features(
     february: ModelSpec,
     tmp_path: Path,
 ) -> None:
-    ingested = ingest(february, outputs, tmp_path / "raw")
+    ingested = ingest(february, flights(), outputs, tmp_path / "raw")
     assert (ingested.since, ingested.until) == (date(2013, 1, 1), date(2013, 3, 1))
     assert {table.name: table.fingerprint for table in ingested.tables} == loaded[0].fingerprints
     times = pq.read_table(tmp_path / "raw" / "flights.parquet")["scheduled_departure"]
     assert pc.max(times).as_py() < datetime(2013, 3, 1, tzinfo=UTC)
 
-    report = validate(tmp_path / "raw", find_dataset("flights"), tmp_path / "valid")
+    report = validate(tmp_path / "raw", flights(), tmp_path / "valid")
     assert report.summary() == (
         "weather: 1 of 4,221 rows refused: wind_speed must be between 0 and 250 "
         "(such as 1048.36058)"
@@ -85,6 +85,7 @@ def test_from_the_lake_to_features(
     table = engineer(
         tmp_path / "valid",
         february,
+        flights(),
         MODELS / "flight-delay" / "features.py",
         tmp_path / "features.parquet",
     )
@@ -101,4 +102,4 @@ def test_from_the_lake_to_features(
     # January was read as history: the first day's rates are known.
     assert rows["carrier_late_rate_28d"].null_count == 0
     assert rows["late"].null_count > 0
-    assert timedelta(days=28) <= find_dataset("flights").history
+    assert timedelta(days=28) <= flights().history

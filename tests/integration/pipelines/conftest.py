@@ -19,9 +19,9 @@ from contracts.outputs import (
     PlatformOutputs,
     WarehouseOutputs,
 )
-from data.datasets import find_dataset
-from data.flights import read_tables
+from data.datasets import read_tables
 from data.lake import Lake
+from tests.content import DATASETS, flights
 
 MODEL = Path(__file__).parents[3] / "models" / "flight-delay"
 SMALL = {
@@ -97,8 +97,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 def load_january(lake: Lake) -> None:
     """One month of the flights and the weather; all of the other tables."""
-    for name, rows in read_tables().items():
-        time = find_dataset("flights").table(name).time
+    for name, rows in read_tables(DATASETS / "flights", flights()):
+        time = flights().table(name).time
         if time is not None:
             rows = rows.filter(pc.equal(pc.strftime(rows[time], "%Y-%m"), "2013-01"))
         lake.write_table("flights", name, rows, time=time)

@@ -17,6 +17,7 @@ from data.model_registry import ModelRegistry
 from laptop.replay import request_body
 from pipelines import running, runs, wiring
 from serving.runtime.model import Model
+from tests.content import DATASETS
 
 
 def follow(events):
@@ -46,6 +47,7 @@ def test_a_month_of_flights_becomes_a_registered_version(place):
     events = []
     made = running.run(
         place.model("good"),
+        DATASETS,
         place.outputs,
         place.folder / "work",
         follow(events),
@@ -92,7 +94,7 @@ def test_a_killed_run_goes_on_and_a_failed_gate_registers_nothing(place, monkeyp
         if (step, state) == ("tune", "started"):
             raise KeyboardInterrupt
 
-    given = (model, place.outputs, place.folder / "work")
+    given = (model, DATASETS, place.outputs, place.folder / "work")
     settings = {"tracking_uri": place.tracking_uri, "environment": place.environment}
     with pytest.raises(KeyboardInterrupt):
         running.run(*given, killed_in_tune, **settings)
@@ -117,6 +119,7 @@ def test_a_step_that_fails_is_named_with_what_it_said_and_its_log(place):
     with pytest.raises(PipelineError) as caught:
         running.run(
             model,
+            DATASETS,
             place.outputs,
             place.folder / "work",
             tracking_uri=place.tracking_uri,

@@ -23,7 +23,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     for path in ROOT.glob("Pulumi*.yaml"):
         shutil.copy(path, folder)
-    shutil.copytree(ROOT / "models", folder / "models")
+    for content in ("datasets", "models"):
+        shutil.copytree(ROOT / content, folder / content)
     return folder
 
 

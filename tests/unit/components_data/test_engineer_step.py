@@ -15,7 +15,8 @@ from components.engineer.step import engineer
 from contracts.errors import DocumentError, PipelineError
 from contracts.features import FeatureTable
 from contracts.model import ModelSpec
-from data.datasets import find_dataset
+from data.schema import arrow_schema
+from tests import content
 
 MODELS = Path(__file__).parents[3] / "models"
 START = datetime(2013, 8, 30, 12, tzinfo=UTC)
@@ -63,7 +64,7 @@ def flights(delays: list[float | None]) -> pa.Table:
                 "sched_arr_time": 1000,
             }
         )
-    return pa.Table.from_pylist(rows, schema=find_dataset("flights").table("flights").arrow)
+    return pa.Table.from_pylist(rows, schema=arrow_schema(content.flights().table("flights")))
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def run(
     features = source.parent / "features.py"
     features.write_text(textwrap.dedent(file))
     destination = source.parent / "out" / "features.parquet"
-    table = engineer(source, model or spec(), features, destination)
+    table = engineer(source, model or spec(), content.flights(), features, destination)
     return table, pq.read_table(destination).to_pylist()
 
 

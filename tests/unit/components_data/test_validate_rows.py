@@ -11,42 +11,39 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.validate.step import TableReport, validate, validate_table
+from contracts.dataset import DatasetSpec
 from contracts.errors import PipelineError
-from data.datasets import TIME, Column, DatasetSchema, TableSchema
+from data.schema import TIME, arrow_schema
 
 HOUR = datetime(2013, 2, 12, 8, tzinfo=UTC)
-SCHEMA = TableSchema(
-    name="weather",
-    description="hourly weather",
-    key=("origin", "time_hour"),
-    time="time_hour",
-    columns=(
-        Column(
-            name="origin",
-            type=pa.string(),
-            description="airport",
-            nullable=False,
-            values=("EWR", "JFK"),
-        ),
-        Column(name="time_hour", type=TIME, description="hour", nullable=False),
-        Column(name="wind_speed", type=pa.float64(), description="mph", low=0, high=250),
-        Column(name="gusts", type=pa.int64(), description="how many", low=0),
-    ),
+DATASET = DatasetSpec.parse(
+    {
+        "name": "flights",
+        "loader": "load.py",
+        "history": "1d",
+        "tables": {
+            "weather": {
+                "description": "hourly weather",
+                "key": ["origin", "time_hour"],
+                "time": "time_hour",
+                "columns": {
+                    "origin": {"type": "text", "values": ["EWR", "JFK"]},
+                    "time_hour": "timestamp",
+                    "wind_speed": {"type": "number", "unit": "mph", "range": [0, 250]},
+                    "gusts": {"type": "integer", "range": [0, None]},
+                },
+            }
+        },
+    }
 )
-DATASET = DatasetSchema(
-    name="flights",
-    description="",
-    tables=(SCHEMA,),
-    source="weather",
-    history=timedelta(days=1),
-)
+SCHEMA = DATASET.table("weather")
 GOOD: dict[str, Any] = {"origin": "EWR", "time_hour": HOUR, "wind_speed": 10.0, "gusts": 3}
 
 
 def write(folder: Path, rows: list[dict[str, Any]], schema: pa.Schema | None = None) -> Path:
     """Good rows but for what each says."""
     filled = [GOOD | {"time_hour": HOUR + timedelta(hours=n)} | row for n, row in enumerate(rows)]
-    loose = pa.schema([pa.field(field.name, field.type) for field in SCHEMA.arrow])
+    loose = pa.schema([pa.field(field.name, field.type) for field in arrow_schema(SCHEMA)])
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(filled, schema or loose), folder / "weather.parquet")
     return folder
@@ -165,5 +162,5 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
 
 
 def test_an_empty_table_is_accepted(tmp_path: Path) -> None:
-    empty = SCHEMA.arrow.empty_table()
-    assert validate_table(empty, SCHEMA, tmp_path).refused == 0
+    empty = arrow_schema(SCHEMA).empty_table()
+    assert validate_table(empty, "weather", SCHEMA, tmp_path).refused == 0

@@ -6,23 +6,27 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from data.datasets import find_dataset
-from data.flights import conform, prepare_flights, read_csv
+from data.datasets import conform
+from tests.content import flights, flights_loader
+
+LOADER = flights_loader()
 
 
 @pytest.fixture(scope="session")
 def raw_flights() -> pd.DataFrame:
     """All 336,776 rows as the package has them."""
-    return read_csv("flights.csv.zip")
+    frame: pd.DataFrame = LOADER.read_csv("flights.csv.zip")
+    return frame
 
 
 @pytest.fixture(scope="session")
 def january(raw_flights: pd.DataFrame) -> dict[str, pa.Table]:
     """The five tables, with the flights of January."""
-    airports = read_csv("airports.csv")
-    flights = prepare_flights(raw_flights[raw_flights["month"] == 1], airports)
-    frames = {"flights": flights, "airports": airports}
-    frames |= {name: read_csv(f"{name}.csv") for name in ("weather", "planes", "airlines")}
+    airports = LOADER.read_csv("airports.csv")
+    month = LOADER.prepare_flights(raw_flights[raw_flights["month"] == 1], airports)
+    frames = {"flights": month, "airports": airports}
+    frames |= {name: LOADER.read_csv(f"{name}.csv") for name in ("weather", "planes", "airlines")}
     return {
-        table.name: conform(frames[table.name], table) for table in find_dataset("flights").tables
+        name: conform(pa.Table.from_pandas(frames[name]), name, table, place="load.py")
+        for name, table in flights().tables.items()
     }

@@ -9,13 +9,15 @@ import pandas as pd
 import pytest
 
 from contracts.errors import DataError
-from data.flights import (
-    HOME,
-    ZONES_OF_MISSING_AIRPORTS,
-    package_file,
-    prepare_flights,
-    read_csv,
-    zones_of,
+from tests.content import flights_loader
+
+LOADER = flights_loader()
+HOME, ZONES_OF_MISSING_AIRPORTS = LOADER.HOME, LOADER.ZONES_OF_MISSING_AIRPORTS
+package_file, prepare_flights, read_csv, zones_of = (
+    LOADER.package_file,
+    LOADER.prepare_flights,
+    LOADER.read_csv,
+    LOADER.zones_of,
 )
 
 NIGHTS = ((3, 9), (3, 10), (11, 2), (11, 3))

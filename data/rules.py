@@ -1,0 +1,171 @@
+"""What a table's rows must be, and which of them are not.
+
+A rule (a column's type, nulls, range or values, the key's uniqueness) gives the rows that break it
+as one mask over all of them, with a sentence for each. The load and the validation step ask the
+same rules, so that one cannot believe what the other refuses.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contracts.dataset import NUMBER, Bound, ColumnSpec, TableSpec
+from contracts.document import Document
+from data.schema import arrow_type
+
+Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
+
+
+class BrokenRule(Document):
+    """How often one rule was broken."""
+
+    column: str
+    rule: str
+    """``type``, ``null``, ``range``, ``values`` or ``duplicate``."""
+    expected: str
+    rows: int
+    example: str
+    """The first value that broke it."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The rows that broke one rule."""
+
+    column: str
+    rule: str
+    expected: str
+    rows: Mask
+    show: Callable[[int], str]
+    """The offending value of a row."""
+
+    def reason(self, row: int) -> str:
+        """Why one row is refused."""
+        return f"{self.column} {self.expected}, found {self.show(row)}"
+
+
+def broken_rules(rows: pa.Table, table: TableSpec) -> tuple[pa.Table, list[Finding]]:
+    """The rows with the table's types, and where they break a rule; only what is broken."""
+    typed, findings = typed_columns(rows, table)
+    for name, column in table.columns.items():
+        findings += broken_values(typed[name], name, column)
+    findings += broken_key(typed, table)
+    return typed, [finding for finding in findings if finding.rows.any()]
+
+
+def refused_rows(findings: list[Finding], count: int) -> Mask:
+    """Which of so many rows break at least one rule."""
+    refused = np.zeros(count, dtype=bool)
+    for finding in findings:
+        refused |= finding.rows
+    return refused
+
+
+def typed_columns(rows: pa.Table, table: TableSpec) -> tuple[pa.Table, list[Finding]]:
+    """The rows with the table's types; a value that has no such form is null, and a finding."""
+    columns, findings, fields = [], [], []
+    for name, column in table.columns.items():
+        given, type_ = rows[name], arrow_type(column)
+        typed, lost = typed_values(given, type_)
+        columns.append(typed)
+        findings.append(Finding(name, "type", f"must be {type_}", lost, texts(given)))
+        # Nullability is a rule of its own, with a reason; here every column may hold nulls.
+        fields.append(pa.field(name, type_))
+    return pa.table(columns, schema=pa.schema(fields)), findings
+
+
+def typed_values(given: pa.ChunkedArray, type_: pa.DataType) -> tuple[pa.ChunkedArray, Mask]:
+    """The values as a type, and which of them cannot be."""
+    try:
+        return given.cast(type_), np.zeros(len(given), dtype=bool)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        values = [typed_value(value, type_) for value in given]
+        typed = pa.chunked_array([pa.array(values, type_)])
+        return typed, mask(pc.and_(typed.is_null(), given.is_valid()))
+
+
+def typed_value(value: pa.Scalar, type_: pa.DataType) -> object:
+    """One value as a type; None where it cannot be."""
+    try:
+        return value.cast(type_).as_py()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+
+
+def broken_values(values: pa.ChunkedArray, name: str, column: ColumnSpec) -> Iterator[Finding]:
+    """Where one column breaks its own rules."""
+    text = texts(values)
+    if not column.nullable:
+        yield Finding(name, "null", "must not be null", mask(values.is_null()), text)
+    if column.range is not None:
+        low, high = column.range
+        yield Finding(name, "range", expected_range(low, high), outside(values, low, high), text)
+    elif column.type == NUMBER:
+        yield Finding(name, "range", "must be finite", mask(pc.is_inf(values)), text)
+    if column.values:
+        known = pc.is_in(values, value_set=pa.array(column.values, values.type))
+        wrong = pc.and_(pc.invert(known), values.is_valid())
+        expected = f"must be one of {', '.join(str(value) for value in column.values)}"
+        yield Finding(name, "values", expected, mask(wrong), text)
+
+
+def outside(values: pa.ChunkedArray, low: Bound, high: Bound) -> Mask:
+    """Values that are not within a range; not-a-number and the infinities are outside every one."""
+    if isinstance(low, date) or isinstance(high, date):
+        # Days compare with days: the last one of a range is in it to its end.
+        days = values.cast(pa.date32(), safe=False)
+        early = pc.less(days, date.min if low is None else low)
+        late = pc.greater(days, date.max if high is None else high)
+        return mask(pc.or_(early, late))
+    numbers = values.cast(pa.float64(), safe=False)
+    least = -sys.float_info.max if low is None else low
+    greatest = sys.float_info.max if high is None else high
+    inside = pc.and_(pc.greater_equal(numbers, least), pc.less_equal(numbers, greatest))
+    return mask(pc.invert(inside))
+
+
+def expected_range(low: Bound, high: Bound) -> str:
+    """A range as a sentence has it."""
+    least, greatest = (
+        str(end) if isinstance(end, date) else "" if end is None else f"{end:g}"
+        for end in (low, high)
+    )
+    if low is None:
+        return f"must be at most {greatest}"
+    if high is None:
+        return f"must be at least {least}"
+    return f"must be between {least} and {greatest}"
+
+
+def broken_key(rows: pa.Table, table: TableSpec) -> list[Finding]:
+    """Rows whose key an earlier row has."""
+    keys = rows.select(list(table.key)).to_pandas()
+    repeated = keys.duplicated(keep="first").to_numpy()
+    name = ", ".join(table.key)
+
+    def show(row: int) -> str:
+        return ", ".join(str(value) for value in keys.iloc[row])
+
+    return [Finding(name, "duplicate", "must name one row", repeated, show)]
+
+
+def texts(values: pa.ChunkedArray) -> Callable[[int], str]:
+    """How a row's value is shown to a person."""
+
+    def show(row: int) -> str:
+        value = values[row].as_py()
+        return "nothing" if value is None else str(value)
+
+    return show
+
+
+def mask(values: pa.ChunkedArray) -> Mask:
+    """Which rows: null is no."""
+    return np.asarray(values.fill_null(False).to_numpy(), dtype=bool)
