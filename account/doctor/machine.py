@@ -90,7 +90,7 @@ def locked(lock: Path) -> Check:
 
 def redis_binary() -> Path:
     """The Redis that the laptop runs."""
-    from pocket.emulator.redis import executable
+    from pocket.emulator.core.redis import executable
 
     return executable()
 

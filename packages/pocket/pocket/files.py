@@ -1,28 +1,92 @@
-"""A file is written whole or not at all, and is on the disk before anybody acts on it.
+"""Files that a kill cannot spoil: written whole or not at all, and locked by who lives.
 
-What was killed goes on from its files alone, so a half-written one would be worse than none.
-Written here once, because a forgotten fsync shows only on the day it matters.
+What was killed goes on from its files alone, so a half-written one would be worse than none, and a
+lock that outlives its process would stop everything after it. Written here once, because a
+forgotten fsync shows only on the day it matters.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str, *, scratch: Path | None = None) -> None:
+class HeldError(Exception):
+    """Another process holds a lock; its id is `holder`, as far as it is known."""
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(f"held by process {holder or 'unknown'}")
+        self.holder = holder
+
+
+def write_whole(path: Path, content: str | bytes, *, scratch: Path | None = None) -> None:
     """Replace a file in one step; only its owner can read it.
+
+    It is on the disk, under its name, before this returns.
 
     Args:
         path: the file; its folder exists.
-        text: what it shall hold.
+        content: what it shall hold.
         scratch: a folder of the same file system for the unfinished file; the file's own when
             None. For a folder that somebody watches.
     """
+    data = content.encode() if isinstance(content, str) else content
     handle, temporary = tempfile.mkstemp(dir=scratch or path.parent, prefix=".", suffix=".tmp")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:  # mkstemp makes it 0600
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(temporary).replace(path)
+    try:
+        with os.fdopen(handle, "wb") as file:  # mkstemp makes it 0600
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            Path(temporary).unlink()
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[str]:
+    """Hold a lock until the end of the block; it is the system's own, and dies with the process.
+
+    Args:
+        path: names the lock; who holds it is written there, for people. Its folder exists.
+        wait: until it is free, however long that takes.
+
+    Yields:
+        the id of a process that died while it held the lock; else nothing.
+
+    Raises:
+        HeldError: another process holds it, and `wait` is False.
+    """
+    from filelock import FileLock, Timeout  # much to import for who only reads
+
+    lock = FileLock(path.with_name(f"{path.name}.held"), timeout=-1 if wait else 0, mode=0o600)
+    try:
+        lock.acquire(poll_interval=0.02)
+    except Timeout:
+        raise HeldError(_holder(path)) from None
+    try:
+        former = _holder(path)
+        path.touch(mode=0o600)
+        path.write_text(str(os.getpid()), encoding="utf-8")
+        try:
+            yield former
+        finally:
+            path.write_text("", encoding="utf-8")
+    finally:
+        lock.release()
+
+
+def _holder(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return ""

@@ -43,6 +43,7 @@ from pocket.engine.events import Kind, Listener
 from pocket.engine.steps import Diff
 from pocket.engine.workspace import lent, recover, silent
 from pocket.errors import DeploymentError, OptionError
+from pocket.files import write_whole
 from pocket.provider.serving import write_plugin
 
 COMMAND = "pulumi"
@@ -450,8 +451,7 @@ def step_of(metadata: Mapping[str, Any], error: str = "", duration: float = 0.0)
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner reads: states and settings hold what is nobody else's."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(text, encoding="utf-8")
+    write_whole(path, text)
 
 
 def last_lines(path: Path, count: int = 12) -> str:

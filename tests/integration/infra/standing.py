@@ -27,7 +27,7 @@ from botocore.httpsession import URLLib3Session
 
 from account.inventory import Leftover, inventory
 from pocket import emulator as cloud
-from pocket.emulator.faults import READING
+from pocket.emulator.core.faults import READING
 from pocket.engine import Op, ResourceState, Result, Workspace, destroy, refresh, resources, up
 from pocket.errors import DeploymentError
 from pocket.provider.provider import AwsProvider

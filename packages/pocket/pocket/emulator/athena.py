@@ -10,8 +10,8 @@ from typing import Any
 from moto.athena.exceptions import InvalidArgumentException
 from moto.athena.responses import AthenaResponse
 
-from pocket.emulator.context import Context
-from pocket.emulator.patching import add
+from pocket.emulator.core.context import Context
+from pocket.emulator.core.patching import add
 
 _RESULTS = ("ResultConfigurationUpdates", "ResultConfiguration")
 

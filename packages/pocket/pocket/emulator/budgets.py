@@ -14,9 +14,9 @@ from moto.budgets.exceptions import NotFoundException
 from moto.budgets.models import Budget, Notification
 from moto.budgets.responses import BudgetsResponse
 
-from pocket.emulator.arn_tags import forget, give_tags, remember
-from pocket.emulator.context import Context
-from pocket.emulator.patching import add, replace
+from pocket.emulator.core.arn_tags import forget, give_tags, remember
+from pocket.emulator.core.context import Context
+from pocket.emulator.core.patching import add, replace
 
 _NOTIFICATION = ("NotificationType", "ComparisonOperator", "Threshold", "ThresholdType")
 

@@ -20,8 +20,8 @@ from moto.redshift.models import Cluster, ParameterGroup, RedshiftBackend
 from moto.redshift.responses import RedshiftResponse
 from moto.secretsmanager.models import secretsmanager_backends
 
-from pocket.emulator.context import Context
-from pocket.emulator.patching import add, replace
+from pocket.emulator.core.context import Context
+from pocket.emulator.core.patching import add, replace
 
 _PASSWORD_LENGTH = 32
 
@@ -41,6 +41,10 @@ _PARAMETERS: dict[str, tuple[str, str, str, str]] = {
     "use_fips_ssl": ("false", "boolean", "true,false", "static"),
     "wlm_json_configuration": ('[{"auto_wlm":true}]', "string", "", "dynamic"),
 }
+
+
+WITH = ("redshift_data",)
+"""What it corrects together with this: the rows go with their cluster."""
 
 
 def install(context: Context) -> None:

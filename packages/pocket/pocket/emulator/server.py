@@ -1,20 +1,20 @@
 """The local AWS server: moto's dispatcher, our corrections to its backends, and a few own
 addresses.
 
-moto answers about AWS as it was asked, but some of its answers would make the laptop lie: a cache
+moto answers about AWS as it was asked, but some of its answers would make a trial lie: a cache
 whose endpoint nobody listens on, a warehouse that answers every query with the same three
-streets, a replication group that never finishes being deleted. Each extension is a module with an
-`install(context)`, called once before the first request; this module only puts them together.
+streets, a replication group that never finishes being deleted. `services` has what corrects each;
+this module only puts the parts together.
 
 Own addresses: `/_pocket/health`;
 `/_pocket/faults` (GET, POST, DELETE), which makes calls fail; `/_pocket/delay` (GET, POST
-`{"seconds": 2}`), how long things are in the making.
+`{"seconds": 2}`), how long things are in the making; `/_pocket/census` (GET), everything that there
+is; `/_pocket/reset` (POST), which forgets it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import os
 import signal
@@ -28,54 +28,29 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import botocore.session  # type: ignore[import-untyped,unused-ignore]
-from flask import Flask
 from moto.backends import get_backend
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.utils import get_service_model
-from moto.moto_server.werkzeug_app import (
-    DomainDispatcherApplication,
-    MotoRequestHandler,
-    create_backend_app,
-)
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from pocket.emulator import errors, transitions
-from pocket.emulator.context import Context
-from pocket.emulator.faults import READING, Faults
-from pocket.emulator.persistence import Gate, Persistence, backends
-from pocket.emulator.persistence import install as install_persistence
-from pocket.emulator.redis import RedisServers
-from pocket.emulator.states import States
+from pocket.emulator.core import errors
+from pocket.emulator.core.census import census, forget
+from pocket.emulator.core.census import install as install_census
+from pocket.emulator.core.context import Context
+from pocket.emulator.core.faults import READING, Faults
+from pocket.emulator.core.persistence import Gate, Persistence, backends
+from pocket.emulator.core.persistence import install as install_persistence
+from pocket.emulator.core.redis import RedisServers
+from pocket.emulator.core.states import States
+from pocket.emulator.services import Services
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
-    from moto.backends import SERVICE_NAMES
 
 PREFIX = "/_pocket/"
 _PASSING_ON = frozenset({"redshift-data"})
-
-# moto's services and the modules here that correct them, imported when the service is first used:
-# together they import most of moto, and a start should not wait for that.
-_EXTENSIONS: dict[str, tuple[str, ...]] = {
-    "applicationautoscaling": ("autoscaling",),
-    "athena": ("athena",),
-    "budgets": ("budgets",),
-    "ec2": ("tags", "network"),
-    "efs": ("file_systems",),
-    "eks": ("eks",),
-    "elasticache": ("cache", "cache_groups"),
-    "elb": ("load_balancers",),
-    "elbv2": ("load_balancers",),
-    "iam": ("audiences",),
-    "kinesis": ("streams",),
-    "kms": ("keys",),
-    "rds": ("databases",),
-    "redshift": ("redshift", "redshift_data"),
-    "redshiftdata": ("redshift", "redshift_data"),
-    "s3": ("bucket_policies", "tiering"),
-}
-
 
 # What an environment is made of, by the names that its calls are signed for: the dearest first.
 _AHEAD = (
@@ -92,34 +67,6 @@ _CALLED = {
 }
 
 
-class _Extensions:
-    """Installs each extension once, before its service answers first."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._lock = threading.RLock()
-        self._installed: set[str] = set()
-        self._passing: set[str] = set()
-
-    def install(self, service: str) -> None:
-        """Correct the service; for one that was restored too, so that it goes on as it was."""
-        with self._lock:
-            for name in _EXTENSIONS.get(service, ()):
-                if name not in self._installed:
-                    self._installed.add(name)
-                    importlib.import_module(f"pocket.emulator.{name}").install(self._context)
-            if service not in self._passing:
-                self._passing.add(service)
-                transitions.install(self._context.states, service)
-
-    def application(self, service: SERVICE_NAMES) -> Flask:
-        """moto's application for a service, which lets errors through instead of HTML pages."""
-        self.install(service)
-        application = create_backend_app(service)
-        application.config["PROPAGATE_EXCEPTIONS"] = True
-        return application
-
-
 class Application:
     """moto's WSGI application behind our own addresses."""
 
@@ -128,19 +75,21 @@ class Application:
         context: Context,
         gate: Gate,
         persistence: Persistence,
-        extensions: _Extensions,
+        services: Services,
     ) -> None:
         self._context = context
         self._gate = gate
         self._persistence = persistence
-        self._extensions = extensions
-        self._moto = DomainDispatcherApplication(extensions.application)
+        self._services = services
+        self._moto = DomainDispatcherApplication(services.application)
         self._faults = Faults()
         self._own: dict[str, Callable[[Request], Response]] = {
             "health": self._health,
             "faults": self._set_faults,
             "delay": self._set_delay,
             "ahead": self._read_ahead,
+            "reset": self._reset,
+            "census": self._census,
         }
         self._ahead: list[str] = []
         self._reader: threading.Thread | None = None
@@ -165,12 +114,9 @@ class Application:
 
     def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
-            if errors.service(environ) == "redshift-serverless":
-                from pocket.emulator import serverless
-
-                self._extensions.install("redshiftdata")  # which runs its statements
-                answered = serverless.answer(Request(environ), self._context.states)
-                return answered(environ, start_response)
+            own = self._services.own(errors.service(environ))
+            if own:
+                return own(Request(environ), self._context.states)(environ, start_response)
             answer: Iterable[bytes] = self._moto(environ, start_response)
         except Exception as failure:  # noqa: BLE001 - whatever moto raises is the caller's answer
             return errors.failed(environ, failure)(environ, start_response)
@@ -200,6 +146,23 @@ class Application:
             except (ValueError, TypeError, KeyError):
                 return _json({"error": 'expected {"seconds": a number}'}, status=400)
         return _json({"seconds": states.delay})
+
+    def _reset(self, request: Request) -> Response:
+        """POST forgets everything, as if the server had just been started for the first time."""
+        if request.method != "POST":
+            return _json({"error": "POST it: this forgets everything"}, status=405)
+        with self._gate.alone():
+            self._context.reset()
+            forget()
+        self._faults.clear()
+        self._persistence.changed()
+        return _json({"there": census()})
+
+    def _census(self, request: Request) -> Response:
+        """What there is, by name."""
+        with self._gate.request():
+            self._context.states.settle()
+            return _json({"there": census()})
 
     def _read_ahead(self, request: Request) -> Response:
         """POST begins to read what an environment's services need; both tell what was read."""
@@ -240,22 +203,23 @@ def serve(*, port: int, data: Path) -> None:
     delay = float(os.environ.get("POCKET_CLOUD_DELAY", "0"))
     context = Context(port=port, data=data, redis=redis, states=States(delay, time.time))
     install_persistence()
+    install_census()
     _read_once()
-    extensions = _Extensions(context)
+    services = Services(context)
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     context.at_exit(redis.close)
     gate = Gate()
     persistence = Persistence(data / "state", gate)
     for service in persistence.restore():
-        extensions.install(service)
+        services.install(service)
     context.states.take_up(backend for _, backend in backends())
     persistence.start()
     context.at_exit(persistence.close)
     server = make_server(
         "127.0.0.1",
         port,
-        Application(context, gate, persistence, extensions),
+        Application(context, gate, persistence, services),
         threaded=True,
         request_handler=_Handler,
     )

@@ -15,8 +15,8 @@ from typing import Any
 
 from moto.core.base_backend import BaseBackend
 
-from pocket.emulator.errors import RefusedError
-from pocket.emulator.states import Place, States, read_state
+from pocket.emulator.core.errors import RefusedError
+from pocket.emulator.core.states import Place, States, read_state
 
 Arguments = Mapping[str, Any]
 
@@ -92,7 +92,7 @@ def _node_group(backend: Any, given: Arguments) -> Place:
 
 
 def _addon(response: Any, given: Arguments) -> Place:
-    from pocket.emulator.eks import addon_place  # loads moto's EKS, which not every cloud needs
+    from pocket.emulator.eks.kinds import addon_place  # loads moto's EKS, which not all need
 
     return addon_place(response)
 

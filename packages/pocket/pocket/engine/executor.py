@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from pocket.engine.calls import ProviderError
 from pocket.engine.events import Failed, Listener, ResourceOutputs, ResourcePre
 from pocket.engine.journal import Snapshot
-from pocket.engine.providers import Provider, ProviderError, settle
+from pocket.engine.providers import Provider, settle
 from pocket.engine.state import ResourceState, now
 from pocket.engine.steps import Step
 from pocket.errors import DeploymentError

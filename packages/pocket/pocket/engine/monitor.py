@@ -20,9 +20,9 @@ from pulumi.runtime.proto import alias_pb2, engine_pb2, resource_pb2, source_pb2
 
 from pocket.engine import urns
 from pocket.engine.assets import with_digests
+from pocket.engine.calls import ProviderError
 from pocket.engine.config import Project
 from pocket.engine.events import Diagnostic, Listener
-from pocket.engine.providers import ProviderError
 from pocket.engine.run import Run, provider_inputs
 from pocket.engine.state import ResourceState
 from pocket.engine.steps import Goal

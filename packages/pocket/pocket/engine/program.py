@@ -37,6 +37,8 @@ from pocket.errors import DeploymentError, explains_itself
 LACKING = re.compile(r"The Pulumi CLI does not support (?:the )?(.+?)\. Please update")
 """What the SDK says when a monitor does not offer a feature; here the CLI is not what lacks it."""
 
+BEGINS_WITHIN = 5.0
+"""Seconds that a thread which was started may take to begin."""
 _one_program = threading.Lock()
 
 
@@ -58,9 +60,10 @@ def run_program(program: Program, monitor: Monitor, engine: Engine) -> None:
         DeploymentError: the program failed, or logged an error.
     """
     failures: list[BaseException] = []
-    ended = threading.Event()
+    began, ended = threading.Event(), threading.Event()
 
     def body() -> None:
+        began.set()
         try:
             execute(program, monitor, engine)
         except BaseException as error:  # noqa: BLE001 handed to the caller's thread below
@@ -71,8 +74,16 @@ def run_program(program: Program, monitor: Monitor, engine: Engine) -> None:
     with _one_program, seldom_collected():
         context = contextvars.copy_context()
         thread = threading.Thread(target=context.run, args=(body,), name="pulumi-program")
-        thread.start()
-        wait_for(ended, monitor)
+        try:
+            thread.start()
+            ended.wait()  # not `Thread.join`: interrupted, it takes a running thread for ended
+        except KeyboardInterrupt:
+            # What has begun ends, and nothing more begins. A program whose thread was not even
+            # made would never end.
+            monitor.stop()
+            if not began.wait(BEGINS_WITHIN):
+                return
+            ended.wait()
         thread.join()
     if failures:
         raise as_error(failures[0], program.project) from failures[0]
@@ -95,18 +106,6 @@ def seldom_collected() -> Iterator[None]:
     finally:
         gc.set_threshold(*usual)
         gc.unfreeze()
-
-
-def wait_for(ended: threading.Event, monitor: Monitor) -> None:
-    """Wait for the program; on an interrupt let what has begun end, and begin nothing more.
-
-    Not by ``Thread.join``: interrupted, it takes a running thread for one that has ended.
-    """
-    try:
-        ended.wait()
-    except KeyboardInterrupt:
-        monitor.stop()
-        ended.wait()
 
 
 def execute(program: Program, monitor: Monitor, engine: Engine) -> None:
@@ -239,5 +238,5 @@ def as_error(error: BaseException, project: Project) -> DeploymentError:
     return DeploymentError(
         f"the program failed: {type(error).__name__}: {error}",
         where=where,
-        fix="Correct the program; `--debug` shows the whole trace.",
+        fix="Correct the program; its whole trace is the cause of this error.",
     )

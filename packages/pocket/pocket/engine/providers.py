@@ -10,16 +10,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 from google.protobuf import struct_pb2  # type: ignore[import-untyped]
-from google.protobuf.message import Message  # type: ignore[import-untyped]
-from google.rpc import status_pb2
 from pulumi.runtime.proto import provider_pb2
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
 from pocket.engine import urns
+from pocket.engine.calls import ProviderError, call
 from pocket.engine.state import ResourceState
 from pocket.engine.steps import NO_DIFF, Diff
 from pocket.engine.values import (
@@ -34,20 +33,15 @@ from pocket.engine.values import (
     secret,
     to_struct,
 )
-from pocket.errors import DeploymentError, PocketError
+from pocket.errors import DeploymentError
 
 ProviderFactory = Callable[[], ResourceProviderServicer]
 """Makes a fresh servicer; called once for each provider resource of a run."""
-
 INTERNAL = "__internal"
 """The input of a provider resource that is for the engine alone; its version a provider is told, as
 the CLI does."""
 ADDED_INPUTS = ("version", INTERNAL)
 """Inputs of a provider resource that stay although its CheckConfig may leave them out."""
-
-FIX = "\n  "
-"""What stands between a failure and what to do about it, in a status that tells both."""
-
 CHANGES = {
     provider_pb2.DiffResponse.DIFF_UNKNOWN: None,
     provider_pb2.DiffResponse.DIFF_NONE: False,
@@ -63,166 +57,8 @@ KINDS = {
 }
 
 
-@dataclass
-class ProviderError(Exception):
-    """A provider's refusal or failure.
-
-    Args:
-        code: the gRPC status; UNIMPLEMENTED where the servicer lacks the method.
-        message: what it said.
-        fix: what to do, where it said that too.
-        partial: what there is nevertheless (a resource that came up broken), or None.
-    """
-
-    code: grpc.StatusCode
-    message: str
-    fix: str = ""
-    partial: Partial | None = None
-
-    @property
-    def had_no_effect(self) -> bool:
-        """Whether the provider refused before it did anything."""
-        return self.code in (
-            grpc.StatusCode.INVALID_ARGUMENT,
-            grpc.StatusCode.UNIMPLEMENTED,
-            grpc.StatusCode.FAILED_PRECONDITION,
-        )
-
-
 @dataclass(frozen=True)
-class Partial:
-    """A resource that exists but did not come up well."""
-
-    id: str
-    outputs: Properties
-    reasons: tuple[str, ...]
-
-
-class AbortedError(Exception):
-    """How `CallContext.abort` leaves the servicer."""
-
-
-class CallContext(grpc.ServicerContext):  # type: ignore[misc]
-    """What a servicer gets as its gRPC context when it is called directly."""
-
-    def __init__(self) -> None:
-        self.status: grpc.StatusCode | None = None
-        self.message = ""
-        self.trailing: tuple[tuple[str, str | bytes], ...] = ()
-
-    def abort(self, code: grpc.StatusCode, details: str) -> NoReturn:
-        self.status, self.message = code, details
-        raise AbortedError
-
-    def abort_with_status(self, status: Any) -> NoReturn:
-        self.trailing = tuple(status.trailing_metadata or ())
-        self.abort(status.code, status.details)
-
-    def set_code(self, code: grpc.StatusCode) -> None:
-        self.status = code
-
-    def set_details(self, details: str) -> None:
-        self.message = details
-
-    def set_trailing_metadata(self, trailing_metadata: Any) -> None:
-        self.trailing = tuple(trailing_metadata)
-
-    def code(self) -> grpc.StatusCode | None:
-        return self.status
-
-    def details(self) -> str:
-        return self.message
-
-    def trailing_metadata(self) -> Any:
-        return self.trailing
-
-    def is_active(self) -> bool:
-        return True
-
-    def time_remaining(self) -> None:
-        return None
-
-    def cancel(self) -> bool:
-        return False
-
-    def add_callback(self, callback: Any) -> bool:
-        return False
-
-    def invocation_metadata(self) -> tuple[()]:
-        return ()
-
-    def peer(self) -> str:
-        return "in-process"
-
-    def peer_identities(self) -> None:
-        return None
-
-    def peer_identity_key(self) -> None:
-        return None
-
-    def auth_context(self) -> dict[str, Any]:
-        return {}
-
-    def send_initial_metadata(self, initial_metadata: Any) -> None:
-        return None
-
-    def set_compression(self, compression: Any) -> None:
-        return None
-
-    def disable_next_message_compression(self) -> None:
-        return None
-
-
-def call(method: Callable[[Any, Any], Any], request: Message) -> Any:
-    """Call one method of a servicer.
-
-    Raises:
-        ProviderError: it failed in whichever way.
-    """
-    context = CallContext()
-    try:
-        response = method(request, context)
-    except AbortedError:
-        raise failure_of(context) from None
-    except NotImplementedError:
-        raise ProviderError(grpc.StatusCode.UNIMPLEMENTED, "not implemented") from None
-    except PocketError as error:
-        what = f"{error.where}: {error.what}" if error.where else error.what
-        raise ProviderError(grpc.StatusCode.UNKNOWN, what, error.fix) from error
-    except Exception as error:
-        message = f"{type(error).__name__}: {error}"
-        raise ProviderError(grpc.StatusCode.UNKNOWN, message) from error
-    if context.status not in (None, grpc.StatusCode.OK):
-        raise failure_of(context)
-    return response
-
-
-def failure_of(context: CallContext) -> ProviderError:
-    """The failure that a servicer left on its context, with the broken resource it may have
-    reported."""
-    partial = None
-    for key, value in context.trailing:
-        if key == "grpc-status-details-bin" and isinstance(value, bytes):
-            partial = init_failure(value)
-    code = context.status or grpc.StatusCode.UNKNOWN
-    message, _, fix = (context.message or "failed without a message").partition(FIX)
-    if partial:
-        message = "; ".join([message, *partial.reasons])
-    return ProviderError(code, message, fix, partial)
-
-
-def init_failure(data: bytes) -> Partial | None:
-    """The ``ErrorResourceInitFailed`` among a status's details."""
-    status = status_pb2.Status.FromString(data)
-    for detail in status.details:
-        found = provider_pb2.ErrorResourceInitFailed()
-        if detail.Unpack(found):
-            return Partial(found.id, from_struct(found.properties), tuple(found.reasons))
-    return None
-
-
-@dataclass(frozen=True)
-class Found:
+class ReadResult:
     """What Read found."""
 
     id: str
@@ -403,7 +239,7 @@ class Provider:
 
     def read(
         self, urn: str, identity: str, inputs: Properties, outputs: Properties, timeout: float = 0.0
-    ) -> Found | None:
+    ) -> ReadResult | None:
         """What there is now, or None where it is gone.
 
         With an empty id the provider looks for a resource that an interrupted creation of this URN,
@@ -423,7 +259,7 @@ class Provider:
         if not response.id:
             return None
         found = self._in(response.inputs, inputs) if response.HasField("inputs") else inputs
-        return Found(response.id, found, self._in(response.properties, inputs))
+        return ReadResult(response.id, found, self._in(response.properties, inputs))
 
     def delete(self, state: ResourceState) -> None:
         """Remove the resource. Removing what is already gone succeeds."""

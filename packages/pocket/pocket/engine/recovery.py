@@ -15,10 +15,11 @@ from dataclasses import dataclass, field, replace
 import grpc
 
 from pocket.engine import urns
+from pocket.engine.calls import ProviderError
 from pocket.engine.events import Diagnostic, Listener
 from pocket.engine.executor import message_of
 from pocket.engine.journal import Snapshot
-from pocket.engine.providers import Found, Provider, ProviderError, settle
+from pocket.engine.providers import Provider, ReadResult, settle
 from pocket.engine.state import Operation, OperationKind, ResourceState, now
 from pocket.errors import DeploymentError
 
@@ -145,7 +146,7 @@ class Recovery:
                 put[at] = replace(twin, delete=True)
         self.snapshot.commit(operation, add=new, put=put, drop=drop)
 
-    def _find(self, state: ResourceState) -> Found | None:
+    def _find(self, state: ResourceState) -> ReadResult | None:
         """Ask the provider for what an interrupted creation may have left."""
         try:
             return self.provider_of(state).read(state.urn, "", state.inputs, {})

@@ -13,19 +13,22 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 
 from pocket.engine import steps, urns
+from pocket.engine.calls import ProviderError
 from pocket.engine.config import Config
 from pocket.engine.events import Listener
 from pocket.engine.executor import Executor, as_error
 from pocket.engine.journal import Snapshot
-from pocket.engine.providers import UNKNOWN_ID, Found, Provider, ProviderError, Registry, settle
+from pocket.engine.providers import UNKNOWN_ID, Provider, Registry
+from pocket.engine.reading import Reader
 from pocket.engine.recovery import Recovery
+from pocket.engine.refreshing import Refresher
+from pocket.engine.scheduler import Scheduler
 from pocket.engine.state import ResourceState, now
 from pocket.engine.steps import Diff, Goal, Op, Step
-from pocket.engine.values import Properties, equal, has_secrets, is_unknown
+from pocket.engine.values import Properties, equal, has_secrets
 from pocket.errors import DeploymentError
 
 
@@ -36,10 +39,6 @@ class Identity:
     project: str
     stack: str
     organization: str = "organization"
-
-
-class StoppedError(Exception):
-    """The run has failed elsewhere; this registration is not begun."""
 
 
 @dataclass
@@ -67,13 +66,23 @@ class Run:
     stack_outputs: Callable[[str], Properties]
     executor: Executor = field(init=False)
     recovery: Recovery = field(init=False)
-    failure: DeploymentError | None = field(init=False, default=None)
+    scheduler: Scheduler = field(init=False)
     root_outputs: tuple[str, Properties] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.executor = Executor(self.snapshot, self.dry_run, self.listener)
         self.recovery = Recovery(
             self.snapshot, self.dry_run, self.listener, provider_of=self.old_provider_of
+        )
+        self.scheduler = Scheduler(self.identity.stack, 1 if self.dry_run else self.parallel)
+        self._refresher = Refresher(
+            self.snapshot, self.executor, self.scheduler, provider_of=self.old_provider_of
+        )
+        self._reader = Reader(
+            self.snapshot,
+            self.executor,
+            provider_of=self.provider_of,
+            stack_outputs=self.stack_outputs,
         )
         self._lock = threading.RLock()
         self._numbers: dict[str, int] = {}
@@ -133,26 +142,25 @@ class Run:
                     return goal, number
             return goal, None
 
+    @property
+    def failure(self) -> DeploymentError | None:
+        """The first failure of the run."""
+        return self.scheduler.failure
+
     def check_running(self) -> None:
-        if self.failure is not None:
-            raise StoppedError("the run has failed")
+        """
+        Raises:
+            StoppedError: the run has failed.
+        """
+        self.scheduler.check_running()
 
     def interrupt(self) -> None:
         """Begin nothing more; what has begun ends, and is saved."""
-        self.fail(
-            DeploymentError(
-                "interrupted",
-                where=f"stack {self.identity.stack}",
-                fix="What was done is saved; run the same command again to go on.",
-            )
-        )
+        self.scheduler.interrupt()
 
     def fail(self, error: DeploymentError) -> DeploymentError:
         """Keep the run's first failure; nothing is begun after it."""
-        with self._lock:
-            if self.failure is None:
-                self.failure = error
-        return error
+        return self.scheduler.fail(error)
 
     def _bring_about(self, goal: Goal, number: int | None) -> int:
         old = None if number is None else self.snapshot.states[number]
@@ -386,59 +394,12 @@ class Run:
         """
         goal, number = self._claim(goal, ())
         try:
-            new = self._read(goal, number, identity)
+            new = self._reader.read(goal, number, identity)
         except (DeploymentError, ProviderError) as failure:
             raise self.fail(as_error(failure, Step(Op.READ, goal.urn, goal.type))) from failure
         with self._lock:
             self._numbers[goal.urn] = new
             return self.snapshot.states[new]
-
-    def _read(self, goal: Goal, number: int | None, identity: str) -> int:
-        old = None if number is None else self.snapshot.states[number]
-        mine = old is not None and not old.external
-        step = Step(
-            Op.READ_REPLACEMENT if mine else Op.READ,
-            goal.urn,
-            goal.type,
-            old,
-            replace(goal.state(goal.inputs), id=identity, external=True),
-            provider=goal.provider,
-        )
-        assert step.new is not None
-        with self.executor.step(step) as outcome:
-            new = step.new
-            if not is_unknown(identity):
-                found = self._look_up(goal, identity)
-                new = settle(replace(new, id=found.id, outputs=found.outputs))
-                if old is not None:
-                    same = (old.inputs, old.outputs) == (new.inputs, new.outputs)
-                    moment = old.modified if same else now()
-                    new = replace(new, created=old.created, modified=moment)
-            outcome[0] = replace(step, new=new)
-            if mine and old is not None and number is not None:
-                return self.snapshot.commit(add=new, put={number: replace(old, delete=True)})
-            return self.snapshot.commit(add=new, drop=[] if number is None else [number])
-
-    def _look_up(self, goal: Goal, identity: str) -> Found:
-        if goal.type == "pulumi:pulumi:StackReference":
-            return self._look_up_stack(goal)
-        provider = self.provider_of(goal.provider)
-        timeout = goal.custom_timeouts.get("read", 0.0)
-        found = provider.read(goal.urn, identity, goal.inputs, goal.inputs, timeout)
-        if found is None:
-            raise DeploymentError(
-                f"there is no {goal.type} with the id {identity!r}",
-                where=goal.urn,
-                fix="Correct the id, or create the resource in this program.",
-            )
-        return found
-
-    def _look_up_stack(self, goal: Goal) -> Found:
-        name = str(goal.inputs.get("name") or goal.name)
-        outputs = self.stack_outputs(name)
-        hidden = [key for key, value in sorted(outputs.items()) if has_secrets(value)]
-        answer: Properties = {"name": name, "outputs": outputs, "secretOutputNames": hidden}
-        return Found(name, goal.inputs, answer)
 
     def outputs_of(self, urn: str, outputs: Properties) -> None:
         """The outputs that a component declares. The stack's own settle at the end of the run."""
@@ -489,51 +450,7 @@ class Run:
             provider = self.old_provider_of(leaving[index]) if wanted else None
             self.executor.delete(step, provider, numbers[index])
 
-        self._in_order(steps.waits(leaving), delete)
-
-    def _in_order(self, before: Sequence[set[int]], act: Callable[[int], None]) -> None:
-        """Do an action for every index, each after those it waits for; stop beginning at the first
-        failure."""
-        remaining = {index: set(several) for index, several in enumerate(before)}
-        running: dict[Future[None], int] = {}
-        with ThreadPoolExecutor(1 if self.dry_run else self.parallel) as pool:
-            while remaining or running:
-                if self.failure is None:
-                    # From the end, so that the order is the state's reversed where nothing else
-                    # decides.
-                    ready = [at for at in sorted(remaining, reverse=True) if not remaining[at]]
-                    for index in ready:
-                        del remaining[index]
-                        running[pool.submit(act, index)] = index
-                if not running:
-                    break
-                done = self._wait(running)
-                for future in done:
-                    index = running.pop(future)
-                    self._note(future)
-                    for several in remaining.values():
-                        several.discard(index)
-        if self.failure is not None:
-            raise self.failure
-        if remaining:
-            raise DeploymentError("the state's dependencies form a circle")
-
-    def _wait(self, running: Iterable[Future[None]]) -> set[Future[None]]:
-        """The next that end; an interrupt stops the run, and what is under way still ends."""
-        try:
-            return wait(running, return_when=FIRST_COMPLETED).done
-        except KeyboardInterrupt:
-            self.interrupt()
-            return wait(running).done
-
-    def _note(self, future: Future[None]) -> None:
-        try:
-            future.result()
-        except StoppedError:
-            return
-        except (DeploymentError, ProviderError) as failure:
-            error = failure if isinstance(failure, DeploymentError) else None
-            self.fail(error or DeploymentError(str(failure)))
+        self.scheduler.in_order(steps.waits(leaving), delete)
 
     # --- refresh and recovery ------------------------------------------------------------------
 
@@ -543,56 +460,7 @@ class Run:
         Raises:
             DeploymentError: a read failed.
         """
-        numbers = [
-            number
-            for number, state in self.snapshot.states.items()
-            if state.custom
-            and not urns.is_provider(state.type)
-            and not state.pending_replacement
-            and state.type != "pulumi:pulumi:StackReference"
-        ]
-        self._in_order([set() for _ in numbers], lambda index: self._refresh(numbers[index]))
-        self._forget_gone()
-
-    def _refresh(self, number: int) -> None:
-        state = self.snapshot.states[number]
-        self.check_running()
-        step = Step(Op.REFRESH, state.urn, state.type, state, state, provider=state.provider)
-        with self.executor.step(step) as outcome:
-            found = self.old_provider_of(state).read(
-                state.urn,
-                state.id,
-                state.inputs,
-                state.outputs,
-                state.custom_timeouts.get("read", 0.0),
-            )
-            if found is None:
-                outcome[0] = replace(step, op=Op.DELETE, new=None)
-                self.snapshot.commit(drop=[number])
-                return
-            # Drift is in what a program can say; what else is told changes by itself: an address,
-            # once something uses it.
-            said = {*state.inputs, *found.inputs}
-            diff = steps.by_inputs(
-                {key: value for key, value in state.outputs.items() if key in said},
-                {key: value for key, value in found.outputs.items() if key in said},
-            )
-            new = settle(replace(state, id=found.id, inputs=found.inputs, outputs=found.outputs))
-            outcome[0] = replace(step, op=Op.SAME)
-            if diff.changed:
-                new = replace(new, modified=now())
-                outcome[0] = replace(step, op=Op.UPDATE, new=new, diff=diff)
-            if new != state:
-                self.snapshot.commit(put={number: new})
-
-    def _forget_gone(self) -> None:
-        """Take what a refresh found gone out of what the others refer to."""
-        states = self.snapshot.states
-        present = {state.urn for state in states.values()}
-        kept = {number: state.without_missing(present) for number, state in states.items()}
-        changed = {number: state for number, state in kept.items() if state is not states[number]}
-        if changed:
-            self.snapshot.commit(put=changed)
+        self._refresher.refresh()
 
     def recover(self) -> None:
         """Find out how the operations ended that an earlier run began and did not finish.
@@ -604,7 +472,7 @@ class Run:
             self.recovery.settle()
         except DeploymentError as failure:
             raise self.fail(failure) from failure
-        self._forget_gone()
+        self._refresher.forget_gone()
         self._olds = {
             state.urn: number for number, state in self.snapshot.states.items() if not state.delete
         }

@@ -7,12 +7,10 @@ may change a stack.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +21,7 @@ from pocket.engine.journal import JournalFile, Snapshot, read_journal
 from pocket.engine.secrets import Crypter, read_salt
 from pocket.engine.state import Deployment
 from pocket.errors import DeploymentError
+from pocket.files import HeldError, locked, write_whole
 
 HISTORY = 20
 """How many former states are kept."""
@@ -77,26 +76,18 @@ class Store:
         """
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / "lock"
-        with path.open("a+", encoding="utf-8") as stream:
-            stream.seek(0)
-            holder = stream.read().strip()
+        with ExitStack() as stack:
             try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                died = stack.enter_context(locked(path, wait=False))
+            except HeldError as held:
                 raise DeploymentError(
-                    f"another run holds the stack (process {holder or 'unknown'})",
+                    f"another run holds the stack (process {held.holder or 'unknown'})",
                     where=str(path),
                     fix="Wait until it ends.",
                 ) from None
-            if holder:
-                tell(f"process {holder} died while it held the stack {self.stack}; taking over")
-            stream.truncate(0)
-            stream.write(str(os.getpid()))
-            stream.flush()
-            try:
-                yield
-            finally:
-                stream.truncate(0)
+            if died:
+                tell(f"process {died} died while it held the stack {self.stack}; taking over")
+            yield
 
     def warm(self) -> None:
         """Begin to derive the key that the state's secrets need, if it has any."""
@@ -160,26 +151,13 @@ class Store:
         history = self.directory / "history"
         history.mkdir(exist_ok=True)
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-        path = history / f"{stamp}.json"
-        path.write_text(text, encoding="utf-8")
-        path.chmod(0o600)
+        write_whole(history / f"{stamp}.json", text)
         for old in sorted(history.glob("*.json"))[:-HISTORY]:
             old.unlink()
 
     def _replace(self, text: str) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        temporary = self.state_path.with_suffix(".new")
-        with temporary.open("w", encoding="utf-8") as stream:
-            os.fchmod(stream.fileno(), 0o600)
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(self.state_path)
-        directory = os.open(self.directory, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        write_whole(self.state_path, text)
 
     def _text(self) -> str:
         try:

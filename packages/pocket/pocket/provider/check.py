@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pocket.provider.aws import Aws
-from pocket.provider.machine import STEERING, encode_properties
+from pocket.provider.requests import STEERING, encode_properties
 from pocket.provider.resource import Call, ResourceType
 from pocket.provider.schema import Kind
 from pocket.provider.shapes import Place, Problem, Walk, did_you_mean

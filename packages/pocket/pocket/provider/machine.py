@@ -6,47 +6,27 @@ row says in its vocabulary (``resource.py``) is carried out here and only here.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, TypeVar
 
 import jmespath
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.model import OperationModel
 
 from pocket.errors import DeploymentError
-from pocket.provider.aws import Aws, asked_once, error_code, explain, is_gone, is_in_doubt
-from pocket.provider.compare import project, same
+from pocket.patience import until
+from pocket.provider.aws import asked_once, error_code, is_gone, is_in_doubt
+from pocket.provider.compare import same
 from pocket.provider.ownership import is_ours
-from pocket.provider.resource import (
-    URN_TAG,
-    Call,
-    Facet,
-    Hook,
-    Read,
-    ResourceType,
-    Subject,
-    Tags,
-)
-from pocket.provider.shapes import (
-    OMIT,
-    Place,
-    Walk,
-    decode_object,
-    encode,
-    find_member,
-    tags_to_map,
-)
+from pocket.provider.reading import await_ready, describe, present
+from pocket.provider.requests import RefusedError, build, guarded, invoke, perform, place_of
+from pocket.provider.resource import Call, Facet, Hook, Subject
+from pocket.provider.tagging import creation_tags, wanted_tags, write_tags
 from pocket.provider.values import Properties
 
 # The order in which things let go of each other is AWS's own: a network interface outlives its
 # owner.
-T = TypeVar("T")
-
 RETRIED_AT_DELETION = ("DependencyViolation", "DeleteConflict", "InvalidGroup.InUse")
 PATIENCE = 20.0  # seconds for such a retry
 DOUBTS = (0.2, 0.5, 1.0, 2.0)  # seconds before looking for what a lost answer may have made
-STEERING = frozenset({"tags", "tagsAll", "timeouts", "region", "__defaults"})
 
 
 class PartlyCreatedError(DeploymentError):
@@ -61,345 +41,6 @@ class PartlyCreatedError(DeploymentError):
         self.properties = properties
 
 
-class RefusedError(DeploymentError):
-    """AWS refused the creation, so that nothing of ours is there: least of all what has the name
-    already.
-    """
-
-
-# --- calls --------------------------------------------------------------------------------------
-
-
-def operation_model(aws: Aws, call: Call | Read, row: ResourceType) -> OperationModel:
-    """botocore's model of a call's operation."""
-    return aws.operation(call.service or row.service, call.operation)
-
-
-def encode_properties(
-    row: ResourceType,
-    call: Call,
-    inputs: Properties,
-    properties: Iterable[str],
-    aws: Aws,
-    walk: Walk,
-) -> dict[str, Any]:
-    """The parameters of a call that properties give by their names."""
-    shape = operation_model(aws, call, row).input_shape
-    members: Mapping[str, Any] = shape.members if shape else {}
-    parameters: dict[str, Any] = {}
-    if call.prepare is not None:
-        inputs = call.prepare(inputs)
-        properties = {*properties, *inputs} if call.properties is None else properties
-    for name in properties:
-        value = inputs.get(name)
-        if value is None or name in STEERING or name in row.local:
-            continue
-        spot = _locate(name, members, call, walk)
-        if spot is None:
-            continue
-        outer, member = spot
-        holder = members[outer].members if outer else members
-        kind = row.schema.inputs.get(name, "any")
-        encoded = encode(kind, value, holder[member], Place(name, name), walk)
-        if encoded is not OMIT:
-            (parameters.setdefault(outer, {}) if outer else parameters)[member] = encoded
-    return parameters
-
-
-def _locate(
-    name: str, members: Mapping[str, Any], call: Call, walk: Walk
-) -> tuple[str, str] | None:
-    """Which parameter takes a property: (structure or empty, member)."""
-    if "." in walk.names.get(name, ""):
-        outer, member = walk.names[name].split(".", 1)
-        return (outer, member) if outer in members and member in members[outer].members else None
-    if call.into and call.into in members:
-        found = find_member(name, Place(name, name), members[call.into].members, walk.names)
-        if found:
-            return call.into, found
-    found = find_member(name, Place(name, name), members, walk.names)
-    return ("", found) if found else None
-
-
-def perform(subject: Subject, action: Call | Hook, properties: Iterable[str] = ()) -> Any:
-    """Carry out a call or a hook; what AWS refuses is raised as botocore's own error."""
-    if not isinstance(action, Call):
-        return action(subject)
-    return _invoke(subject, action, build(subject, action, properties))
-
-
-def build(subject: Subject, call: Call, properties: Iterable[str] = ()) -> dict[str, Any]:
-    """All parameters of a call."""
-    row = subject.row
-    named = call.properties if call.properties is not None else tuple(properties)
-    if call.only_changed:
-        named = tuple(name for name in named if subject.changed(name))
-    parameters = encode_properties(row, call, subject.inputs, named, subject.aws, Walk(row.names))
-    for member, source in call.params.items():
-        value = source(subject) if callable(source) else source
-        if value is None:
-            continue
-        if isinstance(value, dict) and isinstance(parameters.get(member), dict):
-            parameters[member] = {**parameters[member], **value}
-        else:
-            parameters[member] = value
-    return parameters
-
-
-def _invoke(subject: Subject, call: Call | Read, parameters: Mapping[str, Any]) -> Any:
-    return getattr(subject.client(call.service), call.operation)(**parameters)
-
-
-def find_description(subject: Subject, read: Read) -> Any:
-    """What a read describes; None when AWS says that it is not there."""
-    parameters = {
-        member: source(subject) if callable(source) else source
-        for member, source in read.params.items()
-    }
-    parameters = {member: value for member, value in parameters.items() if value is not None}
-    try:
-        description = read.find(_invoke(subject, read, parameters))
-    except ClientError as error:
-        if is_gone(error, (*read.absent, *subject.row.absent)):
-            return None
-        raise
-    if description and read.extra:
-        description = {**description, **(read.extra(subject) or {})}
-    return description or None
-
-
-def _guarded(subject: Subject, doing: str, action: Callable[[], T]) -> T:
-    try:
-        return action()
-    except (ClientError, BotoCoreError) as error:
-        raise explain(error, _where(subject), doing) from error
-
-
-def _where(subject: Subject) -> str:
-    return subject.urn or f"{subject.row.title} {subject.id}"
-
-
-# --- tags ---------------------------------------------------------------------------------------
-
-
-def wanted_tags(subject: Subject) -> dict[str, str]:
-    """The tags to set at AWS: the resource's and the provider's, and the URN where no name
-    identifies it.
-    """
-    tags = dict(subject.inputs.get("tagsAll") or subject.inputs.get("tags") or {})
-    if subject.row.identity is None and subject.urn:
-        tags[URN_TAG] = subject.urn[-256:]
-    return tags
-
-
-def tag_parameter(shape: Any, tags: Mapping[str, str], kind: str = "") -> Any:
-    """Tags in the form that the shape of a parameter asks for."""
-    if shape.type_name == "map":
-        return dict(tags)
-    members = shape.member.members
-    if "ResourceType" in members:
-        return [{"ResourceType": kind, "Tags": _pairs(tags, members["Tags"].member.members)}]
-    return _pairs(tags, members)
-
-
-def _pairs(tags: Mapping[str, str], members: Iterable[str]) -> list[dict[str, str]]:
-    key = next(member for member in members if member.lower() in ("key", "tagkey"))
-    value = next(member for member in members if member.lower() in ("value", "tagvalue"))
-    return [{key: name, value: text} for name, text in tags.items()]
-
-
-def _creation_tags(subject: Subject, call: Call) -> dict[str, Any]:
-    api, tags = subject.row.tags, wanted_tags(subject)
-    if api is None or not api.at_creation or not tags:
-        return {}
-    shape = operation_model(subject.aws, call, subject.row).input_shape
-    return {api.at_creation: tag_parameter(shape.members[api.at_creation], tags, api.kind)}
-
-
-def write_tags(subject: Subject, api: Tags, existing: Mapping[str, str]) -> None:
-    """Make the tags at AWS the wanted ones."""
-    if api.write is not None:
-        api.write(subject)
-        return
-    wanted = wanted_tags(subject)
-    identity = api.identity(subject)
-    client = subject.client()
-    gone = [key for key in existing if key not in wanted and not key.startswith("aws:")]
-    if gone:
-        model = operation_model(subject.aws, Call(operation=api.remove), subject.row).input_shape
-        member = model.members[api.remove_member]
-        plain_keys = member.type_name != "list" or member.member.type_name == "string"
-        keys = gone if plain_keys else [{"Key": key} for key in gone]
-        parameters = {api.target: _targeted(model, api, identity), api.remove_member: keys}
-        getattr(client, api.remove)(**parameters)
-    if wanted:
-        model = operation_model(subject.aws, Call(operation=api.put), subject.row).input_shape
-        tags = tag_parameter(model.members[api.put_member], wanted)
-        getattr(client, api.put)(
-            **{api.target: _targeted(model, api, identity), api.put_member: tags}
-        )
-
-
-def _targeted(shape: Any, api: Tags, identity: Any) -> Any:
-    return [identity] if shape.members[api.target].type_name == "list" else identity
-
-
-def _read_tags(subject: Subject, api: Tags, description: Any) -> dict[str, str]:
-    if api.read is not None:
-        raw = find_description(subject, api.read)
-    else:
-        raw = jmespath.search(api.path, description)
-    tags = raw if isinstance(raw, dict) else tags_to_map(raw or [])
-    return {key: value for key, value in tags.items() if not key.startswith("aws:")}
-
-
-def _tag_outputs(subject: Subject, found: Mapping[str, str]) -> Properties:
-    everything = {key: value for key, value in found.items() if key != URN_TAG}
-    defaults, asked = subject.aws.settings.default_tags, subject.get("tags") or {}
-    own = {
-        key: value
-        for key, value in everything.items()
-        if key in asked or defaults.get(key) != value
-    }
-    return {"tags": own or None, "tagsAll": everything}
-
-
-# --- reading ------------------------------------------------------------------------------------
-
-
-def _described(subject: Subject) -> Any:
-    """What AWS says of a resource; None when it is not there, or what it belongs to."""
-    read = subject.row.read
-    if isinstance(read, Read):
-        return find_description(subject, read)
-    try:
-        return read(subject)
-    except ClientError as error:
-        if is_gone(error, subject.row.absent):
-            return None
-        raise
-
-
-def _there(subject: Subject) -> Any:
-    """As `_described`; None also for what AWS only remembers."""
-    description, wait = _described(subject), subject.row.wait
-    if description is not None and wait and _state(subject.row, description) in wait.gone:
-        return None
-    return description
-
-
-def describe(subject: Subject) -> Properties | None:
-    """The outputs of a resource as AWS has it; None when it is gone."""
-    row = subject.row
-    description = _there(subject)
-    if description is None:
-        return None
-    outputs = decode_object(row.schema.outputs, description, Place(), row.names)
-    outputs.update(_outputs_of_hooks(subject, description, outputs))
-    known = Subject(
-        row,
-        subject.aws,
-        subject.urn,
-        subject.id,
-        subject.inputs,
-        subject.olds,
-        {**subject.outputs, **outputs},
-    )
-    for facet in row.facets:
-        outputs.update(_facet_outputs(known, facet))
-    if row.tags is not None:
-        outputs.update(_tag_outputs(subject, _read_tags(known, row.tags, description)))
-    outputs["region"] = subject.region
-    return {**_remembered(subject, outputs), "id": subject.id}
-
-
-def _outputs_of_hooks(subject: Subject, description: Any, outputs: Properties) -> Properties:
-    row = subject.row
-    known = Subject(
-        row,
-        subject.aws,
-        subject.urn,
-        subject.id,
-        subject.inputs,
-        subject.olds,
-        {**subject.outputs, **outputs},
-    )
-    found = row.computed(known) if row.computed else {}
-    if row.outputs:
-        known.outputs.update(found)
-        found = {**found, **row.outputs(known, description)}
-    return found
-
-
-def _facet_outputs(subject: Subject, facet: Facet) -> Properties:
-    if facet.read is None:
-        return {}
-    if not isinstance(facet.read, Read):
-        found = facet.read(subject)
-        return found if found is not None else {}
-    description = find_description(subject, facet.read)
-    if description is None:
-        return {}
-    kinds = {name: subject.row.schema.outputs[name] for name in facet.properties}
-    return decode_object(kinds, description, Place(), subject.row.names)
-
-
-def _remembered(subject: Subject, outputs: Properties) -> Properties:
-    """The outputs, with what AWS never tells taken from before, and what means the same as the
-    inputs written as the inputs write it."""
-    row = subject.row
-    kept = dict(outputs)
-    for name in (*row.hidden, *row.local):
-        if name in row.schema.outputs and kept.get(name) is None:
-            kept[name] = subject.get(name)
-    for name, wanted in subject.inputs.items():
-        actual = kept.get(name)
-        told = name in row.schema.outputs and actual is not None and wanted is not None
-        if told and same(row, name, project(actual, wanted), wanted):
-            kept[name] = _merged(actual, wanted)
-    for name in row.schema.outputs:
-        if name in kept and kept[name] is None:
-            del kept[name]
-    return kept
-
-
-def _merged(actual: Any, wanted: Any) -> Any:
-    if isinstance(actual, dict) and isinstance(wanted, dict):
-        return {**actual, **wanted}
-    return wanted
-
-
-def _state(row: ResourceType, description: Any) -> str:
-    return str(jmespath.search(row.wait.path, description)) if row.wait else ""
-
-
-def await_ready(subject: Subject, timeout: float) -> None:
-    """Wait until the resource is in a ready state. Raises DeploymentError when it fails or
-    time is up.
-    """
-    wait, deadline, pause = subject.row.wait, time.monotonic() + timeout, 0.02
-    if wait is None or not isinstance(subject.row.read, Read):
-        return
-    while True:
-        description = find_description(subject, subject.row.read)
-        state = _state(subject.row, description) if description else "absent"
-        if state in wait.ready:
-            return
-        if state in wait.failed:
-            raise DeploymentError(f"it reached the state {state}", where=_where(subject))
-        if time.monotonic() > deadline:
-            raise DeploymentError(
-                f"it is still {state} after {timeout:.0f} s",
-                where=_where(subject),
-                fix=f"Wait for it to be {' or '.join(wait.ready)}, then run again.",
-            )
-        time.sleep(pause)
-        pause = min(pause * 1.6, 5.0)
-
-
-# --- the operations -----------------------------------------------------------------------------
-
-
 def create(subject: Subject, timeout: float = 1800.0) -> Properties:
     """Create the resource and return its outputs; sets ``subject.id``.
 
@@ -408,7 +49,7 @@ def create(subject: Subject, timeout: float = 1800.0) -> Properties:
         DeploymentError: nothing was created.
     """
     try:
-        _guarded(subject, "create it", lambda: _make_once(subject))
+        guarded(subject, "create it", lambda: _make_once(subject))
     except DeploymentError as error:
         cause = error.__cause__
         one_call = isinstance(subject.row.create, Call) or subject.row.identity is not None
@@ -416,12 +57,12 @@ def create(subject: Subject, timeout: float = 1800.0) -> Properties:
             raise RefusedError(error.what, where=error.where, fix=error.fix) from cause
         raise
     try:
-        _guarded(subject, "finish creating it", lambda: _finish(subject, timeout))
-        outputs = _guarded(subject, "read it", lambda: describe(subject))
+        guarded(subject, "finish creating it", lambda: _finish(subject, timeout))
+        outputs = guarded(subject, "read it", lambda: describe(subject))
     except DeploymentError as error:
         raise PartlyCreatedError(error, subject.id, {**subject.inputs, "id": subject.id}) from error
     if outputs is None:
-        raise DeploymentError("it was gone right after its creation", where=_where(subject))
+        raise DeploymentError("it was gone right after its creation", where=place_of(subject))
     return outputs
 
 
@@ -462,8 +103,8 @@ def _make(subject: Subject) -> None:
         named = (
             row.create.properties if row.create.properties is not None else tuple(subject.inputs)
         )
-        parameters = {**build(subject, row.create, named), **_creation_tags(subject, row.create)}
-        response = _invoke(subject, row.create, parameters)
+        parameters = {**build(subject, row.create, named), **creation_tags(subject, row.create)}
+        response = invoke(subject, row.create, parameters)
     else:
         response = row.create(subject)
     if row.identity is not None:
@@ -512,7 +153,7 @@ def find(subject: Subject) -> str:
             return str(row.find(subject) or "")
         return str(row.identity(subject)) if row.identity is not None else ""
 
-    return str(_guarded(subject, "look for it", look))
+    return str(guarded(subject, "look for it", look))
 
 
 def left_behind(subject: Subject) -> Properties | None:
@@ -530,7 +171,7 @@ def left_behind(subject: Subject) -> Properties | None:
 
 def read(subject: Subject) -> Properties | None:
     """The outputs as AWS has them now, or None when the resource is gone."""
-    return _guarded(subject, "read it", lambda: describe(subject))
+    return guarded(subject, "read it", lambda: describe(subject))
 
 
 def update(subject: Subject, timeout: float = 1800.0) -> Properties:
@@ -540,16 +181,16 @@ def update(subject: Subject, timeout: float = 1800.0) -> Properties:
     changed = {n for n in names if not same(row, n, subject.olds.get(n), subject.inputs.get(n))}
     for facet in row.facets:
         if changed.intersection(facet.properties):
-            _guarded(subject, "change it", partial(_write, subject, facet))
-            _guarded(subject, "wait for it", lambda: await_ready(subject, timeout))
+            guarded(subject, "change it", partial(_write, subject, facet))
+            guarded(subject, "wait for it", lambda: await_ready(subject, timeout))
     if row.tags is not None and changed & {"tags", "tagsAll"}:
         api = row.tags
         old = subject.olds.get("tagsAll") or subject.olds.get("tags") or {}
-        _guarded(subject, "tag it", lambda: write_tags(subject, api, old))
-    outputs = _guarded(subject, "read it", lambda: describe(subject))
+        guarded(subject, "tag it", lambda: write_tags(subject, api, old))
+    outputs = guarded(subject, "read it", lambda: describe(subject))
     if outputs is None:
         raise DeploymentError(
-            "it is gone", where=_where(subject), fix="Refresh, so that it is created again."
+            "it is gone", where=place_of(subject), fix="Refresh, so that it is created again."
         )
     return outputs
 
@@ -564,11 +205,11 @@ def delete(subject: Subject, timeout: float = 1800.0) -> None:
     """Delete the resource and wait until it is gone; what is gone already is no error."""
     row = subject.row
     if row.before_delete is not None:
-        _guarded(subject, "empty it", lambda: _unless_gone(subject, row.before_delete))
+        guarded(subject, "empty it", lambda: _unless_gone(subject, row.before_delete))
     if row.delete is not None:
-        _guarded(subject, "delete it", lambda: _delete_patiently(subject))
+        guarded(subject, "delete it", lambda: _delete_patiently(subject))
     if row.wait is not None and row.delete is not None:
-        _guarded(subject, "wait for it to be gone", lambda: _await_gone(subject, timeout))
+        guarded(subject, "wait for it to be gone", lambda: _await_gone(subject, timeout))
 
 
 def _unless_gone(subject: Subject, action: Call | Hook | None) -> None:
@@ -581,17 +222,21 @@ def _unless_gone(subject: Subject, action: Call | Hook | None) -> None:
 
 
 def _delete_patiently(subject: Subject) -> None:
-    deadline, pause = time.monotonic() + PATIENCE, 0.1
-    while True:
+    refusal: ClientError | None = None
+
+    def deleted() -> bool:
+        nonlocal refusal
         try:
             _unless_gone(subject, subject.row.delete)
         except ClientError as error:
-            if error_code(error) not in RETRIED_AT_DELETION or time.monotonic() > deadline:
+            if error_code(error) not in RETRIED_AT_DELETION:
                 raise
-        else:
-            return
-        time.sleep(pause)
-        pause = min(pause * 2, 4.0)
+            refusal = error
+            return False
+        return True
+
+    if not until(deleted, within=PATIENCE, pause=0.1, growth=2.0, longest=4.0) and refusal:
+        raise refusal
 
 
 def _still_there(subject: Subject) -> bool:
@@ -599,7 +244,7 @@ def _still_there(subject: Subject) -> bool:
     be; where it went between two questions, the next look tells.
     """
     try:
-        return _there(subject) is not None
+        return present(subject) is not None
     except ClientError as error:
         if is_gone(error, subject.row.absent):
             return True
@@ -607,9 +252,5 @@ def _still_there(subject: Subject) -> bool:
 
 
 def _await_gone(subject: Subject, timeout: float) -> None:
-    deadline, pause = time.monotonic() + timeout, 0.02
-    while _still_there(subject):
-        if time.monotonic() > deadline:
-            raise DeploymentError(f"it is still there after {timeout:.0f} s", where=_where(subject))
-        time.sleep(pause)
-        pause = min(pause * 1.6, 5.0)
+    if not until(lambda: not _still_there(subject), within=timeout, pause=0.02, growth=1.6):
+        raise DeploymentError(f"it is still there after {timeout:.0f} s", where=place_of(subject))

@@ -22,6 +22,7 @@ from pocket.provider import functions, machine, ownership, schema, serving
 from pocket.provider.aws import AccountError, Aws, Settings, aws_of, structured
 from pocket.provider.check import GENERATED, check
 from pocket.provider.compare import Difference, differences, inputs_from, same
+from pocket.provider.requests import RefusedError
 from pocket.provider.resource import ResourceType, Subject
 from pocket.provider.shapes import did_you_mean
 from pocket.provider.types import TABLE
@@ -185,7 +186,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
             error.properties = mark_secrets(error.properties, secret_names(marked))
             serving.report_partial(error, request.properties, context)
             raise
-        except (machine.RefusedError, AccountError) as error:
+        except (RefusedError, AccountError) as error:
             serving.report_refused(error, context)
             raise
         return provider_pb2.CreateResponse(id=subject.id, properties=_answer(row, outputs, marked))

@@ -21,8 +21,9 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from pocket.errors import PocketError
 from pocket.provider.aws import AccountError
-from pocket.provider.machine import PartlyCreatedError, RefusedError
+from pocket.provider.machine import PartlyCreatedError
 from pocket.provider.ownership import ForeignError
+from pocket.provider.requests import RefusedError
 from pocket.provider.values import to_struct
 
 MAX_MESSAGE = 400 * 1024 * 1024  # what Pulumi's own plugins take

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from pocket.provider import machine, rules
+from pocket.provider import rules
+from pocket.provider.requests import perform
 from pocket.provider.resource import (
     Call,
     Facet,
@@ -20,6 +21,7 @@ from pocket.provider.resource import (
     the_id,
 )
 from pocket.provider.shapes import Problem
+from pocket.provider.tagging import wanted_tags
 from pocket.provider.values import UNKNOWN, Properties
 
 LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
@@ -394,8 +396,8 @@ def _find_pod_identity(subject: Subject) -> str | None:
 
 
 def _create_pod_identity(subject: Subject) -> str:
-    call = Call(operation="create_pod_identity_association", params={"tags": machine.wanted_tags})
-    response = machine.perform(subject, call, tuple(subject.inputs))
+    call = Call(operation="create_pod_identity_association", params={"tags": wanted_tags})
+    response = perform(subject, call, tuple(subject.inputs))
     return f"{subject.inputs['clusterName']},{response['association']['associationId']}"
 
 

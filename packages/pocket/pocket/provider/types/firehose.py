@@ -87,7 +87,7 @@ def _read(subject: Subject) -> Properties:
 
 
 def _put_destination(subject: Subject) -> None:
-    from pocket.provider.machine import build
+    from pocket.provider.requests import build
 
     wanted = build(subject, _CREATE, (_S3,))["ExtendedS3DestinationConfiguration"]
     backup = wanted.pop("S3BackupConfiguration", None)

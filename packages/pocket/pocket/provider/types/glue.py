@@ -129,7 +129,7 @@ def _workgroup_arn(subject: Subject) -> str:
 
 def _update_workgroup(subject: Subject) -> None:
     """Athena takes changes in a shape of its own; what is no longer wanted has switches."""
-    from pocket.provider.machine import encode_properties
+    from pocket.provider.requests import encode_properties
     from pocket.provider.shapes import Walk
 
     create = Call(operation="create_work_group")

@@ -54,7 +54,7 @@ _NEW_VERSION = Call(
 
 
 def _put_version(subject: Subject) -> None:
-    from pocket.provider.machine import perform
+    from pocket.provider.requests import perform
 
     version = subject.inputs.get("defaultVersion")
     if any(subject.changed(name) for name in _DATA):

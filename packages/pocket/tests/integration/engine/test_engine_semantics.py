@@ -622,6 +622,17 @@ def test_a_broken_program_says_what_and_where(stack: Stack, program: str, messag
     )
 
 
+@pytest.fixture
+def takes_interrupts() -> Iterator[None]:
+    """As at a prompt: what runs in a shell's background ignores SIGINT, and so would Python."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
+@pytest.mark.usefixtures("takes_interrupts")
 def test_an_interrupt_lets_what_has_begun_end(stack: Stack) -> None:
     workspace = stack.write(
         'a = Thing("a"); b = Thing("b", size=a.serial); Thing("c", size=b.serial)'

@@ -7,7 +7,7 @@ import grpc
 import pytest
 from pulumi.runtime.proto import provider_pb2
 
-from pocket.engine.providers import ProviderError, call
+from pocket.engine.calls import ProviderError, call
 from pocket.provider.provider import AwsProvider
 from pocket.provider.values import to_struct
 

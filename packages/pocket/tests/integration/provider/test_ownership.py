@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from pocket.provider.machine import RefusedError
 from pocket.provider.ownership import ForeignError
 from pocket.provider.provider import AwsProvider
+from pocket.provider.requests import RefusedError
 from pocket_testing.provider_cases import key, trust
 from pocket_testing.provider_world import Resource, World, urn_of
 

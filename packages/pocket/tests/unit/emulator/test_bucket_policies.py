@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pocket.emulator.bucket_policies import LOOPBACK, effect
+from pocket.emulator.s3.bucket_policies import LOOPBACK, effect
 
 KEY = "s3:x-amz-server-side-encryption-aws-kms-key-id"
 

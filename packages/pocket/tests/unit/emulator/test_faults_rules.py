@@ -11,8 +11,8 @@ from botocore.awsrequest import AWSRequest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pocket.emulator.calls import Call, call_of
-from pocket.emulator.faults import Faults, Rule
+from pocket.emulator.core.calls import Call, call_of
+from pocket.emulator.core.faults import Faults, Rule
 
 CALLS = [
     ("ec2", "create_vpc", {"CidrBlock": "10.0.0.0/16"}),

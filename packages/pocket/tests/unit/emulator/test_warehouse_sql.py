@@ -7,8 +7,16 @@ from typing import Any
 
 import pytest
 
-from pocket.emulator.sql import Copy, Execute, Nothing, SqlError, Unload, split, translate
-from pocket.emulator.warehouse import Warehouse
+from pocket.emulator.redshift_data.sql import (
+    Copy,
+    Execute,
+    Nothing,
+    SqlError,
+    Unload,
+    split,
+    translate,
+)
+from pocket.emulator.redshift_data.warehouse import Warehouse
 
 _TWO = "(SELECT 1 AS x UNION ALL SELECT 2)"
 

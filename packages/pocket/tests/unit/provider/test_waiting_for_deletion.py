@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from pocket.provider import machine
+from pocket.provider import machine, reading
 from pocket.provider.aws import Aws, Settings
 from pocket.provider.resource import Subject
 from pocket.provider.types import TABLE
@@ -40,7 +40,7 @@ def test_what_goes_between_two_questions_is_asked_for_again(
             raise answer
         return answer
 
-    monkeypatch.setattr(machine, "_described", there)
+    monkeypatch.setattr(reading, "described", there)
     machine._await_gone(subject, timeout=5)
     assert next(answers, "none") == "none", "it looked once more, and no oftener"
 
@@ -49,6 +49,6 @@ def test_another_error_is_told(subject: Subject, monkeypatch: pytest.MonkeyPatch
     def there(asked: Subject) -> Any:
         raise error("AccessDeniedException")
 
-    monkeypatch.setattr(machine, "_described", there)
+    monkeypatch.setattr(reading, "described", there)
     with pytest.raises(ClientError, match="AccessDenied"):
         machine._await_gone(subject, timeout=5)

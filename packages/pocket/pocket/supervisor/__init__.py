@@ -1,0 +1,28 @@
+"""Starts, watches and stops processes that outlive the command which started them."""
+
+from pocket.supervisor.ports import free_port, port_is_free
+from pocket.supervisor.processes import MARK, Supervisor, tail
+from pocket.supervisor.spec import (
+    CallReady,
+    HttpReady,
+    Readiness,
+    Running,
+    Spec,
+    Status,
+    TcpReady,
+)
+
+__all__ = [
+    "MARK",
+    "CallReady",
+    "HttpReady",
+    "Readiness",
+    "Running",
+    "Spec",
+    "Status",
+    "Supervisor",
+    "TcpReady",
+    "free_port",
+    "port_is_free",
+    "tail",
+]

@@ -1,0 +1,114 @@
+"""What to keep running, and how matters stand with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pocket.errors import ProcessError
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpReady:
+    """Ready when `GET http://127.0.0.1:<port><path>` answers 200; `port` is a name in the spec."""
+
+    path: str = "/"
+    port: str = "port"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TcpReady:
+    """Ready when the named port takes a connection."""
+
+    port: str = "port"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallReady:
+    """Ready when `check(ports)` is true; an OSError or ProcessError from it counts as not yet."""
+
+    check: Callable[[Mapping[str, int]], bool]
+
+
+Readiness = HttpReady | TcpReady | CallReady
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """A process to keep.
+
+    Args:
+        name: its name within the environment; its log is `logs/<name>.log`.
+        argv: the command; `{port}` (or the name of another port in braces) becomes its number.
+        env: added to this process's environment; braces are filled in as in `argv`.
+        cwd: its working directory; the present one when None.
+        ports: names of the ports to pick on 127.0.0.1; the same numbers again after a restart if
+            they are free.
+        ready: how to tell that it answers; None: as soon as it runs.
+        ready_within: seconds until it must be ready.
+        stop_signal: what asks it to end; after `grace` seconds its whole process group is killed.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: Path | None = None
+    ports: tuple[str, ...] = ("port",)
+    ready: Readiness | None = None
+    ready_within: float = 60.0
+    stop_signal: signal.Signals = signal.SIGTERM
+    grace: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ProcessError(
+                f"{self.name!r} cannot name a process",
+                fix="Use lower-case letters, digits, '.', '_' and '-'.",
+            )
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same command, so that a changed one is started anew."""
+        text = json.dumps([self.argv, sorted(self.env.items()), str(self.cwd), self.ports])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """A process that was found or started."""
+
+    name: str
+    pid: int
+    ports: Mapping[str, int]
+    argv: tuple[str, ...]
+    log: Path
+    started: float
+
+    @property
+    def port(self) -> int:
+        """Its first port."""
+        return next(iter(self.ports.values()))
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """How matters stand with one process."""
+
+    name: str
+    state: Literal["running", "starting", "unhealthy", "dead"]
+    pid: int | None
+    ports: Mapping[str, int]
+    log: Path
+    started: float
