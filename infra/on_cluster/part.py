@@ -2,7 +2,8 @@
 values are written.
 
 A chart's values are frozen dataclasses of the keys that this platform sets, not free mappings: a
-key that does not exist would be ignored by Helm without a word, and the setting with it.
+key that does not exist would be ignored by Helm without a word, and the setting with it. So a test
+compares them with ``values/<chart>.schema.json``: the keys that the chart has at our version.
 """
 
 from __future__ import annotations
@@ -111,9 +112,9 @@ def as_values(value: object) -> Any:
     """
     if is_dataclass(value) and not isinstance(value, type):
         return {
-            one.metadata.get("key", camel(one.name)): as_values(found)
-            for one in fields(value)
-            if (found := getattr(value, one.name)) is not None
+            key.metadata.get("key", camel(key.name)): as_values(inner)
+            for key in fields(value)
+            if (inner := getattr(value, key.name)) is not None
         }
     if isinstance(value, Mapping):
         return {key: as_values(inner) for key, inner in value.items()}
