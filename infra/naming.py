@@ -52,8 +52,8 @@ class Names:
     @property
     def partition(self) -> str:
         """The part of AWS the region belongs to."""
-        found = (name for prefix, name in PARTITIONS.items() if self.region.startswith(prefix))
-        return next(found, "aws")
+        names = (name for prefix, name in PARTITIONS.items() if self.region.startswith(prefix))
+        return next(names, "aws")
 
     def arn(self, service: str, resource: str, *, regional: bool = True) -> str:
         """The ARN of something whose name is settled before it is made."""

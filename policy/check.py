@@ -64,10 +64,10 @@ def scan(checkov: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
         except subprocess.TimeoutExpired:
             raise SystemExit(f"checkov did not end in {PATIENCE} s") from None
     try:
-        found = json.loads(answer.stdout)
+        report = json.loads(answer.stdout)
     except json.JSONDecodeError:
         raise SystemExit(f"checkov failed:\n{answer.stderr[-2000:]}") from None
-    return dict(found[0] if isinstance(found, list) else found)
+    return dict(report[0] if isinstance(report, list) else report)
 
 
 def accepted(document: Mapping[str, Any], environment: str) -> dict[str, Any]:
@@ -84,7 +84,9 @@ def accepted(document: Mapping[str, Any], environment: str) -> dict[str, Any]:
 
 def excepted(reasons: Mapping[str, Any]) -> Findings:
     """The findings that have a reason."""
-    return {(check, one) for check, entry in reasons.items() for one in entry["resources"]}
+    return {
+        (check, resource) for check, entry in reasons.items() for resource in entry["resources"]
+    }
 
 
 def verdict(report: Mapping[str, Any], reasons: Findings, least: float = 0.0) -> list[str]:
@@ -98,14 +100,14 @@ def verdict(report: Mapping[str, Any], reasons: Findings, least: float = 0.0) ->
     summary = report["summary"]
     applied = summary["passed"] + summary["failed"]
     failed = report["results"]["failed_checks"]
-    names = {one["check_id"]: one["check_name"] for one in failed}
-    found = {(one["check_id"], one["resource"]) for one in failed}
+    names = {finding["check_id"]: finding["check_name"] for finding in failed}
+    findings = {(finding["check_id"], finding["resource"]) for finding in failed}
     wrong = [
-        f"{check} on {resource}: {names[check]}" for check, resource in sorted(found - reasons)
+        f"{check} on {resource}: {names[check]}" for check, resource in sorted(findings - reasons)
     ]
     wrong += [
         f"{check} on {resource} has a reason but is no finding: remove it"
-        for check, resource in sorted(reasons - found)
+        for check, resource in sorted(reasons - findings)
     ]
     if not applied or summary["passed"] / applied < least:
         wrong.append(f"{summary['passed']} of {applied} checks pass, fewer than {least:.0%}")
@@ -127,8 +129,8 @@ def main(environment: str, checkov: str) -> int:
     for check, entry in reasons.items():
         print(f"  accepted {check} on {len(entry['resources'])} ({entry['what']}):")
         print(f"    {entry['why']}")
-    for one in wrong:
-        print(f"  WRONG {one}")
+    for sentence in wrong:
+        print(f"  WRONG {sentence}")
     return 1 if wrong else 0
 
 

@@ -69,36 +69,36 @@ def values_of(value: Any, name: str = "") -> Any:
     if isinstance(value, Mapping):
         if name in MAPS:
             return dict(value)
-        found: dict[str, Any] = {}
+        named: dict[str, Any] = {}
         for key, inner in value.items():
             own = snake(key)
             if isinstance(inner, Mapping) and own not in MAPS:
-                found[own] = [values_of(inner, own)]
+                named[own] = [values_of(inner, own)]
             elif isinstance(inner, list) and inner and isinstance(inner[0], Mapping):
-                found[singular(own)] = [values_of(one, own) for one in inner]
+                named[singular(own)] = [values_of(block, own) for block in inner]
             else:
-                found[own] = values_of(inner, own)
-        return found
+                named[own] = values_of(inner, own)
+        return named
     if isinstance(value, list):
-        return [values_of(one, name) for one in value]
+        return [values_of(item, name) for item in value]
     return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
 
 
 def plan_of(resources: Iterable[Resource]) -> dict[str, Any]:
     """The plan document of the AWS resources among those planned."""
-    ours = [one for one in resources if one.type.startswith("aws:")]
-    addresses = {one.urn: address(one) for one in ours}
+    ours = [resource for resource in resources if resource.type.startswith("aws:")]
+    addresses = {resource.urn: address(resource) for resource in ours}
     planned, configured, changes = [], [], []
-    for one in ours:
-        kind, name = addresses[one.urn].split(".")
-        values = values_of(one.inputs)
-        place = {"address": addresses[one.urn], "mode": "managed", "type": kind, "name": name}
+    for resource in ours:
+        kind, name = addresses[resource.urn].split(".")
+        values = values_of(resource.inputs)
+        place = {"address": addresses[resource.urn], "mode": "managed", "type": kind, "name": name}
         planned.append({**place, "values": values})
         change = {"actions": ["create"], "before": None, "after": values, "after_unknown": {}}
         changes.append({**place, "change": change})
         references = {
             snake(key): {"references": [f"{addresses[urn]}.id", addresses[urn]]}
-            for key, urns in one.dependencies.items()
+            for key, urns in resource.dependencies.items()
             for urn in urns
             if urn in addresses
         }
@@ -115,5 +115,5 @@ def plan_of(resources: Iterable[Resource]) -> dict[str, Any]:
 def address(resource: Resource) -> str:
     """A name of its own in the plan: what it belongs to, and its own."""
     parents = resource.urn.split("::")[2].split("$")[:-1]
-    parts = [*(one.split(":")[-1] for one in parents), resource.name]
+    parts = [*(parent.split(":")[-1] for parent in parents), resource.name]
     return f"{terraform_type(resource.type)}.{re.sub(r'[^a-z0-9]+', '_', '_'.join(parts).lower())}"
