@@ -70,6 +70,7 @@ format: setup ## Mend what ruff can mend.
 # packages of each image, and what the local provider knows of pulumi_aws's types.
 generate: setup ## Renew schemas, CRD, pipeline, images' lists and the provider's table.
 	@$(BIN)/python -m contracts.schemas manifests/schemas
+	@$(BIN)/python -m contracts.environment.settings docs/environments.md
 	@$(BIN)/python -m contracts.custom_resource manifests/operator/crd.yaml
 	@$(BIN)/python -m pipelines.wiring manifests/pipelines/training.yaml
 	@$(BIN)/python -m images.lists

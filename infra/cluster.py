@@ -10,7 +10,7 @@ import pulumi
 from pulumi_aws import ec2, eks, iam
 
 from contracts.environment import Environment
-from contracts.environment.cluster import NodeGroup
+from contracts.environment.cluster import OWN_LABEL, NodeGroup
 from infra.alarm import Alarm
 from infra.concern import AwsConcern, DataClass, Outputs, Platform
 from infra.keys import GRANT, USE, Keys
@@ -27,8 +27,6 @@ NODE_POLICIES: Final = (
     "AmazonEKS_CNI_Policy",
     "AmazonEC2ContainerRegistryPullOnly",
 )
-IMAGES: Final = {False: "AL2023_x86_64_STANDARD", True: "AL2023_x86_64_NVIDIA"}
-"""Node images, without and with NVIDIA's drivers."""
 POD_IDENTITY: Final = "pods.eks.amazonaws.com"
 POD_ACTIONS: Final = ("sts:AssumeRole", "sts:TagSession")
 
@@ -272,7 +270,7 @@ class Cluster(AwsConcern):
             node_group_name=self.names.name(name),
             node_role_arn=self.nodes.arn,
             subnet_ids=self.private_subnets,
-            ami_type=IMAGES[group.gpu],
+            ami_type=group.machine.image,
             capacity_type="SPOT" if group.spot else "ON_DEMAND",
             instance_types=list(group.instance_types),
             disk_size=None if hardened else group.disk,
@@ -288,7 +286,7 @@ class Cluster(AwsConcern):
                 "desired_size": group.min,
             },
             update_config={"max_unavailable_percentage": 33},
-            labels={"millwright/group": name, **group.labels},
+            labels={OWN_LABEL: name, **group.labels},
             taints=[
                 {"key": taint.key, "value": taint.value, "effect": taint.effect}
                 for taint in group.taints

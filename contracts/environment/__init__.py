@@ -30,6 +30,7 @@ from contracts.environment.file_system import FileSystemOutputs, FileSystemSetti
 from contracts.environment.identity import IdentitySettings
 from contracts.environment.keys import KeysSettings
 from contracts.environment.lake import CatalogOutputs, LakeOutputs, LakeSettings
+from contracts.environment.limits import LIMITS, distinct, taggable
 from contracts.environment.network import NetworkOutputs, NetworkSettings
 from contracts.environment.observability import ObservabilitySettings
 from contracts.environment.on_cluster import OnClusterSettings, ServiceOutputs
@@ -80,13 +81,20 @@ class Environment(Document):
 
     @field_validator("tags")
     @classmethod
-    def taggable(cls, value: dict[str, str]) -> dict[str, str]:
-        """AWS keeps ``aws:`` and we keep ``millwright:`` for ourselves."""
+    def taken_by_every_service(cls, value: dict[str, str]) -> dict[str, str]:
+        """AWS keeps ``aws:`` and we keep ``millwright:``; IAM knows no case in keys."""
         for key, text in value.items():
-            if key.lower().startswith(("aws:", "millwright:")) or key == "Name":
+            if key.lower().startswith(("aws:", "millwright:")) or key.lower() == "name":
                 raise ValueError(f"{key!r} is kept for AWS or Millwright; choose another key")
-            if not 1 <= len(key) <= 128 or len(text) > 256:
-                raise ValueError(f"{key!r}: a tag has a key of 1 to 128 characters, a value to 256")
+            keys, values = LIMITS["tag key"], LIMITS["tag value"]
+            if not keys.holds(len(key)) or not values.holds(len(text)):
+                raise ValueError(
+                    f"{key!r}: a tag has a key of {keys.least} to {keys.most} characters, "
+                    f"a value to {values.most}"
+                )
+            taggable(key)
+            taggable(text)
+        distinct(value, "the key")
         return value
 
     @model_validator(mode="after")

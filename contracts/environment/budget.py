@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import Field, field_validator
 
 from contracts.environment.fields import Email, Section, TierDefaults
+from contracts.environment.limits import LIMITS, distinct
 
 
 class BudgetSettings(Section):
@@ -15,6 +16,7 @@ class BudgetSettings(Section):
     tiers: ClassVar[TierDefaults] = {"prod": {"monthly_usd": 10_000}}
 
     enabled: bool = True
+    """Whether there is one."""
     monthly_usd: int = Field(default=1000, ge=1)
     """US dollars a month."""
     alerts: tuple[int, ...] = (50, 80, 100)
@@ -28,4 +30,13 @@ class BudgetSettings(Section):
         """AWS takes ten notifications a budget; ours are two a threshold."""
         if not 1 <= len(set(value)) == len(value) <= 5 or min(value) < 1:
             raise ValueError("one to five different percentages")
+        return value
+
+    @field_validator("emails")
+    @classmethod
+    def few_subscribers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """One of AWS's subscribers is the alarms' topic."""
+        distinct(value, "the address")
+        if len(value) > (most := LIMITS["budget subscribers"].most - 1):
+            raise ValueError(f"AWS tells {most} addresses of a budget, not {len(value)}")
         return value

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from contracts.document import Document
 from contracts.environment.fields import NAME, Section, TierDefaults, matching, one_of
+from contracts.environment.limits import distinct
 
 CACHE_SIZES: Final = {
     "cache.t4g": ("micro", "small", "medium"),
@@ -32,10 +33,13 @@ class CacheSettings(Section):
     }
 
     engine: Literal["valkey", "redis"] = "valkey"
+    """Which server it is."""
     version: Annotated[str, AfterValidator(matching(r"\d\.\d", "a version such as 8.0"))] = "8.0"
+    """The engine's version."""
     node_type: Annotated[str, AfterValidator(one_of(CACHE_NODES, "cache node type"))] = (
         "cache.t4g.small"
     )
+    """What each node is."""
     replicas: int = Field(default=1, ge=0, le=5)
     """Read replicas beside the primary; with one or more, a lost zone is survived."""
     tls: bool = True
@@ -51,6 +55,7 @@ class CacheSettings(Section):
             raise ValueError(
                 f"{self.engine} {self.version} is not offered; one of {', '.join(known)} is"
             )
+        distinct((*self.users, "default"), "the user")
         if self.users and not self.tls:
             raise ValueError("users sign in over TLS only; set tls, or name no users")
         return self

@@ -9,17 +9,37 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from contracts.document import Document
 from contracts.environment.fields import Arn, Cidr, InstanceType, Name, Section, matching
+from contracts.environment.limits import LIMITS, distinct, unreserved, within
+from contracts.environment.machines import Machine, machine
+
+OWN_LABEL: Final = "millwright/group"
+LABEL_KEY: Final = matching(
+    r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?",
+    "a label's key such as team or example.com/team",
+)
+LABEL_VALUE: Final = matching(
+    r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?",
+    "a label's value: letters, digits, '-', '_' and '.' between two letters or digits",
+)
 
 
 class Taint(Document):
     """What keeps pods off a node unless they tolerate it."""
 
     key: str
+    """What a toleration names."""
     value: str = "true"
+    """What a toleration says of it."""
     effect: Literal["NO_SCHEDULE", "NO_EXECUTE", "PREFER_NO_SCHEDULE"] = "NO_SCHEDULE"
+    """What happens to pods that do not tolerate it."""
 
-
-GPU_FAMILIES: Final = ("g4", "g5", "g6", "p3", "p4", "p5", "p6")
+    @model_validator(mode="after")
+    def takable(self) -> Self:
+        """EKS keeps some prefixes; Kubernetes says what keys and values look like."""
+        LABEL_KEY(unreserved(within("taint key", self.key)))
+        if within("taint value", self.value):
+            LABEL_VALUE(self.value)
+        return self
 
 
 class NodeGroup(Document):
@@ -36,7 +56,9 @@ class NodeGroup(Document):
     disk: int = Field(default=50, ge=20, le=16384)
     """The nodes' disks, in GiB."""
     labels: dict[str, str] = Field(default_factory=dict)
+    """Labels of the nodes, by which pods choose them."""
     taints: tuple[Taint, ...] = ()
+    """What keeps pods off the nodes."""
 
     @model_validator(mode="after")
     def consistent(self) -> Self:
@@ -45,24 +67,50 @@ class NodeGroup(Document):
             raise ValueError("a group needs 1 to 20 instance types")
         if self.min > self.max:
             raise ValueError(f"min {self.min} is more than max {self.max}")
-        if len({self.is_gpu(kind) for kind in self.instance_types}) > 1:
+        machines = {machine(kind) for kind in self.instance_types}
+        if len({kind.accelerator for kind in machines}) > 1:
             raise ValueError("a group mixes GPU types and others; make two groups")
+        if len(machines) > 1:
+            kinds = " and ".join(sorted(str(kind) for kind in machines))
+            raise ValueError(f"a group mixes {kinds}; make two groups")
         return self
 
-    @property
-    def gpu(self) -> bool:
-        """Whether the nodes need the image with NVIDIA's drivers."""
-        return self.is_gpu(self.instance_types[0])
+    @field_validator("labels")
+    @classmethod
+    def free_labels(cls, value: dict[str, str]) -> dict[str, str]:
+        """EKS keeps some prefixes and takes no empty value; the group's name is our label."""
+        if OWN_LABEL in value:
+            raise ValueError(f"{OWN_LABEL!r} is set already, to the group's name")
+        for key, text in value.items():
+            unreserved(within("node label key", key))
+            within("node label value", text)
+            LABEL_KEY(key)
+            LABEL_VALUE(text)
+        return value
 
-    @staticmethod
-    def is_gpu(instance_type: str) -> bool:
-        """Whether an instance type has NVIDIA GPUs."""
-        return instance_type.startswith(GPU_FAMILIES)
+    @field_validator("taints")
+    @classmethod
+    def few_taints(cls, value: tuple[Taint, ...]) -> tuple[Taint, ...]:
+        """EKS takes fifty, each key and effect once."""
+        limit = LIMITS["taints"]
+        if not limit.holds(len(value)):
+            raise ValueError(f"EKS takes {limit.most} taints, not {len(value)}")
+        distinct((f"{taint.key}={taint.effect}" for taint in value), "the taint")
+        return value
+
+    @property
+    def machine(self) -> Machine:
+        """What its nodes are, all of them."""
+        return machine(self.instance_types[0])
 
 
 def system_nodes() -> dict[str, NodeGroup]:
     """One small group, on which everything runs until the table says otherwise."""
     return {"system": NodeGroup(instance_types=("m7i.large",), min=2, max=4)}
+
+
+GroupName = Annotated[Name, AfterValidator(matching(r".{1,36}", "a name of at most 36 characters"))]
+"""With ours and the environment's name in front, EKS takes 63 characters of a node group's."""
 
 
 class ClusterSettings(Section):
@@ -74,7 +122,7 @@ class ClusterSettings(Section):
     """The Kubernetes version. `millwright doctor` says until when EKS supports it."""
     public_access: tuple[Cidr, ...] = ()
     """Networks from which the Kubernetes API is reached; none: from inside the VPC only."""
-    node_groups: dict[Name, NodeGroup] = Field(default_factory=system_nodes, min_length=1)
+    node_groups: dict[GroupName, NodeGroup] = Field(default_factory=system_nodes, min_length=1)
     """Machines by group."""
     admins: tuple[Arn, ...] = ()
     """IAM roles and users that administer the cluster."""
@@ -94,6 +142,17 @@ class ClusterSettings(Section):
         if any(ipaddress.IPv4Network(network).prefixlen < 8 for network in value):
             raise ValueError("open to the whole internet; name the networks that need it")
         return value
+
+    @model_validator(mode="after")
+    def let_in_once(self) -> Self:
+        """EKS has one entry for a principal, and we name it by the last part of its ARN."""
+        principals = (*self.admins, *self.viewers)
+        distinct(principals, "the principal")
+        for people in (self.admins, self.viewers):
+            distinct((arn.rsplit("/", 1)[1] for arn in people), "the principal's name")
+        if policies := [arn for arn in principals if ":policy/" in arn]:
+            raise ValueError(f"{policies[0]!r} is a policy; name roles and users")
+        return self
 
     @field_validator("node_groups")
     @classmethod

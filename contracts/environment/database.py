@@ -30,12 +30,15 @@ class DatabaseSettings(Section):
     }
 
     enabled: bool = True
+    """Whether there is one."""
     instance: Annotated[str, AfterValidator(one_of(RDS_CLASSES, "database instance class"))] = (
         "db.t4g.medium"
     )
+    """What machine it is."""
     version: Annotated[str, AfterValidator(matching(r"1[4-8]", "a Postgres version, 14 to 18"))] = (
         "17"
     )
+    """Postgres's version."""
     storage: int = Field(default=50, ge=20, le=16_384)
     """Disk to start with, in GiB."""
     max_storage: int = Field(default=500, ge=22, le=65_536)

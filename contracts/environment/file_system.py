@@ -16,6 +16,7 @@ class FileSystemSettings(Section):
     tiers: ClassVar[TierDefaults] = {"dev": {"backups": False}}
 
     enabled: bool = True
+    """Whether there is one."""
     backups: bool = True
     """Whether AWS Backup copies it every day."""
     infrequent_after: Literal["7d", "14d", "30d", "60d", "90d"] = "30d"

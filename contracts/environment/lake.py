@@ -57,9 +57,11 @@ class Column(Document):
     """A column of a table of the lake."""
 
     name: Identifier
+    """Its name."""
     type: Literal[
         "string", "boolean", "int", "bigint", "float", "double", "timestamp", "date", "binary"
     ]
+    """What Athena reads it as."""
 
 
 class LakeTable(Document):
@@ -85,6 +87,7 @@ class CatalogSettings(Document):
     """Glue and Athena: the lake's files as tables that SQL reads."""
 
     enabled: bool = True
+    """Whether there is any of it."""
     tables: dict[Identifier, LakeTable] = Field(default_factory=dict)
     """Tables by name; a table's files lie under the prefix of its name."""
     scan_limit: int = Field(default=100, ge=1, le=100_000)

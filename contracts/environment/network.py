@@ -10,6 +10,7 @@ from pydantic import AfterValidator, ValidationInfo, field_validator
 
 from contracts.document import Document
 from contracts.environment.fields import Cidr, Section, TierDefaults, matching, one_of
+from contracts.environment.limits import distinct
 
 ENDPOINT_SERVICES: Final = (
     *("ecr.api", "ecr.dkr", "sts", "secretsmanager", "logs", "kms", "eks", "eks-auth"),
@@ -30,6 +31,7 @@ class ExistingNetwork(Document):
     """A VPC that is there already; its routes, gateways and free endpoints stay its owner's."""
 
     vpc: VpcId
+    """The VPC."""
     private_subnets: tuple[SubnetId, ...]
     """Where nodes and pods live, in two zones at the least, with a way out."""
     database_subnets: tuple[SubnetId, ...]
@@ -86,6 +88,13 @@ class NetworkSettings(Section):
             )
         if not network.is_private and network not in ipaddress.IPv4Network("100.64.0.0/10"):
             raise ValueError(f"{value} is not private; take it from 10.0.0.0/8, say")
+        return value
+
+    @field_validator("endpoints")
+    @classmethod
+    def once_each(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """A VPC has one endpoint of a service."""
+        distinct(value, "the service")
         return value
 
     @field_validator("zones")

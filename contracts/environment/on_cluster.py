@@ -19,6 +19,12 @@ WORKING_NAMESPACES: Final = ("kubeflow", "training", "serving", "features", "mlf
 """Namespaces where people's work runs, and so may be given a quota."""
 
 
+HOST: Final = (
+    r"(?=.{1,253}$)(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+)
+"""A DNS name, of one label or more (RFC 1035), with a wildcard in front perhaps."""
+
+
 class Quota(Document):
     """The most that a namespace's pods may ask for together."""
 
@@ -27,6 +33,7 @@ class Quota(Document):
     memory: int = Field(ge=1, le=100_000)
     """Memory, in GiB."""
     pods: int = Field(default=100, ge=1, le=10_000)
+    """Pods."""
     gpus: int = Field(default=0, ge=0, le=1000)
     """NVIDIA GPUs."""
 
@@ -40,16 +47,16 @@ class OnClusterSettings(Section):
     }
 
     enabled: bool = True
-    """Whether anything is; off where there is no Kubernetes API to reach."""
+    """Whether anything is installed; off where there is no Kubernetes API to reach."""
     components: tuple[Annotated[str, AfterValidator(one_of(COMPONENTS, "component"))], ...] = (
         COMPONENTS
     )
-    """What of it is wanted."""
+    """What is installed, beside what everything needs."""
     replicas: int = Field(default=1, ge=1, le=5)
     """How many of each controller run."""
-    host: Annotated[
-        str, AfterValidator(matching(r"(\*\.)?[a-z0-9.-]+", "a host name such as ml.example.com"))
-    ] = "*.millwright.internal"
+    host: Annotated[str, AfterValidator(matching(HOST, "a host name such as ml.example.com"))] = (
+        "*.millwright.internal"
+    )
     """The name that clients call the models by; the gateway's certificate is made out to it."""
     load_balancer: Literal["internal", "internet"] = "internal"
     """From where the gateway's load balancer is reached."""

@@ -14,7 +14,9 @@ class Capacity(Document):
     """Provisioned throughput that follows the load, in units a second."""
 
     min: int = Field(default=5, ge=1, le=40_000)
+    """The least."""
     max: int = Field(default=100, ge=1, le=40_000)
+    """The most."""
     target: int = Field(default=70, ge=20, le=90)
     """The share of the capacity to be in use, in percent."""
 

@@ -14,6 +14,7 @@ class StreamSettings(Section):
     """Kinesis: events as they happen, also delivered to the lake."""
 
     enabled: bool = True
+    """Whether there is one."""
     retention: Annotated[Duration, AfterValidator(days_between(1, 365, "Kinesis keeps events"))] = (
         DAY
     )

@@ -8,12 +8,11 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from contracts.document import Document
 from contracts.environment.fields import Identifier, Section, TierDefaults, one_of
+from contracts.environment.limits import REDSHIFT_DATABASES, REDSHIFT_USERS, REDSHIFT_WORDS
 
 REDSHIFT_NODES: Final = ("ra3.large", "ra3.xlplus", "ra3.4xlarge", "ra3.16xlarge")
 SINGLE_NODE: Final = ("ra3.large", "ra3.xlplus")
 """Redshift node types that may stand alone."""
-
-RESERVED_DATABASES: Final = ("template0", "template1", "padb_harvest", "sys", "information_schema")
 
 
 class WarehouseSettings(Section):
@@ -30,6 +29,7 @@ class WarehouseSettings(Section):
     node_type: Annotated[str, AfterValidator(one_of(REDSHIFT_NODES, "Redshift node type"))] = (
         "ra3.large"
     )
+    """What each node is."""
     nodes: int = Field(default=2, ge=1, le=128)
     """How many nodes."""
     capacity: int = Field(default=8, ge=4, le=512)
@@ -47,7 +47,15 @@ class WarehouseSettings(Section):
     @classmethod
     def not_reserved(cls, value: str) -> str:
         """Redshift keeps some names for itself."""
-        if value in RESERVED_DATABASES:
+        if value in REDSHIFT_DATABASES or value in REDSHIFT_WORDS:
+            raise ValueError(f"{value!r} is a name that Redshift keeps for itself")
+        return value
+
+    @field_validator("user")
+    @classmethod
+    def free_user(cls, value: str) -> str:
+        """Redshift has some users already, and keeps its words."""
+        if value in REDSHIFT_USERS or value in REDSHIFT_WORDS:
             raise ValueError(f"{value!r} is a name that Redshift keeps for itself")
         return value
 

@@ -43,6 +43,7 @@ PLACES = {
     "private_subnets": ["subnet-0a000001", "subnet-0a000002"],
     "database_subnets": ["subnet-0d000001", "subnet-0d000002"],
 }
+ROLE = "arn:aws:iam::123456789012:role/someone"
 GROUP = {"instance_types": ["m7i.large"], "min": 1, "max": 2}
 REFUSED: list[tuple[str, object, str]] = [
     ("name", "Dev", "name: 'Dev' is not a name of lower-case letters, digits and single hyphens"),
@@ -171,6 +172,59 @@ REFUSED: list[tuple[str, object, str]] = [
     ("tags", {"aws:x": "1"}, "tags: 'aws:x' is kept for AWS or Millwright; choose another key"),
     ("tags", {"millwright:x": "1"}, "'millwright:x' is kept for AWS or Millwright"),
     ("tags", {"k": "v" * 257}, "'k': a tag has a key of 1 to 128 characters, a value to 256"),
+    ("tags", {"": "v"}, "'': a tag has a key of 1 to 128 characters"),
+    ("tags", {"AWS:x": "1"}, "'AWS:x' is kept for AWS or Millwright"),
+    ("tags", {"name": "1"}, "'name' is kept for AWS or Millwright"),
+    ("tags", {"team": "a", "Team": "b"}, "the key 'Team' is named twice"),
+    (
+        "tags",
+        {"team": "a,b"},
+        "'a,b': tags take letters, digits, spaces and + - . / : = @ _, not ','",
+    ),
+    ("tags", {"tëam?": "a"}, "not '?'"),
+    ("tags", {"team": "a\tb"}, "not '\\t'"),
+    ("warehouse.user", "user", "warehouse.user: 'user' is a name that Redshift keeps for itself"),
+    ("warehouse.user", "public", "'public' is a name that Redshift keeps for itself"),
+    ("warehouse.user", "rdsdb", "'rdsdb' is a name that Redshift keeps for itself"),
+    ("warehouse.database", "table", "'table' is a name that Redshift keeps for itself"),
+    (
+        "budget.emails",
+        [f"a{number}@example.com" for number in range(11)],
+        "AWS tells 10 addresses of a budget, not 11",
+    ),
+    ("budget.emails", ["a@example.com", "A@example.com"], "'A@example.com' is named twice"),
+    ("observability.emails", ["a@example.com"] * 2, "'a@example.com' is named twice"),
+    ("network.endpoints", ["sts", "sts"], "the service 'sts' is named twice"),
+    ("cache.users", ["a", "a"], "the user 'a' is named twice"),
+    ("cache.users", ["default"], "the user 'default' is named twice"),
+    ("cluster.admins", [ROLE, ROLE], "is named twice"),
+    ("cluster.admins", [ROLE, ROLE.replace("role/", "role/team/")], "'someone' is named twice"),
+    ("cluster", {"admins": [ROLE], "viewers": [ROLE]}, "is named twice"),
+    ("cluster.admins", [ROLE.replace("role", "policy")], "is a policy; name roles and users"),
+    ("cluster.node_groups", {"x" * 37: GROUP}, "at most 36 characters"),
+    ("on_cluster.host", "a..b", "'a..b' is not a host name such as ml.example.com"),
+    ("on_cluster.host", "-a.example.com", "is not a host name such as"),
+    ("on_cluster.host", ".".join(["a" * 60] * 5), "is not a host name such as"),
+    *(
+        ("cluster.node_groups", {"one": {**GROUP, **changes}}, message)
+        for changes, message in (
+            ({"instance_types": ["m7i.large", "m7g.large"]}, "a group mixes arm64 and x86_64"),
+            ({"instance_types": ["g5.xlarge", "g5g.xlarge"]}, "arm64 with NVIDIA GPUs and x86_64"),
+            ({"instance_types": ["inf2.xlarge", "m7i.large"]}, "mixes GPU types and others"),
+            ({"instance_types": ["mac2.metal"]}, "EKS has no nodes of this series"),
+            ({"labels": {"kubernetes.io/role": "a"}}, "the prefix kubernetes.io/ is reserved"),
+            ({"labels": {"node.k8s.io/role": "a"}}, "the prefix k8s.io/ is reserved"),
+            ({"labels": {"eks.amazonaws.com/x": "a"}}, "the prefix eks.amazonaws.com/ is reserved"),
+            ({"labels": {"millwright/group": "a"}}, "is set already, to the group's name"),
+            ({"labels": {"team": ""}}, "'': a node label value has 1 to 63 characters, not 0"),
+            ({"labels": {"x" * 64: "a"}}, "a node label key has 1 to 63 characters, not 64"),
+            ({"labels": {"te am": "a"}}, "'te am' is not a label's key such as team"),
+            ({"labels": {"team": "-a"}}, "'-a' is not a label's value"),
+            ({"taints": [{"key": "node.kubernetes.io/x"}]}, "kubernetes.io/ is reserved"),
+            ({"taints": [{"key": ""}]}, "'': a taint key has 1 to 63 characters, not 0"),
+            ({"taints": [{"key": "a", "value": "b c"}]}, "'b c' is not a label's value"),
+        )
+    ),
 ]
 
 
@@ -179,6 +233,28 @@ def test_refused(path: str, value: object, message: str) -> None:
     found = problems(changed(path, value))
     assert any(message in problem for problem in found), found
     assert len(found) == 1, found
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("tags", {"Kostenstelle Süd": "a+b = c/d_e.f:g@h-1", "empty": ""}),
+        ("warehouse.user", "analyst"),
+        ("cluster.node_groups", {"one": {**GROUP, "labels": {"example.com/team": "a.b_c-d"}}}),
+        (
+            "cluster.node_groups",
+            {"one": GROUP, "gpu": {**GROUP, "taints": [{"key": "nvidia.com/gpu"}]}},
+        ),
+        (
+            "cluster.node_groups",
+            {"one": GROUP, "empty": {**GROUP, "taints": [{"key": "a", "value": ""}]}},
+        ),
+        ("budget.emails", [f"a{number}@example.com" for number in range(10)]),
+        ("on_cluster.host", "*.ml.example.com"),
+    ],
+)
+def test_taken(path: str, value: object) -> None:
+    assert Environment.parse(changed(path, value))
 
 
 @pytest.mark.parametrize("key", ["name", "tier", "account", "region"])

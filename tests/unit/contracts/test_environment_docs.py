@@ -8,6 +8,7 @@ import pytest
 
 from contracts.document import documents_in
 from contracts.environment import Environment
+from contracts.environment.settings import rows, written
 
 TEXT = Path(__file__).resolve().parents[3].joinpath("docs/environments.md").read_text()
 SECTIONS = {
@@ -23,3 +24,16 @@ SETTINGS = [
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_is_documented(setting: str) -> None:
     assert f"`{setting}`" in TEXT or f"`{setting}." in TEXT
+
+
+def test_the_table_is_current() -> None:
+    assert written(TEXT) == TEXT, "run `make generate`"
+
+
+def test_every_setting_says_what_it_is() -> None:
+    silent = [name for name, _, description in rows() if not description]
+    assert not silent
+
+
+def test_a_file_without_the_heading_is_left_alone() -> None:
+    assert written("# Something else\n") == "# Something else\n"

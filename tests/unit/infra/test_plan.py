@@ -133,3 +133,17 @@ def test_an_existing_bucket_is_used_and_never_touched(planned_from: Callable) ->
     reading = [one for one in policies if "arn:aws:s3:::our-data" in one]
     assert len(reading) > 2
     assert all(key in one for one in reading)
+
+
+def test_nodes_start_from_the_image_of_their_machines(planned_from: Callable) -> None:
+    kinds = {
+        "system": ("m7g.large", "AL2023_ARM_64_STANDARD"),
+        "general": ("m7i.large", "AL2023_x86_64_STANDARD"),
+        "gpu": ("g5.xlarge", "AL2023_x86_64_NVIDIA"),
+        "arm-gpu": ("g5g.xlarge", "AL2023_ARM_64_NVIDIA"),
+        "neuron": ("inf2.xlarge", "AL2023_x86_64_NEURON"),
+    }
+    groups = {name: {"instance_types": [kind], "min": 1} for name, (kind, _) in kinds.items()}
+    plan = planned_from(cluster={"node_groups": groups})
+    images = {one.name: one.inputs["amiType"] for one in plan.of("eks/nodeGroup:NodeGroup")}
+    assert images == {name: image for name, (_, image) in kinds.items()}
