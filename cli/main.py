@@ -16,6 +16,7 @@ from cli.app import app, output
 from contracts.errors import MillwrightError, UsageError
 
 INTERRUPTED = 130
+KEPT = "\ninterrupted; what was done is kept, and the same command goes on from there"
 
 PULUMIS = {
     "--exclude": "exclude",
@@ -30,13 +31,15 @@ def main() -> None:
     """Run the command line and exit with its code."""
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # which typer makes of ctrl-C
+            output.say(KEPT)
     except typer.Exit as ended:
         code = ended.exit_code
     except MillwrightError as error:
         output.failure(error)
         code = error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        output.say("\ninterrupted; what was done is kept, and the same command goes on from there")
+    except typer.Abort:
+        output.say(KEPT)
         code = INTERRUPTED
     except typer.TyperException as error:
         wrong = misused(error)

@@ -35,12 +35,13 @@ class RunState(StrEnum):
     REJECTED = "rejected"
     """A gate failed."""
     FAILED = "failed"
+    STOPPING = "stopping"
     STOPPED = "stopped"
 
     @property
     def over(self) -> bool:
         """Whether it has ended."""
-        return self not in (RunState.WAITING, RunState.RUNNING)
+        return self not in (RunState.WAITING, RunState.RUNNING, RunState.STOPPING)
 
 
 StepState = Literal["waiting", "running", "finished", "kept", "failed"]

@@ -23,6 +23,7 @@ MOST = 200
 """Entries in a page: what the server allows."""
 AWAY = (502, 503, 504)
 """Whoever stands before the server does not reach it."""
+SIGN_IN = (401, 403)
 FIXES = {
     401: "Sign in, or name an address that needs no sign-in with --kfp URL.",
     403: "Sign in as somebody who may, or name another server with --kfp URL.",
@@ -105,12 +106,12 @@ class Server:
         except ApiException as error:
             status = int(error.status or 0)
             if status in AWAY:
-                raise self._away(f"{status} {error.reason}") from error
+                raise self._away(reason(error)) from error
             raise RefusedError(
                 f"the pipelines server refused: {reason(error)}",
                 status=status,
                 where=self.url,
-                fix=FIXES.get(status, ""),
+                fix=FIXES.get(status, "") if status in SIGN_IN or not words_of(error) else "",
             ) from error
         except (OpenApiException, json.JSONDecodeError, ValueError) as error:
             raise RefusedError(
@@ -132,8 +133,8 @@ class Server:
         )
 
 
-def reason(error: Any) -> str:
-    """What the server says in the body of a refusal; HTTP's phrase where it says nothing.
+def words_of(error: Any) -> str:
+    """What the server says in the body of a refusal; empty where it says nothing of its own.
 
     The API answers ``{"error": …, "code": …, "message": …}``, the upload of pipelines
     ``{"error_message": …, "error_details": …}``, and what stands before it a page or a line.
@@ -143,13 +144,15 @@ def reason(error: Any) -> str:
     try:
         said = json.loads(text)
     except ValueError:
-        said = {} if text.lstrip().startswith("<") else {"message": text}
-    if isinstance(said, dict):
-        for key in ("error_message", "message", "error"):
-            words = " ".join(str(said.get(key) or "").split())
-            if words:
-                return f"{words} ({error.status})"
-    return f"{error.reason or 'it does not say why'} ({error.status})"
+        return ""
+    keys = ("error_message", "message", "error") if isinstance(said, dict) else ()
+    sentences = (" ".join(str(said.get(key) or "").split()) for key in keys)
+    return next(filter(None, sentences), "")
+
+
+def reason(error: Any) -> str:
+    """Why the server refused, with HTTP's number; HTTP's phrase where it does not say itself."""
+    return f"{words_of(error) or error.reason or 'it does not say why'} ({error.status})"
 
 
 def cause(error: BaseException) -> str:

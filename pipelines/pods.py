@@ -9,6 +9,7 @@ Source: https://github.com/kubeflow/pipelines (backend/src/v2/driver, backend/sr
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable
@@ -36,6 +37,13 @@ PACE = 2.0
 IDENTITY = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 LOGS = re.compile(r"executor-logs(-\d+)?")
 """What the launcher calls a step's log, with the number of the try."""
+NO_LOG = (
+    "its pod left no log: it was stopped or evicted, had too little memory, or never began because "
+    "its image could not be pulled or no node had room"
+)
+STOPPED = "stopped"
+"""An object in a run's folder: somebody stopped it. The server itself says then that the run has
+failed, and no more."""
 EPOCH = datetime(1971, 1, 1, tzinfo=UTC)
 """The server says "not yet" with the year 1 or 1970."""
 STATES = {
@@ -44,7 +52,7 @@ STATES = {
     "FAILED": RunState.FAILED,
     "CANCELED": RunState.STOPPED,
     "RUNNING": RunState.RUNNING,
-    "CANCELING": RunState.RUNNING,
+    "CANCELING": RunState.STOPPING,
     "PAUSED": RunState.RUNNING,
 }
 """The server's states of a run; it waits in any other."""
@@ -90,12 +98,33 @@ class StoredOutputs:
 
     def last_words(self, step: str) -> str:
         """See `RunOutputs.last_words`."""
-        return last_words("\n".join(self._log_lines(step)))
+        lines = self._log_lines(step)
+        return last_words("\n".join(lines)) if lines else NO_LOG
 
     def log(self, step: str) -> str:
         """See `RunOutputs.log`."""
         path = self._newest(step, LOGS) if step else None
         return f"s3://{path}" if path else f"the pods of the run {self.location.rpartition('/')[2]}"
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody stopped the run with `mark_stopped`."""
+        try:
+            system, folder = self._store
+            return bool(system.get_file_info(f"{folder}/{STOPPED}").type == fs.FileType.File)
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def mark_stopped(self) -> None:
+        """Write down that somebody stopped the run.
+
+        Who may stop runs may not be one who may write there; then the run will have failed, which
+        is what the server says as well.
+        """
+        with contextlib.suppress(OSError):
+            system, folder = self._store
+            with system.open_output_stream(f"{folder}/{STOPPED}") as stream:
+                stream.write(b"stopped\n")
 
     def _log_lines(self, step: str) -> list[str]:
         path = self._newest(step, LOGS)
@@ -192,6 +221,7 @@ class PodRuns:
         """See `Runs.stop`."""
         if not status.state.over:
             self.server.call("runs.run_service_terminate_run", run_id=status.identity)
+            self.outputs(status).mark_stopped()
 
     def leave(self, run: str) -> bool:
         """See `Runs.leave`: it is the server's."""
@@ -225,8 +255,7 @@ class PodRuns:
 
     def _status(self, run: Any) -> RunStatus:
         root = getattr(run.runtime_config, "pipeline_root", None) or store_of(self.platform)
-        history = run.state_history or ()
-        errors = [change.error.message for change in history if change.error]
+        errors = [change.error.message for change in run.state_history or () if change.error]
         status = RunStatus(
             run=run.display_name,
             identity=run.run_id,
@@ -238,21 +267,22 @@ class PodRuns:
             reason=errors[-1] if errors else "",
             location=f"{root.partition('?')[0].rstrip('/')}/{PIPELINE}/{run.run_id}",
         )
-        return replace(status, state=self._ended(status, {change.state for change in history}))
+        return replace(status, state=self._ended(status))
 
-    def _ended(self, status: RunStatus, history: set[str]) -> RunState:
+    def _ended(self, status: RunStatus) -> RunState:
         """How a run ended that the server says has failed: that is also what becomes of one that
         was stopped, and of one whose model was rejected."""
         if status.state is not RunState.FAILED:
             return status.state
-        if "CANCELING" in history:
-            return RunState.STOPPED
+        outputs = self.outputs(status)
         try:
-            error = self.outputs(status).error(status.failed_step) if status.failed_step else None
+            if outputs.stopped:
+                return RunState.STOPPED
+            error = outputs.error(status.failed_step) if status.failed_step else None
         except PipelineError:
-            # Whether it was rejected is in the store; that the store cannot be read is said where
-            # somebody wants to know why.
-            error = None
+            # Which it was is in the store; that the store cannot be read is said where somebody
+            # wants to know why.
+            return RunState.FAILED
         return RunState.REJECTED if isinstance(error, RejectedError) else RunState.FAILED
 
 

@@ -25,6 +25,8 @@ from pipelines.results import TrainingResult
 QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "PYTHONUNBUFFERED": "1"}
 """Waiting threads sleep: where cores are shared, XGBoost's spinning ones make a fit of a second
 take half a minute."""
+PROGRAM = (sys.executable, "-m", "pipelines.local")
+"""What runs in a run's process; the run's folder is its argument."""
 OWN_LOG = "pipeline"
 """The log of what no step said."""
 STOPPED = "stopped"
@@ -92,7 +94,7 @@ class FolderRuns:
         log.parent.mkdir(exist_ok=True)
         with log.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "pipelines.local", str(folder)],
+                [*PROGRAM, str(folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -101,7 +101,8 @@ class Run:
 
     def become(self, state: str) -> None:
         self.state = state
-        self.history.append(state)
+        if state != "CANCELING":  # which the server leaves out of the history
+            self.history.append(state)
         if self.over:
             self.finished = self.created + timedelta(seconds=30)
 
@@ -307,7 +308,7 @@ class PipelinesServer:
             known(body[key], model)
         version = body["pipeline_version_reference"]["pipeline_version_id"]
         if version not in self.uploads:
-            raise RefusalError(404, 5, f"PipelineVersion {version} not found")
+            raise RefusalError(500, 13, f"PipelineVersion {version} not found")
         if body["experiment_id"] not in self.experiments:
             raise RefusalError(404, 5, f"Experiment {body['experiment_id']} not found")
         spec = parse(self.uploads[version])
@@ -431,7 +432,7 @@ def form_file(content: bytes, kind: str) -> str:
     form = BytesParser().parsebytes(f"Content-Type: {kind}\r\n\r\n".encode() + content)
     for part in form.get_payload():
         if part.get_param("name", header="content-disposition") == "uploadfile":  # type: ignore[union-attr]
-            return bytes(part.get_payload(decode=True)).decode()  # type: ignore[union-attr,arg-type]
+            return bytes(part.get_payload(decode=True)).decode()  # type: ignore[union-attr]
     raise upload_refused("Failed to read pipeline from file")
 
 
@@ -445,7 +446,8 @@ def parse(text: str) -> Any:
 
 def in_order(spec: Any) -> list[str]:
     """The tasks, each after those that it depends on."""
-    left, order = dict(spec.root.dag.tasks), []
+    left = dict(spec.root.dag.tasks)
+    order: list[str] = []
     while left:
         ready = sorted(
             name for name, task in left.items() if set(task.dependent_tasks) <= set(order)

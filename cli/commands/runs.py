@@ -130,7 +130,9 @@ def stop_run(
     output.result(
         {"run": status.run, "stopped": not ended},
         lambda console: console.print(
-            f"    {status.run} had ended: {status.state}" if ended else f"    {status.run} stopped"
+            f"    {status.run} had ended: {status.state}"
+            if ended
+            else f"    {status.run} is stopped"
         ),
     )
 
@@ -146,7 +148,7 @@ def follow(runs: Runs, run: str, back: str) -> TrainingResult:
     Raises:
         RejectedTrainingError: a gate failed.
         PipelineError: a step failed, or the server stays away.
-        Exit: the person leaves, and the run goes on.
+        SystemExit: the person leaves, and the run goes on.
     """
     from pipelines.following import AwayError, Follower, outcome
     from pipelines.results import RejectedTrainingError
@@ -162,7 +164,7 @@ def follow(runs: Runs, run: str, back: str) -> TrainingResult:
         if not runs.leave(run):
             raise
         output.say(f"\n    the run goes on; `{back}` comes back to it")
-        raise typer.Exit(INTERRUPTED) from None
+        raise SystemExit(INTERRUPTED) from None
     except AwayError as error:
         fix = f"The run may go on; `{back}` comes back to it. {error.fix}".rstrip()
         raise AwayError(error.what, where=error.where, fix=fix) from error
@@ -252,6 +254,7 @@ STATES = {
     "done": "[green]done[/]",
     "rejected": "[yellow]rejected[/]",
     "failed": "[red]failed[/]",
+    "stopping": "stopping",
     "stopped": "stopped",
 }
 

@@ -126,11 +126,11 @@ def versions(
 ) -> None:
     """List a model's registered versions and their aliases."""
     where = project(environment, outputs=outputs, mlflow=mlflow)
-    model_of(where, model)
+    spec, _ = model_of(where, model)
     from data.model_registry import ModelRegistry
 
     with where.tracking() as uri:
-        entries = ModelRegistry(uri).versions(model)
+        entries = ModelRegistry(uri).versions(spec.name)
     output.result(
         [
             {"version": entry.version, "aliases": entry.aliases, "uri": entry.uri}

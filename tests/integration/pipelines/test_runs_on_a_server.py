@@ -287,7 +287,8 @@ def test_a_run_is_stopped(millwright, server):
     server.play = Play(outputs=Launchers())
     millwright("train", "flight-delay", "--detach")
     name = only_run(server)
-    assert f"{name} stopped" in millwright("runs", "stop", name).stdout
+    assert f"{name} is stopped" in millwright("runs", "stop", name).stdout
+    assert json.loads(millwright("--json", "runs", "list").stdout)[0]["state"] == "stopping"
     done = millwright("runs", "follow", name)
     assert done.returncode == 1
     assert f"run {name}: it was stopped" in done.stderr
