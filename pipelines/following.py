@@ -20,6 +20,8 @@ from pipelines.results import RunOutputs, StepTiming, TrainingResult, failure, r
 
 PATIENCE = 60.0
 """Seconds that a server may be away before following a run on it ends."""
+LATE = 5
+"""Looks at a run that has ended, until its last step has."""
 
 Progress = Callable[[str, str, float], None]
 """(step, "started" | "finished" | "failed" | "kept", seconds): called as it happens."""
@@ -75,6 +77,18 @@ class RunStatus:
     """What is said of its end, where no step can say it."""
     location: str
     """The folder of what its steps wrote: a path, or a URI."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether its steps stand as its end says: a server may know of the end before it knows of
+        the last step's."""
+        ended = {step.state for step in self.steps}
+        match self.state:
+            case RunState.DONE:
+                return ended <= {"finished", "kept"}
+            case RunState.REJECTED | RunState.FAILED:
+                return "failed" in ended and "running" not in ended
+        return self.state.over
 
     @property
     def failed_step(self) -> str:
@@ -166,12 +180,14 @@ class Follower:
             UsageError: there is no such run.
             PipelineError: the server refuses.
         """
+        late = 0
         while True:
             status = self._status(runs, run)
             if status is not None:
                 self.tell(status)
-                if status.state.over:
+                if status.settled or (status.state.over and late == LATE):
                     return status
+                late += status.state.over
             self.sleep(runs.pace)
 
     def tell(self, status: RunStatus) -> None:

@@ -37,6 +37,7 @@ PACE = 2.0
 IDENTITY = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 LOGS = re.compile(r"executor-logs(-\d+)?")
 """What the launcher calls a step's log, with the number of the try."""
+DRIVER = "-driver"
 NO_LOG = (
     "its pod left no log: it was stopped or evicted, had too little memory, or never began because "
     "its image could not be pulled or no node had room"
@@ -287,11 +288,17 @@ class PodRuns:
 
 
 def steps(tasks: Iterable[Any]) -> tuple[StepStatus, ...]:
-    """How each step stands, of a run's tasks; those of Kubeflow's own (drivers, executors) are
-    left out."""
+    """How each step stands, of a run's tasks.
+
+    Kubeflow has more of its own; of those only a driver counts, which prepares a step and may fail
+    at it.
+    """
     stands = {step: StepStatus(step=step) for step in STEPS}
     for task in tasks:
-        if task.display_name in stands:
+        step = task.display_name.removesuffix(DRIVER)
+        if step != task.display_name and step in stands and task.state == "FAILED":
+            stands[step] = StepStatus(step=step, state="failed")
+        if task.display_name in stands and stands[task.display_name].state != "failed":
             start, end = moment(task.start_time), moment(task.end_time)
             stands[task.display_name] = StepStatus(
                 step=task.display_name,

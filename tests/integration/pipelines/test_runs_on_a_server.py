@@ -252,6 +252,15 @@ def test_a_step_that_fails_says_why_and_where_its_log_is(millwright, server, err
     ]
 
 
+def test_a_step_whose_pod_never_began_is_named(millwright, server):
+    server.play = Play(fails_at="tune", driver_fails=True)
+    done = millwright("train", "flight-delay")
+    assert done.returncode == 1
+    assert "✗ tune" in done.stdout
+    assert "step tune: its pod left no log" in done.stderr
+    assert f"its log: the pods of the run {next(iter(server.runs))}" in done.stderr
+
+
 def test_of_a_step_that_was_tried_again_the_last_try_counts(millwright, server):
     def twice(run, step, went_well):
         folder = put(run, step, "executor-logs-0", "ValueError: the sun")
