@@ -26,9 +26,10 @@ from pydantic import BaseModel, Field, TypeAdapter, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from contracts.backends import BACKENDS, SELDON
 from contracts.document import DURATION, SHARE, Document, Share, documents_in
 from contracts.model import ServingSpec
-from contracts.rollout import Guards, RolloutSpec, RolloutStatus, Target, WeightPlan
+from contracts.rollout import WHOLE, Guards, RolloutSpec, RolloutStatus, Target, WeightPlan
 from contracts.signals import SIGNALS
 
 GROUP = "millwright.dev"
@@ -41,8 +42,6 @@ ORDER = f"{GROUP}/order"
 """Annotation with what a person says to a rollout: `abort`, or `abort 3` for version 3 only."""
 DECISION = f"{GROUP}/decision"
 """Annotation of an Event with the decision's numbers, so that a person can recompute it."""
-FINEST = 0.01
-"""Seldon's `traffic` is a whole percentage."""
 KEPT = 20
 """Decisions that the status of a resource keeps; all of them are Events."""
 Json = dict[str, object]
@@ -82,18 +81,10 @@ class ClusterServing(ServingSpec):
 
 
 class ClusterWeightPlan(WeightPlan):
-    """How the candidate's share of the traffic may grow; in whole percents, as Seldon has them."""
+    """How the candidate's share of the traffic may grow; in steps that the backend can express."""
 
-    step: Share = FINEST
+    step: Share = SELDON.finest / WHOLE
     """The smallest step: a multiple of 1%, because Seldon's traffic is a whole percentage."""
-
-    @model_validator(mode="after")
-    def expressible(self) -> Self:
-        """Seldon would round finer steps, and the weight would never be confirmed."""
-        share = self.step / FINEST
-        if share < 0.999 or abs(share - round(share)) > 1e-6:
-            raise ValueError(f"step: {self.step:.2%} cannot be expressed by Seldon; write 1%")
-        return self
 
 
 class ClusterPlan(RolloutSpec):
@@ -111,6 +102,18 @@ class ModelRolloutSpec(Document):
     """How each version is served."""
     plan: ClusterPlan = ClusterPlan()
     """What is watched, how sure to be, and how much harm is acceptable."""
+
+    @model_validator(mode="after")
+    def expressible(self) -> Self:
+        """A backend would round finer steps, and the weight would never be confirmed."""
+        backend, step = BACKENDS[self.serving.backend], self.plan.weight.step
+        steps = step * WHOLE / backend.finest
+        if steps < 0.999 or abs(steps - round(steps)) > 1e-6:
+            raise ValueError(
+                f"plan.weight.step: {step:.2%} cannot be expressed by {backend.title}; "
+                f"write {backend.finest * 100 / WHOLE:g}%"
+            )
+        return self
 
 
 class Condition(Document):
@@ -146,18 +149,18 @@ class ModelRolloutStatus(RolloutStatus):
         return RolloutStatus(**{name: getattr(self, name) for name in RolloutStatus.model_fields})
 
 
-def cluster_plan(plan: RolloutSpec) -> ClusterPlan:
-    """A plan of `model.yaml` in steps that Seldon can express.
+def cluster_plan(plan: RolloutSpec, backend: str = SELDON.name) -> ClusterPlan:
+    """A plan of `model.yaml` in steps that the serving backend can express.
 
     Raises:
-        DocumentError: its largest weight is below 1%.
+        DocumentError: its largest weight is below one of them.
     """
     written = plan.model_dump(mode="json", exclude_none=True)
-    weight = plan.weight
-    step = max(FINEST, round(weight.step / FINEST) * FINEST)
+    weight, finest = plan.weight, BACKENDS[backend].finest / WHOLE
+    step = max(finest, round(weight.step / finest) * finest)
     written["weight"] = {
         **written["weight"],
-        "step": f"{step:.0%}",
+        "step": f"{step * 100:.6g}%",
         "start": f"{max(weight.start, step) * 100:g}%",
     }
     return ClusterPlan.parse(written, where="the rollout's plan")
@@ -183,6 +186,22 @@ def _percent(path: str) -> str:
     return f"double({path}.replace('%', '').trim())"
 
 
+def _expressible() -> tuple[tuple[str, str], ...]:
+    """A rule for each backend that knows whole percentages only."""
+    step = "self.plan.weight.step"
+    whole = [facts for facts in BACKENDS.values() if facts.finest == WHOLE // 100]
+    return tuple(
+        (
+            (
+                f"self.serving.backend != '{facts.name}' || "
+                f"({_percent(step)} >= 1.0 && !{step}.contains('.'))"
+            ),
+            f"step must be a whole percentage: {facts.title} knows no finer one",
+        )
+        for facts in whole
+    )
+
+
 RULES: Mapping[type[BaseModel], tuple[tuple[str, str], ...]] = {
     ModelRolloutSpec: (
         (
@@ -192,6 +211,11 @@ RULES: Mapping[type[BaseModel], tuple[tuple[str, str], ...]] = {
             ),
             "a version's artifact never changes: give the new artifact a new version",
         ),
+        (
+            "self.serving.backend == oldSelf.serving.backend",
+            "a model's serving backend never changes: what the old one serves would be left behind",
+        ),
+        *_expressible(),
     ),
     ClusterServing: (
         (
@@ -209,10 +233,6 @@ RULES: Mapping[type[BaseModel], tuple[tuple[str, str], ...]] = {
         ),
     ),
     ClusterWeightPlan: (
-        (
-            f"{_percent('self.step')} >= 1.0 && !self.step.contains('.')",
-            "step must be a whole percentage: Seldon knows no finer one",
-        ),
         (
             f"{_percent('self.max')} < 100.0",
             "max must leave the stable version traffic to be compared with; write 50%",

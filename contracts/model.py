@@ -13,9 +13,17 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
 
 from contracts.artifact import ModelName, Tolerance
+from contracts.backends import SELDON, known_backend
 from contracts.document import Document, Duration, suggest
 from contracts.errors import DocumentError
 from contracts.rollout import RolloutSpec
@@ -309,6 +317,8 @@ class FeedbackSpec(Document):
 class ServingSpec(Document):
     """How one version of the model is served."""
 
+    backend: Annotated[str, AfterValidator(known_backend)] = SELDON.name
+    """The serving system of the cluster. A laptop always does as Seldon does."""
     replicas: int = Field(default=1, ge=1, le=100)
     """Model servers for each version."""
     cpu: str = Field(default="500m", pattern=r"^\d+(\.\d+)?m?$")

@@ -7,6 +7,7 @@ written into the ModelRollout, and the operator finds it.
 
 from __future__ import annotations
 
+from contracts.backends import SELDON
 from contracts.custom_resource import (
     API_VERSION,
     DECISION,
@@ -69,10 +70,12 @@ class ClusterRollout:
         status = self._status(body)
         check_start(self._model, status, target, retry=retry)
         spec: Object = {**(body or {}).get("spec", {}), "artifact": target.model_dump(mode="json")}
-        if plan:
-            spec["plan"] = cluster_plan(plan).model_dump(mode="json", exclude_none=True)
         if serving:
             spec["serving"] = {**spec.get("serving", {}), **serving.model_dump(mode="json")}
+        if plan:
+            backend = spec.get("serving", {}).get("backend", SELDON.name)
+            written = cluster_plan(plan, backend)
+            spec["plan"] = written.model_dump(mode="json", exclude_none=True)
         metadata: Object = {"name": self._model, "namespace": self._namespace}
         if retry:
             metadata["annotations"] = {ORDER: f"retry {target.version}"}
@@ -93,8 +96,8 @@ class ClusterRollout:
 
     def change(self, plan: RolloutSpec) -> None:
         """Another plan from the next look on."""
-        written = cluster_plan(plan).model_dump(mode="json", exclude_none=True)
-        self._patch({"spec": {"plan": written}})
+        written = cluster_plan(plan, self._spec().serving.backend)
+        self._patch({"spec": {"plan": written.model_dump(mode="json", exclude_none=True)}})
 
     # -- what a person sees ----------------------------------------------------------------------
 

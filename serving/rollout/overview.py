@@ -14,8 +14,9 @@ from contracts.errors import RolloutError
 from contracts.model import ModelSpec
 from contracts.rollout import RolloutStatus
 from serving.rollout.cluster import ClusterRollout
+from serving.rollout.deployment import KubernetesDeployment, Owner
 from serving.rollout.handles import RolloutHandle
-from serving.rollout.kubernetes import ROLLOUTS, Api, KubernetesDeployment, Object, Owner
+from serving.rollout.kubernetes import ROLLOUTS, Api, Object
 
 
 @dataclass(frozen=True, kw_only=True)

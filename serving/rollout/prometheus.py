@@ -27,7 +27,7 @@ from contracts.rollout import Counters
 from contracts.signals import Source, tallies
 from serving.counting import Sample, metrics_read, predictions, tally
 from serving.metrics import MODEL, PREDICTOR, PROCESS_START, REQUEST_SECONDS, count
-from serving.rollout.kubernetes import service_name
+from serving.rollout.seldon import BACKEND
 
 TIMEOUT = 5.0
 STALE = 60.0
@@ -92,6 +92,7 @@ class PrometheusTelemetry:
         predictors: the predictors to count.
         slow_over: seconds; a response that takes longer is slow.
         mirrored: predictors that get copies of requests: the gateway does not report on copies.
+        service: gives the Service of a model's predictor, by which the gateway reports.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class PrometheusTelemetry:
         *,
         slow_over: float,
         mirrored: Collection[str] = (),
+        service: Callable[[str, str], str] = BACKEND.service,
     ) -> None:
         self._prometheus = prometheus
         self._namespace = namespace
@@ -110,6 +112,7 @@ class PrometheusTelemetry:
         self._predictors = sorted(predictors)
         self._slow_over = slow_over
         self._mirrored = frozenset(mirrored)
+        self._service = service
         self.sampled: float | None = None
         """When what was read last had been counted, in seconds since 1970; None for no data."""
 
@@ -131,7 +134,9 @@ class PrometheusTelemetry:
         return {name: known for name, known in counters.items() if known != Counters()} or None
 
     def _gateway_labels(self) -> str:
-        services = "|".join(re.escape(service_name(self._model, name)) for name in self._predictors)
+        services = "|".join(
+            re.escape(self._service(self._model, name)) for name in self._predictors
+        )
         return (
             f'reporter="source",destination_service_namespace="{self._namespace}",'
             f'destination_service_name=~"{_quoted(services)}"'
@@ -147,11 +152,14 @@ class PrometheusTelemetry:
         """One predictor's counters; what nobody reports on is left out."""
         made: dict[str, object] = {}
         servers = own.of(name, self._slow_over) if own else None
+        service = self._service(self._model, name)
         if gateway:
-            made |= gateway.requests(service_name(self._model, name))
+            made |= gateway.requests(service)
         elif self._mirrored and servers:
             made |= servers.requests()
-        timed = gateway.times(service_name(self._model, name), self._slow_over) if gateway else None
+        timed = (
+            gateway.times(self._service(self._model, name), self._slow_over) if gateway else None
+        )
         if servers:
             made |= servers.counters()
         if timed and gateway:

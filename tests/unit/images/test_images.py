@@ -22,13 +22,13 @@ import pytest
 import yaml
 
 from images import lists
-from serving.rollout.seldon import PORT, USER
+from serving.rollout.pods import PORT, USER
 
 ROOT = Path(__file__).resolve().parents[3]
 IMAGES = ROOT / "manifests" / "images"
 STARTS: dict[str, list[str]] = {
     "runtime": ["serving.runtime.__main__"],
-    "operator": ["serving.rollout.operator"],
+    "operator": ["serving.rollout.operator.__main__"],
     "pipelines": sorted(
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for path in (ROOT / "components").rglob("*.py")

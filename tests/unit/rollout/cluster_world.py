@@ -19,7 +19,7 @@ from kubernetes import client
 
 from serving.rollout.kubernetes import Api
 from serving.rollout.mlflow import Mlflow
-from serving.rollout.operator import Stepper
+from serving.rollout.operator.stepper import Stepper
 from serving.rollout.prometheus import Prometheus
 
 Json = dict[str, Any]

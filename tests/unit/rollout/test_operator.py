@@ -13,7 +13,7 @@ from contracts.errors import DocumentError
 from contracts.rollout import Decision
 from serving.rollout.kubernetes import ConflictError
 from serving.rollout.mlflow import Mlflow
-from serving.rollout.operator import AT_REST, look_time
+from serving.rollout.operator.stepper import AT_REST, look_time
 from tests.unit.rollout.cluster_world import ROUTES, SELDON, Cluster, Refused
 
 

@@ -15,9 +15,10 @@ from contracts.errors import RolloutError
 from contracts.model import ModelSpec
 from contracts.rollout import WHOLE
 from laptop.serving.document import read_deployment
+from serving.rollout.backends import percentages
 from serving.rollout.core.observations import Observed, Predictor
-from serving.rollout.kubernetes import observed
-from serving.rollout.seldon import percentages, seldon_deployment
+from serving.rollout.seldon import seldon_deployment
+from serving.rollout.seldon.state import observed
 from tests.unit.rollout.world import target
 
 MODEL = ModelSpec.find(Path(__file__).parents[3] / "models", "flight-delay")

@@ -1,0 +1,102 @@
+"""The operator as a process."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, cast
+
+import kopf
+import structlog
+
+from contracts.custom_resource import GROUP
+from contracts.errors import MillwrightError, RolloutError
+from serving.rollout.kubernetes import ROLLOUTS, Api, configuration
+from serving.rollout.mlflow import Mlflow
+from serving.rollout.operator.loops import Loops
+from serving.rollout.operator.metrics import Metrics
+from serving.rollout.operator.pages import Pages
+from serving.rollout.operator.settings import Settings, read
+from serving.rollout.operator.stepper import Stepper
+from serving.rollout.operator.watching import registry
+from serving.rollout.prometheus import Prometheus
+
+log = structlog.get_logger(__name__)
+
+
+def run(settings: Settings) -> None:
+    """Run until a signal ends it."""
+    metrics = Metrics()
+    api = Api(configuration(settings.kubeconfig, settings.context))
+    stepper = Stepper(
+        api,
+        Prometheus(settings.prometheus),
+        mlflow=Mlflow(settings.mlflow) if settings.mlflow else None,
+        image=settings.image,
+        metrics=metrics,
+    )
+    loops = Loops(stepper, metrics)
+    pages = Pages(settings.listen, metrics, loops.healthy)
+    log.info("started", namespace=settings.namespace or "all", prometheus=settings.prometheus)
+    try:
+        _wait_for_crd(api)
+        kopf.run(
+            registry=registry(settings, lambda: loops),
+            # kopf would ask for the user's name, and a pod's user has none. As text: kopf exports
+            # no type of it.
+            identity=cast(Any, f"{GROUP}/{socket.gethostname()}"),
+            standalone=True,
+            clusterwide=settings.namespace is None,
+            namespace=settings.namespace,
+        )
+    finally:
+        pages.close()
+
+
+def _wait_for_crd(api: Api) -> None:
+    """Wait until the cluster knows ModelRollouts: kopf looks for them once, at its start."""
+    while True:
+        try:
+            if api.serves(ROLLOUTS):
+                return
+            log.warning("the CRD is not installed", fix="kubectl apply -k manifests/operator")
+        except RolloutError as error:
+            log.warning("waiting for the Kubernetes API", error=error.what)
+        time.sleep(2)
+
+
+def logs() -> None:
+    """Structured lines on stderr, kopf's warnings among them."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(default=str),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(
+        level=logging.WARNING,
+        format=json.dumps({"event": "%(message)s", "level": "%(levelname)s", "from": "%(name)s"}),
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the operator."""
+    try:
+        settings = read(argv)
+        logs()
+        run(settings)
+    except MillwrightError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
