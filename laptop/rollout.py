@@ -11,14 +11,15 @@ beside it is refused. Every decision is a line of `<model>.history.jsonl`.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
 
 from contracts.artifact import Version
 from contracts.document import Document
@@ -34,6 +35,7 @@ from contracts.rollout import (
 from contracts.signals import SIGNALS, Source, tallies
 from laptop.serving import LocalServing, PredictorCounters
 from pocket.files import write_whole
+from serving.rollout.aliases import ALIASES, RememberedAliases
 from serving.rollout.core.observations import Command, Observed, Predictor
 from serving.rollout.ports import NoRegistry, Registry, step
 from serving.rollout.seldon import seldon_deployment
@@ -45,7 +47,6 @@ if TYPE_CHECKING:
 
 PACE = 1.0
 """Seconds between two steps at most: looks come at the plan's interval, everything else sooner."""
-ALIASES = ("stable", "candidate")
 
 
 class LocalDeployment:
@@ -117,52 +118,28 @@ def counters(counted: PredictorCounters) -> Counters:
     return Counters.model_validate(made | counts)
 
 
-class Aliases:
-    """The registry's aliases of one model, asked for once and then kept: only the rollout sets
-    them.
-
-    Asked for beside the rollout, because loading the registry's client takes seconds in which
-    nobody would look at a sick candidate.
+@dataclass(frozen=True)
+class RegistryAliases:
+    """Where a model's aliases are on this machine: the model registry.
 
     Args:
         registry: the model registry.
         model: the model's name.
     """
 
-    def __init__(self, registry: ModelRegistry, model: str) -> None:
-        self._registry = registry
-        self._model = model
-        self._known: dict[str, str | None] | None = None
-        self._asking: Future[dict[str, str | None]] | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="registry")
+    registry: ModelRegistry
+    model: str
 
-    @property
-    def awaited(self) -> bool:
-        """Whether the answer is still to come."""
-        return self._known is None and self._asking is not None
+    def get(self) -> dict[str, str | None]:
+        """The version that each alias points at."""
+        return {alias: self.registry.alias(self.model, alias) for alias in ALIASES}
 
-    def read(self) -> Mapping[str, str | None] | None:
-        """The versions that the aliases point at; None until the registry has answered."""
-        if self._known is None:
-            if self._asking is None:
-                self._asking = self._thread.submit(self._ask)
-            if not self._asking.done():
-                return None
-            answered, self._asking = self._asking, None
-            self._known = answered.result()
-        return self._known
-
-    def set_alias(self, alias: str, version: str | None) -> None:
+    def put(self, alias: str, version: str | None) -> None:
         """Point an alias at a version, or remove it."""
-        known, self._known = self._known, None
         if version is None:
-            self._registry.delete_alias(self._model, alias)
+            self.registry.delete_alias(self.model, alias)
         else:
-            self._registry.set_alias(self._model, alias, version)
-        self._known = {**(known or {}), alias: version}
-
-    def _ask(self) -> dict[str, str | None]:
-        return {one: self._registry.alias(self._model, one) for one in ALIASES}
+            self.registry.set_alias(self.model, alias, version)
 
 
 class Order(Document):
@@ -207,7 +184,10 @@ class LocalRollout:
         self._serving = serving
         self._clock = clock
         self._files = _Files(root, model.name)
-        self._registry: Registry = Aliases(registry, model.name) if registry else NoRegistry()
+        self._registry: Registry = NoRegistry()
+        if registry:
+            # Beside the rollout: loading the registry's client takes seconds.
+            self._registry = RememberedAliases(RegistryAliases(registry, model.name), beside=True)
 
     @property
     def name(self) -> str:
@@ -321,7 +301,7 @@ class LocalRollout:
                 time.sleep(min(PACE, self.plan().interval / 4))
 
     def _aliases_awaited(self) -> bool:
-        return isinstance(self._registry, Aliases) and self._registry.awaited
+        return isinstance(self._registry, RememberedAliases) and self._registry.awaited
 
     def over(self, status: RolloutStatus) -> bool:
         """Whether nothing is left to do: a verdict, confirmed, and no other version wanted."""
@@ -412,8 +392,7 @@ class _Files:
     @contextlib.contextmanager
     def wishing(self) -> Iterator[None]:
         """One writer of the wish at a time."""
-        with self._path(".wish.lock").open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with FileLock(self._path(".wish.lock"), poll_interval=0.02):
             yield
 
     @contextlib.contextmanager
@@ -423,10 +402,10 @@ class _Files:
         Raises:
             RolloutError: there is one.
         """
-        with self._path(".lock").open("a") as file:
+        with contextlib.ExitStack() as stack:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                stack.enter_context(FileLock(self._path(".lock"), blocking=False))
+            except Timeout:
                 raise RolloutError(
                     "this rollout is being run already",
                     where=self._model,

@@ -10,7 +10,6 @@ ready; it loses its servers only after Envoy confirms that nothing is sent to th
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import sys
 import threading
@@ -19,6 +18,8 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock
 
 from contracts.document import suggest
 from contracts.errors import LocalError, MillwrightError, ServingError
@@ -459,8 +460,7 @@ class LocalServing:
     def _lock(self) -> Iterator[None]:
         """One at a time: the rollout's loop and a person's command may both apply."""
         self._documents.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (self._folder / "lock").open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with FileLock(self._folder / "lock", poll_interval=0.02):
             yield
 
 

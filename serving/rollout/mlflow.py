@@ -11,18 +11,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
 from contracts.errors import RolloutError
+from serving.rollout.aliases import AGAIN_AFTER, RememberedAliases
 
-ALIASES = ("stable", "candidate")
 TIMEOUT = 2.0
 """Seconds for one request: a step of the rollout is in progress meanwhile."""
-AGAIN_AFTER = 60.0
-"""Seconds until the registry is asked again after it failed."""
 _PATH = "/api/2.0/mlflow/registered-models"
 
 
@@ -47,11 +46,15 @@ class Mlflow:
             auth=(user, password) if user and not token else None,
             headers={"authorization": f"Bearer {token}"} if token else {},
         )
-        self._models: dict[str, MlflowAliases] = {}
+        self._models: dict[str, RememberedAliases] = {}
 
-    def aliases(self, model: str) -> MlflowAliases:
+    def aliases(self, model: str) -> RememberedAliases:
         """One model's; always the same object, which remembers what it has set."""
-        return self._models.setdefault(model, MlflowAliases(self, model))
+        if model not in self._models:
+            self._models[model] = RememberedAliases(
+                MlflowAliases(self, model), again_after=AGAIN_AFTER, clock=lambda: self.clock()
+            )
+        return self._models[model]
 
     def ask(self, method: str, path: str, **given: Any) -> dict[str, Any]:
         """Its answer.
@@ -73,53 +76,28 @@ class Mlflow:
         return body
 
 
+@dataclass(frozen=True)
 class MlflowAliases:
-    """The aliases `stable` and `candidate` of one model: the registry that a step is given.
+    """Where a registered model's aliases are.
 
     Args:
         mlflow: the tracking server.
         model: the registered model's name.
     """
 
-    def __init__(self, mlflow: Mlflow, model: str) -> None:
-        self._mlflow = mlflow
-        self._model = model
-        self._known: dict[str, str | None] | None = None
-        self._again_at = 0.0
-        self.problem = ""
-        """Why they could not be read or set the last time; empty when they could."""
+    mlflow: Mlflow
+    model: str
 
-    def read(self) -> Mapping[str, str | None] | None:
-        """The versions that they point at; asked for once, and then what was set here.
+    def get(self) -> dict[str, str | None]:
+        """The version that each alias points at."""
+        answer = self.mlflow.ask("GET", "/get", params={"name": self.model})
+        aliases = answer["registered_model"].get("aliases", [])
+        return {entry["alias"]: str(entry["version"]) for entry in aliases}
 
-        None while nothing is known: nothing is set then.
-        """
-        if self._mlflow.clock() < self._again_at:
-            return None
-        if self._known is None:
-            found = self._try(lambda: self._mlflow.ask("GET", "/get", params={"name": self._model}))
-            told = found["registered_model"].get("aliases", [])
-            by_name = {one["alias"]: str(one["version"]) for one in told}
-            self._known = {alias: by_name.get(alias) for alias in ALIASES}
-            self.problem = ""
-        return self._known
-
-    def set_alias(self, alias: str, version: str | None) -> None:
+    def put(self, alias: str, version: str | None) -> None:
         """Point an alias at a version, or remove it."""
-        known, self._known = self._known or {}, None
-        named = {"name": self._model, "alias": alias}
+        named = {"name": self.model, "alias": alias}
         if version is None:
-            self._try(lambda: self._mlflow.ask("DELETE", "/alias", json=named))
+            self.mlflow.ask("DELETE", "/alias", json=named)
         else:
-            put = {**named, "version": version}
-            self._try(lambda: self._mlflow.ask("POST", "/alias", json=put))
-        self._known = {**known, alias: version}
-        self.problem = ""
-
-    def _try(self, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        try:
-            return ask()
-        except RolloutError as error:
-            self._again_at = self._mlflow.clock() + AGAIN_AFTER
-            self.problem = error.what
-            raise
+            self.mlflow.ask("POST", "/alias", json={**named, "version": version})

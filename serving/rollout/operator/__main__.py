@@ -6,12 +6,12 @@ import json
 import logging
 import socket
 import sys
-import time
 from collections.abc import Sequence
 from typing import Any, cast
 
 import kopf
 import structlog
+from tenacity import retry, retry_if_result, wait_fixed
 
 from contracts.custom_resource import GROUP
 from contracts.errors import MillwrightError, RolloutError
@@ -57,16 +57,17 @@ def run(settings: Settings) -> None:
         pages.close()
 
 
-def _wait_for_crd(api: Api) -> None:
+@retry(wait=wait_fixed(2), retry=retry_if_result(lambda known: not known))
+def _wait_for_crd(api: Api) -> bool:
     """Wait until the cluster knows ModelRollouts: kopf looks for them once, at its start."""
-    while True:
-        try:
-            if api.serves(ROLLOUTS):
-                return
-            log.warning("the CRD is not installed", fix="kubectl apply -k manifests/operator")
-        except RolloutError as error:
-            log.warning("waiting for the Kubernetes API", error=error.what)
-        time.sleep(2)
+    try:
+        known = api.serves(ROLLOUTS)
+    except RolloutError as error:
+        log.warning("waiting for the Kubernetes API", error=error.what)
+        return False
+    if not known:
+        log.warning("the CRD is not installed", fix="kubectl apply -k manifests/operator")
+    return known
 
 
 def logs() -> None:

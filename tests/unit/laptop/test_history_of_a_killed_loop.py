@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
+from contracts.errors import RolloutError
 from contracts.rollout import Decision, Phase, RolloutStatus
 from laptop.rollout import _Files, names
 
@@ -44,3 +48,26 @@ def test_the_models_of_which_a_version_was_asked_for(files, tmp_path):
     files.put_status(RolloutStatus(model="flight-delay"))
     assert names(tmp_path) == ["flight-delay"]
     assert names(tmp_path / "nowhere") == []
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from laptop.rollout import _Files
+with _Files(Path(sys.argv[1]), "flight-delay").looping():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_killed_loop_leaves_no_lock(files, tmp_path):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(RolloutError, match="is being run already"), files.looping():
+        pass
+    holder.kill()
+    holder.wait()
+    with files.looping():
+        pass
