@@ -104,9 +104,4 @@ class ServiceOutputs(Document):
     service: str = ""
     """The Kubernetes service's name."""
     port: int = 0
-    """The Kubernetes service's port; 0 outside a cluster."""
-    scheme: Literal["http", "https"] = "http"
-    """What the service speaks at its port."""
-    host: str = ""
-    """The name that requests have to be made out to (the Host header and TLS's server name) when
-    they come by another address, through a port-forward say; empty: any does."""
+    """The Kubernetes service's port, where it speaks HTTP; 0 outside a cluster."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pulumi
+from pulumi_kubernetes.core import v1 as core
 from pulumi_kubernetes.helm.v3 import Release
 
 from infra.concern import Outputs
@@ -29,6 +30,10 @@ RELEASE: Final = "istio-ingressgateway"
 """The gateway's release, and so its service."""
 HTTP: Final = 80
 HTTPS: Final = 443
+SIDE_DOOR: Final = "side-door"
+"""The service by which the gateway is called from inside the cluster, and by a port-forward."""
+INSIDE: Final = 8080
+"""The gateway's port there: it speaks HTTP, to any name, and no load balancer leads to it."""
 DOOR: Final = f"{NAMESPACE}/seldon-gateway"
 """The Gateway whose hosts and certificate requests come through."""
 CERTIFICATE: Final = "gateway-certificate"
@@ -102,17 +107,15 @@ class Ingress(Part):
         gateway = self._gateway(istiod)
         certificate = self._certificate(site.ready(CertManager))
         self.ready = [self._door([gateway, certificate])]
+        self._side_door(gateway)
         self.register_outputs({})
 
     def outputs(self) -> Outputs:
-        """The front door: by its name, where that is one name and public, else by its service."""
+        """The front door: by its name, where that is one name and public, else by the side door."""
         host = self.settings.host
         public = self.settings.load_balancer == "internet" and not host.startswith("*.")
         url = f"https://{host}" if public else ""
-        name = host.replace("*", "models", 1)
-        return {
-            "gateway": service(NAMESPACE, RELEASE, HTTPS, url=url, scheme="https", host=name),
-        }
+        return {"gateway": service(NAMESPACE, SIDE_DOOR, INSIDE, url=url)}
 
     def _gateway(self, istiod: Release) -> Release:
         inside = self.settings.load_balancer == "internal"
@@ -155,6 +158,18 @@ class Ingress(Part):
             after=issuer,
         )
 
+    def _side_door(self, gateway: Release) -> None:
+        core.Service(
+            SIDE_DOOR,
+            metadata=self.meta(SIDE_DOOR, NAMESPACE),
+            spec={
+                "type": "ClusterIP",
+                "selector": SELECTOR,
+                "ports": [{"name": "http", "port": INSIDE, "target_port": INSIDE}],
+            },
+            opts=self.child(gateway, namespace=NAMESPACE),
+        )
+
     def _door(self, after: list[pulumi.Resource]) -> pulumi.Resource:
         hosts = [self.settings.host]
         return self.custom(
@@ -177,6 +192,10 @@ class Ingress(Part):
                             "credentialName": CERTIFICATE,
                             "minProtocolVersion": "TLSV1_2",
                         },
+                    },
+                    {
+                        "port": {"number": INSIDE, "name": "http-inside", "protocol": "HTTP"},
+                        "hosts": ["*"],
                     },
                 ],
             },

@@ -15,6 +15,7 @@ from infra.stack import CONCERNS
 
 TIERS = ("dev", "staging", "prod")
 DIGESTS = {name: f"sha256:{number:064x}" for number, name in enumerate(OWN)}
+OUTSIDE = {"load_balancer": "internet", "load_balancer_networks": ["203.0.113.0/24"]}
 HERE = {"name": "test", "tier": "dev", "account": "123456789012", "region": "eu-central-1"}
 
 
@@ -31,15 +32,38 @@ def test_services_are_found_in_the_cluster(name: str, planned: Callable[..., Any
     assert outputs.pipelines == ServiceOutputs(
         namespace="kubeflow", service="ml-pipeline", port=8888
     )
-    gateway = outputs.gateway
-    assert gateway is not None
-    assert (gateway.service, gateway.namespace) == ("istio-ingressgateway", "istio-system")
-    assert (gateway.port, gateway.scheme, gateway.url) == (443, "https", "")
-    (door,) = plan.of("networking.istio.io/v1:Gateway")
-    assert {server["port"]["number"] for server in door.inputs["spec"]["servers"]} == {80, 443}
+    assert outputs.gateway == ServiceOutputs(
+        namespace="istio-system", service="side-door", port=8080
+    )
     releases = {one.inputs["name"]: one.inputs["namespace"] for one in plan.of("v3:Release")}
     assert releases[outputs.tracking.service] == outputs.tracking.namespace
-    assert releases[gateway.service] == gateway.namespace
+
+
+@pytest.mark.parametrize("name", TIERS)
+def test_the_side_door_leads_to_the_gateway_and_nothing_else_does(
+    name: str, planned: Callable[..., Any]
+) -> None:
+    plan = planned(name)
+    gateway = outputs_of(plan).gateway
+    assert gateway is not None
+    (side_door,) = (one for one in plan.of("core/v1:Service") if one.name == gateway.service)
+    spec = side_door.inputs["spec"]
+    assert spec["type"] == "ClusterIP"
+    assert [port["port"] for port in spec["ports"]] == [gateway.port]
+    (door,) = plan.of("networking.istio.io/v1:Gateway")
+    assert door.inputs["spec"]["selector"] == spec["selector"]
+    servers = {server["port"]["number"]: server for server in door.inputs["spec"]["servers"]}
+    assert servers.keys() == {80, 443, gateway.port}
+    assert "tls" not in servers[gateway.port]
+    assert servers[80]["tls"] == {"httpsRedirect": True}
+    policies = {
+        one.inputs["metadata"]["name"]: one.inputs["spec"]
+        for one in plan.of("networking.k8s.io/v1:NetworkPolicy")
+        if one.inputs["metadata"]["namespace"] == gateway.namespace
+    }
+    for rule in policies["allow"]["ingress"]:
+        if any("ipBlock" in peer for peer in rule["from"]):
+            assert gateway.port not in {port["port"] for port in rule["ports"]}
 
 
 @pytest.mark.parametrize("name", TIERS)
@@ -69,27 +93,19 @@ def test_what_is_not_installed_is_not_told(planned_from: Callable[..., Any]) -> 
 
 
 @pytest.mark.parametrize(
-    ("settings", "url", "host"),
+    ("settings", "url"),
     [
-        ({"host": "ml.example.com"}, "", "ml.example.com"),
-        ({"host": "*.example.com"}, "", "models.example.com"),
-        (
-            {
-                "host": "ml.example.com",
-                "load_balancer": "internet",
-                "load_balancer_networks": ["203.0.113.0/24"],
-            },
-            "https://ml.example.com",
-            "ml.example.com",
-        ),
+        ({"host": "ml.example.com"}, ""),
+        ({"host": "*.example.com", **OUTSIDE}, ""),
+        ({"host": "ml.example.com", **OUTSIDE}, "https://ml.example.com"),
     ],
 )
 def test_the_front_door_by_its_name(
-    settings: Mapping[str, object], url: str, host: str, planned_from: Callable[..., Any]
+    settings: Mapping[str, object], url: str, planned_from: Callable[..., Any]
 ) -> None:
     gateway = outputs_of(planned_from(on_cluster={"components": [], **settings})).gateway
     assert gateway is not None
-    assert (gateway.url, gateway.host) == (url, host)
+    assert gateway.url == url
 
 
 def pushed(version: str) -> PushedImages:
