@@ -53,7 +53,7 @@ class Lifecycle(Document):
         return self
 
 
-class Column(Document):
+class LakeColumn(Document):
     """A column of a table of the lake."""
 
     name: Identifier
@@ -69,9 +69,9 @@ class LakeTable(Document):
 
     bucket: Literal["raw", "curated"]
     """The bucket that holds it."""
-    columns: tuple[Column, ...] = Field(min_length=1)
+    columns: tuple[LakeColumn, ...] = Field(min_length=1)
     """What each file holds."""
-    partitions: tuple[Column, ...] = ()
+    partitions: tuple[LakeColumn, ...] = ()
     """What the folders' names hold, from the outermost inwards."""
 
     @model_validator(mode="after")

@@ -25,7 +25,7 @@ HOST: Final = (
 """A DNS name, of one label or more (RFC 1035), with a wildcard in front perhaps."""
 
 
-class Quota(Document):
+class NamespaceQuota(Document):
     """The most that a namespace's pods may ask for together."""
 
     cpu: int = Field(ge=1, le=10_000)
@@ -67,13 +67,14 @@ class OnClusterSettings(Section):
     metrics_disk: int = Field(default=50, ge=10, le=16_384)
     """Prometheus's disk, in GiB."""
     quotas: dict[
-        Annotated[str, AfterValidator(one_of(WORKING_NAMESPACES, "namespace with a quota"))], Quota
+        Annotated[str, AfterValidator(one_of(WORKING_NAMESPACES, "namespace with a quota"))],
+        NamespaceQuota,
     ] = Field(
         default_factory=lambda: {
-            "kubeflow": Quota(cpu=64, memory=256, pods=300),
-            "training": Quota(cpu=128, memory=512, gpus=8),
-            "serving": Quota(cpu=64, memory=256, gpus=8),
-            "spark": Quota(cpu=128, memory=512, pods=300),
+            "kubeflow": NamespaceQuota(cpu=64, memory=256, pods=300),
+            "training": NamespaceQuota(cpu=128, memory=512, gpus=8),
+            "serving": NamespaceQuota(cpu=64, memory=256, gpus=8),
+            "spark": NamespaceQuota(cpu=128, memory=512, pods=300),
         }
     )
     """The most that each namespace's pods may ask for."""

@@ -13,10 +13,12 @@ import pytest
 import yaml
 
 from contracts.environment import Environment
+from contracts.environment.on_cluster import COMPONENTS, WORKING_NAMESPACES
 from contracts.errors import DocumentError, InfrastructureError
 from contracts.model import ModelSpec
 from contracts.rollout import WHOLE, Target
 from contracts.version import VERSION
+from infra.on_cluster.install import PARTS
 from infra.on_cluster.namespaces import NAMESPACES, let_out
 from infra.on_cluster.operator import objects, token, with_images
 from infra.on_cluster.part import as_values, camel
@@ -76,6 +78,15 @@ def test_nobody_from_the_internet_is_let_in(planned: Callable) -> None:
 def test_a_call_is_allowed_at_both_ends() -> None:
     for facts in NAMESPACES.values():
         assert set(facts.called_by) <= NAMESPACES.keys()
+
+
+def test_what_a_document_may_name_is_what_there_is() -> None:
+    components = {kind.component for kind in PARTS} - {""}
+    assert components == set(COMPONENTS)
+    assert {facts.component for facts in NAMESPACES.values()} - {""} <= components
+    assert set(WORKING_NAMESPACES) <= NAMESPACES.keys()
+    purposes = [facts.purpose for facts in NAMESPACES.values()]
+    assert len(set(purposes)) == len(purposes)
 
 
 def test_workloads_with_a_role_live_in_a_namespace() -> None:
