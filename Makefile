@@ -28,7 +28,7 @@ $(STAMP): requirements.lock pyproject.toml packages/pocket/pyproject.toml
 	$$UV pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable packages/pocket --editable .
 	@touch $(STAMP)
 
-demo: setup ## Everything on real flight data, with a report at the end.
+demo: setup ## Everything on real data, with a report at the end.
 	@$(BIN)/millwright demo
 
 test: setup ## Unit and integration tests.

@@ -28,8 +28,8 @@ from rich.console import Console
 from rich.table import Table
 
 from contracts.dataset import DatasetSpec
-from data.datasets import read_tables
 from data.engine import connect, register_folder
+from data.reading import read_tables
 
 FILE = Path(__file__).parents[1] / "models" / "flight-delay" / "features.py"
 DATASET = Path(__file__).parents[1] / "datasets" / "flights"
@@ -146,8 +146,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "tables"
         folder.mkdir()
-        for name, rows in read_tables(DATASET, DatasetSpec.load(DATASET / "dataset.yaml")):
-            pq.write_table(rows, folder / f"{name}.parquet")
+        for table in read_tables(DATASET, DatasetSpec.load(DATASET / "dataset.yaml")):
+            pq.write_table(table.rows, folder / f"{table.name}.parquet")
         measured, results = {}, {}
         for number, name in enumerate(CONTENDERS):
             output = Path(scratch) / f"{number}.parquet"

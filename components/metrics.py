@@ -152,7 +152,7 @@ def block_weights(
 ) -> npt.NDArray[np.float64]:
     """How often each block (a day) is drawn in each replicate: replicates by blocks.
 
-    Whole days are drawn, because flights of one day share its weather: drawing single rows would
+    Whole days are drawn, because rows of one day share what it was like: drawing single rows would
     make the intervals several times too narrow (Künsch, 1989).
     """
     count = int(blocks.max()) + 1

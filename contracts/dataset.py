@@ -1,9 +1,9 @@
 """``datasets/<name>/dataset.yaml``: what a dataset's tables are, and where they come from.
 
-A schema beside the data turns "the model got worse" into "row 1009 of weather: wind_speed is
-1048.36, above 250". The load reads the files by it, the validation step refuses rows by it, a
-label's expression is checked against it, and a person reads it to learn what a column means.
-Everything that can be known to be wrong without data is refused here, before anything starts.
+A schema beside the data turns "the model got worse" into "row 1009 of readings: speed is 1048.36,
+above 250". The load reads the files by it, the validation step refuses rows by it, a label's
+expression is checked against it, and a person reads it to learn what a column means. Everything
+that can be known to be wrong without data is refused here, before anything starts.
 """
 
 from __future__ import annotations

@@ -29,5 +29,5 @@ class FeatureTable(Document):
     label: str
     features: tuple[Feature, ...]
     slices: tuple[str, ...] = ()
-    """Columns by which evaluation looks at parts of the data, such as ``carrier``."""
+    """Columns by which evaluation looks at parts of the data, such as ``country``."""
     rows: int

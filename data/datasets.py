@@ -1,40 +1,106 @@
 """From a dataset's document to its tables in the lake.
 
-The platform has no dataset of its own: what there is to load is in the folders of the project, a
-document each, with a ``load.py`` beside it where files alone do not say it. Loading again replaces
-the tables, so that the lake has what the document's sources have now.
+The platform has no dataset of its own: what there is to load is in the folders of the project.
+Loading again replaces the tables, so that the lake has what the document's sources have now. Rows
+that no table can hold go into a table beside it, its quarantine, each with its reasons. Rows that a
+rule disbelieves stay, for the validation step to judge, and are told of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
-from contracts.dataset import DatasetSpec, TableSpec
-from contracts.document import suggest
-from contracts.errors import DataError
-from data.content import blamed_on, run_file
+from contracts.dataset import DatasetSpec, names_in
+from contracts.errors import DataError, DocumentError
 from data.lake import Lake
-from data.schema import arrow_schema
+from data.reading import ReadTable, read_tables
+from data.rules import BrokenRule, TableReport, broken_rules, counted
 
 Progress = Callable[[str, int, int], None]
 """Called with a table's name, the rows of it that are written and the rows it has."""
 
+QUARANTINE = ".quarantine"
+"""What a table's name has behind it where the rows are that were set aside; no table's own name has
+a point."""
+MOST_REASONS = 10
+REFUSED_ROW = pa.schema(
+    [("file", pa.string()), ("row", pa.int64()), ("reasons", pa.string()), ("content", pa.string())]
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoadReport:
-    """What is in the lake now: rows by table, and the fingerprint of all of it."""
+    """What is in the lake now: rows by table, and the fingerprint of all of it.
+
+    ``read`` counts what was set aside on reading; ``doubted`` are the rules that rows in the lake
+    break, by table: the validation step will refuse them.
+    """
 
     dataset: str
     rows: dict[str, int]
     fingerprints: dict[str, str]
+    read: dict[str, TableReport]
+    doubted: dict[str, tuple[BrokenRule, ...]]
+
+    @property
+    def quarantined(self) -> dict[str, int]:
+        """How many rows were set aside, by table; those without any are not named."""
+        return {name: table.refused for name, table in self.read.items() if table.refused}
+
+    def warnings(self) -> list[str]:
+        """One sentence for each rule that rows broke."""
+        aside = [line for table in self.read.values() for line in table.sentences()]
+        return aside + [
+            f"{name}: {rule.rows:,} of {self.rows[name]:,} rows will be refused by validation: "
+            f"{rule.column} {rule.expected} (such as {rule.example})"
+            for name, rules in self.doubted.items()
+            for rule in rules
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """A dataset in a line; ``origin`` is what it is read from."""
+
+    name: str
+    tables: tuple[str, ...] = ()
+    origin: str = ""
+    description: str = ""
+
+
+def summaries(datasets: Path) -> list[Summary]:
+    """The datasets of a folder; one whose document is wrong says so in place of its description."""
+    rows = []
+    for name in names_in(datasets):
+        try:
+            dataset = DatasetSpec.find(datasets, name)
+        except DocumentError as error:
+            rows.append(Summary(name=name, description=str(error)))
+            continue
+        formats = {table.files.format_name for table in dataset.tables.values() if table.files}
+        origin = ", ".join([*sorted(formats), *([dataset.loader] if dataset.loader else [])])
+        rows.append(
+            Summary(
+                name=name,
+                tables=tuple(dataset.tables),
+                origin=origin,
+                description=dataset.description,
+            )
+        )
+    return rows
 
 
 def load_dataset(
-    datasets: Path, name: str, lake: Lake, progress: Progress | None = None
+    datasets: Path,
+    name: str,
+    lake: Lake,
+    progress: Progress | None = None,
+    *,
+    limit: float | None = None,
 ) -> LoadReport:
     """Put a dataset's tables into the lake's raw bucket; doing it again changes nothing.
 
@@ -43,109 +109,58 @@ def load_dataset(
         name: the dataset's.
         lake: where its tables go.
         progress: is told of each part that is written.
+        limit: the largest share of a table's rows that may be set aside; the document's when None.
 
     Raises:
         DataError: there is no such dataset, a source of it is wrong, or the lake does not answer.
+            A table is written only when all of it was read.
         DocumentError: its document is wrong.
     """
     dataset = DatasetSpec.find(datasets, name)
-    rows, fingerprints = {}, {}
-    for table, content in read_tables(datasets / name, dataset):
-        total = content.num_rows
+    report = LoadReport(dataset=name, rows={}, fingerprints={}, read={}, doubted={})
+    for table in read_tables(datasets / name, dataset):
+        check_refused(table.report, dataset, dataset.quarantine if limit is None else limit)
+        total = table.rows.num_rows
 
-        def written(done: int, table: str = table, total: int = total) -> None:
+        def written(done: int, name: str = table.name, total: int = total) -> None:
             if progress is not None:
-                progress(table, done, total)
+                progress(name, done, total)
 
-        rows[table] = total
-        fingerprints[table] = lake.write_table(
-            name, table, content, time=dataset.table(table).time, progress=written
-        ).fingerprint
-    return LoadReport(dataset=name, rows=rows, fingerprints=fingerprints)
-
-
-def read_tables(folder: Path, dataset: DatasetSpec) -> Iterator[tuple[str, pa.Table]]:
-    """The dataset's tables as its document has them, in the document's order.
-
-    Args:
-        folder: the dataset's own, with its document.
-        dataset: the document.
-
-    Raises:
-        DataError: a source is missing, fails, or does not have what the document says.
-    """
-    given = loader_tables(folder, dataset)
-    for name, table in dataset.tables.items():
-        yield name, conform(given[name], name, table, place=f"{folder / (dataset.loader or '')}")
+        set_aside(lake, dataset, table)
+        spec = dataset.table(table.name)
+        manifest = lake.write_table(name, table.name, table.rows, time=spec.time, progress=written)
+        report.rows[table.name] = total
+        report.fingerprints[table.name] = manifest.fingerprint
+        report.read[table.name] = table.report
+        if rules := counted(broken_rules(table.rows, spec)[1]):
+            report.doubted[table.name] = rules
+    return report
 
 
-def loader_tables(folder: Path, dataset: DatasetSpec) -> dict[str, pa.Table]:
-    """What the dataset's own ``load()`` gives.
+def check_refused(report: TableReport, dataset: DatasetSpec, limit: float) -> None:
+    """Data of which too much is wrong is not believed as a whole.
 
     Raises:
-        DataError: the file has none, fails, or lacks a table.
+        DataError: more rows than the limit allows are to be set aside.
     """
-    if dataset.loader is None:
-        return {}
-    path = folder / dataset.loader
-    load = run_file(path, raises=DataError).get("load")
-    if not callable(load):
-        raise DataError("defines no function load()", where=str(path), fix=LOADER_HINT)
-    with blamed_on(path, raises=DataError):
-        given = load()
-        pairs = dict(given.items() if isinstance(given, Mapping) else as_pairs(given))
-        tables = {name: as_table(value) for name, value in pairs.items() if name in dataset.loaded}
-    missing = [name for name in dataset.loaded if name not in tables]
-    if missing:
-        raise DataError(
-            f"load() gives no table {', '.join(missing)}",
-            where=str(path),
-            fix=suggest(missing[0], [str(name) for name in pairs]),
-        )
-    return tables
+    if report.refused <= limit * report.rows:
+        return
+    lines = report.sentences()
+    more = [f"… and {len(lines) - MOST_REASONS} more"] if len(lines) > MOST_REASONS else []
+    raise DataError(
+        f"{report.refused:,} of {report.rows:,} rows of {report.name} cannot be read, "
+        f"{report.refused / report.rows:.1%}; the limit is {limit:.1%}\n"
+        + "\n".join([*lines[:MOST_REASONS], *more]),
+        where=f"dataset {dataset.name}",
+        fix="mend the data, or its document where that is wrong; `quarantine` there is the limit",
+    )
 
 
-LOADER_HINT = "write `def load() -> dict[str, pyarrow.Table]`, a table for each that has no files"
-
-
-def as_pairs(given: object) -> list[tuple[str, object]]:
-    """A sequence of pairs of a table's name and its rows."""
-    if isinstance(given, Iterable):
-        pairs = list(given)
-        if all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
-            return pairs
-    raise DataError(f"load() gives {type(given).__name__}, not tables by name", fix=LOADER_HINT)
-
-
-def as_table(value: object) -> pa.Table:
-    """Rows of any library that speaks Arrow: its tables, readers and batches, pandas, Polars."""
-    if isinstance(value, pa.Table):
-        return value
-    return pa.table(value)
-
-
-def conform(given: pa.Table, name: str, table: TableSpec, *, place: str) -> pa.Table:
-    """The document's columns with its types, in the order of its time and key.
-
-    Raises:
-        DataError: a column is missing, or holds what its type cannot.
-    """
-    missing = [column for column in table.columns if column not in given.column_names]
-    if missing:
-        raise DataError(
-            f"the table {name!r} has no column {', '.join(missing)}",
-            where=place,
-            fix="; ".join(f"{column}: {suggest(column, given.column_names)}" for column in missing),
-        )
-    order = dict.fromkeys([*([table.time] if table.time else []), *table.key])
-    chosen = given.select(list(table.columns)).sort_by([(column, "ascending") for column in order])
-    schema = arrow_schema(table)
-    columns = []
-    for field in schema:
-        try:
-            columns.append(chosen[field.name].cast(field.type))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise DataError(
-                f"{name}.{field.name} must be {field.type}: {error}", where=place
-            ) from None
-    return pa.table(columns, schema=schema)
+def set_aside(lake: Lake, dataset: DatasetSpec, table: ReadTable) -> None:
+    """The rows that the table cannot hold, in a table beside it; none where all are well."""
+    name = f"{table.name}{QUARANTINE}"
+    if table.refused:
+        rows = pa.Table.from_pylist([asdict(row) for row in table.refused], schema=REFUSED_ROW)
+        lake.write_table(dataset.name, name, rows)
+    else:
+        lake.delete_table(dataset.name, name)

@@ -131,6 +131,16 @@ class Lake:
             self._delete_all_but(zone, f"{dataset}/{table}", {file.path for file in files})
         return manifest
 
+    def delete_table(self, dataset: str, table: str, *, zone: Zone = "raw") -> None:
+        """Remove a table; nothing happens where there is none."""
+        if self._manifest(zone, dataset, table) is None:
+            return
+        place = f"{dataset}/{table}"
+        with self._explained(self._table_place(zone, dataset, table)):
+            # Without its manifest there is no table, so that nobody sees a part of one.
+            self._filesystem(zone).delete_file(f"{self._bucket(zone)}/{place}/{MANIFEST}")
+            self._delete_all_but(zone, place, set())
+
     def manifest(self, dataset: str, table: str, *, zone: Zone = "raw") -> Manifest:
         """What the table consists of.
 

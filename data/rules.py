@@ -16,11 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contracts.dataset import NUMBER, Bound, ColumnSpec, TableSpec
+from contracts.dataset import NUMBER, TIMESTAMP, Bound, ColumnSpec, TableSpec
 from contracts.document import Document
 from data.schema import arrow_type
-
-Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
+from data.values import Mask, mask, typed_values
 
 
 class BrokenRule(Document):
@@ -33,6 +32,24 @@ class BrokenRule(Document):
     rows: int
     example: str
     """The first value that broke it."""
+
+
+class TableReport(Document):
+    """What became of one table's rows."""
+
+    name: str
+    rows: int
+    accepted: int
+    refused: int
+    broken: tuple[BrokenRule, ...] = ()
+
+    def sentences(self) -> list[str]:
+        """One for each rule that was broken."""
+        return [
+            f"{self.name}: {rule.rows:,} of {self.rows:,} rows refused: {rule.column} "
+            f"{rule.expected} (such as {rule.example})"
+            for rule in self.broken
+        ]
 
 
 @dataclass(frozen=True)
@@ -60,6 +77,20 @@ def broken_rules(rows: pa.Table, table: TableSpec) -> tuple[pa.Table, list[Findi
     return typed, [finding for finding in findings if finding.rows.any()]
 
 
+def counted(findings: list[Finding]) -> tuple[BrokenRule, ...]:
+    """How often each rule was broken."""
+    return tuple(
+        BrokenRule(
+            column=finding.column,
+            rule=finding.rule,
+            expected=finding.expected,
+            rows=int(finding.rows.sum()),
+            example=finding.show(int(finding.rows.argmax())),
+        )
+        for finding in findings
+    )
+
+
 def refused_rows(findings: list[Finding], count: int) -> Mask:
     """Which of so many rows break at least one rule."""
     refused = np.zeros(count, dtype=bool)
@@ -73,30 +104,20 @@ def typed_columns(rows: pa.Table, table: TableSpec) -> tuple[pa.Table, list[Find
     columns, findings, fields = [], [], []
     for name, column in table.columns.items():
         given, type_ = rows[name], arrow_type(column)
-        typed, lost = typed_values(given, type_)
+        typed, lost = typed_values(given, column)
         columns.append(typed)
-        findings.append(Finding(name, "type", f"must be {type_}", lost, texts(given)))
+        findings.append(Finding(name, "type", expected_type(column), lost, texts(given)))
         # Nullability is a rule of its own, with a reason; here every column may hold nulls.
         fields.append(pa.field(name, type_))
     return pa.table(columns, schema=pa.schema(fields)), findings
 
 
-def typed_values(given: pa.ChunkedArray, type_: pa.DataType) -> tuple[pa.ChunkedArray, Mask]:
-    """The values as a type, and which of them cannot be."""
-    try:
-        return given.cast(type_), np.zeros(len(given), dtype=bool)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        values = [typed_value(value, type_) for value in given]
-        typed = pa.chunked_array([pa.array(values, type_)])
-        return typed, mask(pc.and_(typed.is_null(), given.is_valid()))
-
-
-def typed_value(value: pa.Scalar, type_: pa.DataType) -> object:
-    """One value as a type; None where it cannot be."""
-    try:
-        return value.cast(type_).as_py()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return None
+def expected_type(column: ColumnSpec) -> str:
+    """A type as a sentence has it, and how it is written where that is not obvious."""
+    written = f" written as {column.format}" if column.format else ""
+    if column.type == TIMESTAMP and not column.format and column.zone is None:
+        written = " with its offset from UTC (or name the column's zone)"
+    return f"must be {arrow_type(column)}{written}"
 
 
 def broken_values(values: pa.ChunkedArray, name: str, column: ColumnSpec) -> Iterator[Finding]:
@@ -161,11 +182,8 @@ def texts(values: pa.ChunkedArray) -> Callable[[int], str]:
 
     def show(row: int) -> str:
         value = values[row].as_py()
+        if isinstance(value, bytes):
+            return value.decode(errors="replace")
         return "nothing" if value is None else str(value)
 
     return show
-
-
-def mask(values: pa.ChunkedArray) -> Mask:
-    """Which rows: null is no."""
-    return np.asarray(values.fill_null(False).to_numpy(), dtype=bool)

@@ -1,6 +1,6 @@
 """Totals over the recent past, of what had happened by then: the shared part of many features.
 
-"The share of this carrier's flights that were late, of those that landed in the last seven days" is
+"The share of this shop's parcels that were late, of those that arrived in the last seven days" is
 asked at one instant (the prediction's) about events that each became known at another. Written as a
 range join it compares everything with everything; written as a window with a range it costs twice
 as much and differs between engines. Here it is a running total: events and questions stand in one

@@ -17,8 +17,8 @@ from laptop.replay import recorded_rows
 
 BROKEN = {"categorical": {"encode": "onehot", "rare_below": 0, "unknown": "error"}}
 """Somebody tidied up: incomplete rows left out, an encoder that insists on what it knows. Every
-gate passes, because the test rows were tidied up as well; in service each flight whose plane is
-unknown is a failed request."""
+gate passes, because the test rows were tidied up as well; in service each row with an unknown
+category is a failed request."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def broken_model(source: Path, folder: Path) -> Path:
     if not isinstance(value, dict):
         raise DocumentError("this is not a model", where=str(path))
     value["preprocess"] = {**value.get("preprocess", {}), **BROKEN}
-    # All features, so that those of the plane are among them.
+    # All features, so that those which are often missing are among them.
     value["select"] = {"method": "none"}
     # One-hot columns take their time; who tidies up is in a hurry.
     value["tune"] = {**value["tune"], "trials": 2} if "tune" in value else None

@@ -1,4 +1,4 @@
-"""``millwright demo``: everything once, on real flights."""
+"""``millwright demo``: everything once, on real data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cli.common import stack
 def demo(
     stop: bool = typer.Option(False, "--stop", help="Remove what an earlier demo left running."),
 ) -> None:
-    """Run everything on real flight data, with a report at the end."""
+    """Run everything on real data, with a report at the end."""
     where = stack()
     if stop:
         tear_down(where)

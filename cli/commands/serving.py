@@ -72,7 +72,7 @@ def parse_rows(text: str) -> list[Row]:
         raise UsageError(
             f"this is not JSON: {error.msg} at line {error.lineno}, column {error.colno}",
             where="--json",
-            fix="""Write it in single quotes: --json '{"carrier": "UA"}'""",
+            fix="""Write it in single quotes: --json '{"plan": "pro"}'""",
         ) from None
     rows = value if isinstance(value, list) else [value]
     if not rows or not all(isinstance(row, dict) for row in rows):

@@ -1,6 +1,6 @@
 """The fitted pipeline as ONNX, with the signature that a request sees.
 
-One named tensor a raw feature: a caller sends ``dep_hour`` and ``carrier``, not a vector whose
+One named tensor a raw feature: a caller sends ``hour`` and ``plan``, not a vector whose
 order somebody must remember.
 """
 

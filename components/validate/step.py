@@ -17,20 +17,11 @@ import pyarrow.parquet as pq
 from contracts.dataset import DatasetSpec, TableSpec
 from contracts.document import Document, Share, suggest
 from contracts.errors import PipelineError
-from data.rules import BrokenRule, Finding, Mask, broken_rules, refused_rows
+from data.rules import Finding, TableReport, broken_rules, counted, refused_rows
+from data.values import Mask
 
 REFUSED = "refused"
 """The folder, beside the accepted tables, of the rows that were refused."""
-
-
-class TableReport(Document):
-    """What became of one table's rows."""
-
-    name: str
-    rows: int
-    accepted: int
-    refused: int
-    broken: tuple[BrokenRule, ...] = ()
 
 
 class ValidationReport(Document):
@@ -42,12 +33,7 @@ class ValidationReport(Document):
 
     def summary(self) -> str:
         """One line for each rule that was broken."""
-        lines = [
-            f"{table.name}: {rule.rows:,} of {table.rows:,} rows refused: {rule.column} "
-            f"{rule.expected} (such as {rule.example})"
-            for table in self.tables
-            for rule in table.broken
-        ]
+        lines = [line for table in self.tables for line in table.sentences()]
         return "\n".join(lines) or "no row refused"
 
 
@@ -127,16 +113,7 @@ def validate_table(rows: pa.Table, name: str, table: TableSpec, destination: Pat
         rows=rows.num_rows,
         accepted=int((~refused).sum()),
         refused=int(refused.sum()),
-        broken=tuple(
-            BrokenRule(
-                column=finding.column,
-                rule=finding.rule,
-                expected=finding.expected,
-                rows=int(finding.rows.sum()),
-                example=finding.show(int(finding.rows.argmax())),
-            )
-            for finding in findings
-        ),
+        broken=counted(findings),
     )
 
 

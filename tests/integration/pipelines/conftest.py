@@ -19,8 +19,8 @@ from contracts.outputs import (
     PlatformOutputs,
     WarehouseOutputs,
 )
-from data.datasets import read_tables
 from data.lake import Lake
+from data.reading import read_tables
 from tests.content import DATASETS, flights
 
 MODEL = Path(__file__).parents[3] / "models" / "flight-delay"
@@ -97,7 +97,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 def load_january(lake: Lake) -> None:
     """One month of the flights and the weather; all of the other tables."""
-    for name, rows in read_tables(DATASETS / "flights", flights()):
+    for table in read_tables(DATASETS / "flights", flights()):
+        name, rows = table.name, table.rows
         time = flights().table(name).time
         if time is not None:
             rows = rows.filter(pc.equal(pc.strftime(rows[time], "%Y-%m"), "2013-01"))

@@ -6,8 +6,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from data.datasets import conform
-from tests.content import flights, flights_loader
+from data.reading import assemble, from_loader
+from tests.content import DATASETS, flights, flights_loader
 
 LOADER = flights_loader()
 
@@ -27,6 +27,10 @@ def january(raw_flights: pd.DataFrame) -> dict[str, pa.Table]:
     frames = {"flights": month, "airports": airports}
     frames |= {name: LOADER.read_csv(f"{name}.csv") for name in ("weather", "planes", "airlines")}
     return {
-        name: conform(pa.Table.from_pandas(frames[name]), name, table, place="load.py")
+        name: assemble(
+            [from_loader(pa.Table.from_pandas(frames[name]), name, table, DATASETS, flights())],
+            name,
+            table,
+        ).rows
         for name, table in flights().tables.items()
     }
