@@ -41,16 +41,16 @@ FIRST_SPLIT = {
     "test_until": dt.date(2013, 9, 1),
 }
 OCTOBER = (dt.date(2013, 10, 1), dt.date(2013, 11, 1))
-RATE = 150.0
+RATE = 250.0
 """Requests a second of the replay."""
 PACE: dict[str, object] = {
-    "interval": "1s",
-    "watch": "8s",
+    "interval": "500ms",
+    "watch": "3s",
     "deadline": "10m",
     "on_deadline": "rollback",
     "guards": {"errors": {}, "slow": {"over": "250ms"}, "wrong": {"min_feedback": 200}},
 }
-"""The demo looks every second and keeps the old version warm for seconds instead of minutes; and
+"""The demo looks twice a second and keeps the old version warm for seconds, not minutes; and
 here clients, servers and front door share the cores, so that a response may wait for the load that
 asks for it. Nobody is there to decide, so a verdict that does not come in time is a rollback. The
 rest of the plan is the document's."""

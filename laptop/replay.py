@@ -13,7 +13,6 @@ import asyncio
 import collections
 import datetime as dt
 import json
-import math
 import signal
 import subprocess
 import sys
@@ -31,8 +30,7 @@ import pyarrow.parquet as pq
 from contracts.artifact import Artifact, Tensor
 from contracts.errors import ServingError
 from contracts.features import FeatureTable
-
-NUMBERS = ("FP16", "FP32", "FP64")
+from serving.bodies import inference_body
 
 
 @dataclass
@@ -107,17 +105,8 @@ def recorded_rows(
 
 def request_body(row: dict[str, Any], inputs: tuple[Tensor, ...], request_id: str) -> bytes:
     """One row as an Open Inference Protocol request; what is missing is null."""
-    tensors = []
-    for tensor in inputs:
-        value = row.get(tensor.name)
-        if isinstance(value, float) and math.isnan(value):
-            value = None
-        if value is not None and tensor.datatype in NUMBERS:
-            value = float(value)
-        tensors.append(
-            {"name": tensor.name, "datatype": tensor.datatype, "shape": [1, 1], "data": [value]}
-        )
-    return json.dumps({"id": request_id, "inputs": tensors}).encode()
+    kinds = ((tensor.name, tensor.datatype) for tensor in inputs)
+    return json.dumps(inference_body([row], kinds, request_id)).encode()
 
 
 class Replay:

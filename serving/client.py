@@ -15,10 +15,9 @@ from typing import Any, Self
 
 import httpx
 
+from contracts.backends import BACKENDS, SELDON
 from contracts.errors import ServingError
-
-Value = str | float | int | bool | None
-Row = Mapping[str, Value]
+from serving.bodies import Row, Value, inference_body
 
 _PREDICTOR = "x-millwright-predictor"
 _REQUEST_ID = "x-request-id"
@@ -60,6 +59,7 @@ class Client:
         namespace: the deployment's namespace; None talks to a model server itself, without the
             prefix.
         timeout: seconds for one request.
+        backend: the serving system, whose paths are those of the deployment.
     """
 
     def __init__(
@@ -69,8 +69,9 @@ class Client:
         namespace: str | None = "default",
         *,
         timeout: float = 10.0,
+        backend: str = SELDON.name,
     ) -> None:
-        prefix = f"/seldon/{namespace}/{model}" if namespace else ""
+        prefix = BACKENDS[backend].path(namespace, model) if namespace else ""
         self.url = f"{base_url.rstrip('/')}{prefix}/v2/models/{model}"
         self.model = model
         # Proxies in the environment are for the world, not for this machine.
@@ -106,8 +107,8 @@ class Client:
         Raises:
             ServingError: it cannot be reached or knows no such model.
         """
-        found: dict[str, Any] = self._answer("GET", "").json()
-        return found
+        metadata: dict[str, Any] = self._answer("GET", "").json()
+        return metadata
 
     def infer(
         self, rows: Sequence[Row], *, request_id: str | None = None, predictor: str | None = None
@@ -126,7 +127,7 @@ class Client:
         headers = {_REQUEST_ID: identity}
         if predictor:
             headers[_PREDICTOR] = predictor
-        body = {"id": identity, "inputs": self._tensors(rows)}
+        body = inference_body(rows, self._sent(rows), identity)
         answer = self._answer("POST", "/infer", json=body, headers=headers)
         return Prediction(
             version=answer.headers.get("x-millwright-version", ""),
@@ -153,23 +154,14 @@ class Client:
             repeated=verdict["repeated"],
         )
 
-    def _tensors(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
-        """One tensor for each input that some row gives."""
+    def _sent(self, rows: Sequence[Row]) -> list[tuple[str, str]]:
+        """Name and datatype of each input that some row gives; the server refuses unknown ones."""
         if self._inputs is None:
             self._inputs = [(own["name"], own["datatype"]) for own in self.metadata()["inputs"]]
         names = {name for row in rows for name in row}
         unknown = names - {name for name, _ in self._inputs}
         kinds = [*self._inputs, *((name, "FP32") for name in sorted(unknown))]
-        return [
-            {
-                "name": name,
-                "shape": [len(rows), 1],
-                "datatype": datatype,
-                "data": [_plain(row.get(name), datatype) for row in rows],
-            }
-            for name, datatype in kinds
-            if name in names
-        ]
+        return [(name, datatype) for name, datatype in kinds if name in names]
 
     def _answer(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
@@ -183,18 +175,6 @@ class Client:
         if answer.is_error:
             raise ServingError(_sentence(answer), where=f"{self.url}{path}")
         return answer
-
-
-def _plain(value: Any, datatype: str) -> Value:
-    """A value as JSON and the protocol take it: what is not a number is missing."""
-    if hasattr(value, "item"):  # numpy's own numbers
-        value = value.item()
-    if isinstance(value, float) and value != value:
-        return None
-    if isinstance(value, bool) and datatype.startswith("FP"):
-        return float(value)
-    found: Value = value
-    return found
 
 
 def _rows(output: Mapping[str, Any]) -> list[Any]:

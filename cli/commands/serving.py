@@ -26,10 +26,12 @@ from cli.common import (
 from cli.output import table
 from contracts.errors import UsageError
 from project.here import REPORT_FILE
+from serving.bodies import inference_body
 
 if TYPE_CHECKING:
     from project.handle import Project
-    from serving.client import Prediction, Row
+    from serving.bodies import Row
+    from serving.client import Prediction
 
 
 @app.command()
@@ -112,16 +114,8 @@ def curl_line(where: Project, model: str, row: Row) -> str:
     with where.client(model) as client:
         inputs = client.metadata()["inputs"]
         url = f"{client.url}/infer"
-    tensors = [
-        {
-            "name": one["name"],
-            "datatype": one["datatype"],
-            "shape": [1, 1],
-            "data": [row.get(one["name"])],
-        }
-        for one in inputs
-    ]
-    body = json.dumps({"inputs": tensors}, separators=(",", ":"))
+    kinds = [(own["name"], own["datatype"]) for own in inputs]
+    body = json.dumps(inference_body([row], kinds), separators=(",", ":"))
     return f"curl -s {url} -d {shlex.quote(body)}"
 
 

@@ -1,6 +1,5 @@
 """A registry's aliases of one model, asked for once and then remembered: the rollout sets them.
 
-
 For people and for jobs that ask the registry, not for the rollout: nothing waits for it, and a
 registry that is down or knows no such version costs a note, never a verdict.
 """

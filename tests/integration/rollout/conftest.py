@@ -16,7 +16,8 @@ from contracts.model import ModelSpec
 from contracts.rollout import RolloutSpec
 from laptop.serving import LocalServing
 from laptop.supervisor import Supervisor
-from serving.client import Client, Row
+from serving.bodies import Row
+from serving.client import Client
 
 NAME = "flight-delay"
 PLAN = RolloutSpec.parse(

@@ -15,7 +15,8 @@ import pytest
 from contracts.errors import ServingError
 from laptop.serving import LocalServing
 from laptop.supervisor import Supervisor
-from serving.client import Client, Prediction, Row
+from serving.bodies import Row
+from serving.client import Client, Prediction
 from tests.serving_model import make_artifact
 
 NAME = "flight-delay"
