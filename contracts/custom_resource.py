@@ -285,7 +285,7 @@ def crd() -> Json:
                     "served": True,
                     "storage": True,
                     "subresources": {"status": {}},
-                    "additionalPrinterColumns": [_column(*one) for one in COLUMNS],
+                    "additionalPrinterColumns": [_column(*column) for column in COLUMNS],
                     "schema": {"openAPIV3Schema": _resource()},
                 }
             ],
@@ -331,8 +331,8 @@ def structural(document: type[BaseModel]) -> Json:
 def _unchecked(schema: object) -> object:
     """Without rules: what the operator found must always be writable."""
     if isinstance(schema, dict):
-        kept = {key: one for key, one in schema.items() if key != "x-kubernetes-validations"}
-        return {key: _unchecked(one) for key, one in kept.items()}
+        kept = {key: part for key, part in schema.items() if key != "x-kubernetes-validations"}
+        return {key: _unchecked(part) for key, part in kept.items()}
     return schema
 
 
@@ -342,8 +342,8 @@ def _object(document: type[BaseModel], schema: Json, definitions: Mapping[str, J
     assert isinstance(written, dict)
     fields = {field.alias or name: field for name, field in document.model_fields.items()}
     properties: Json = {}
-    for name, one in written.items():
-        properties[name] = _value(fields[name], one, definitions)
+    for name, part in written.items():
+        properties[name] = _value(fields[name], part, definitions)
     made: Json = {"type": "object", "description": _prose(document.__doc__ or "")}
     if required := schema.get("required"):
         made["required"] = required
@@ -387,7 +387,7 @@ def _default(field: FieldInfo) -> object:
 
 def _without_none(value: object) -> object:
     if isinstance(value, dict):
-        return {key: _without_none(one) for key, one in value.items() if one is not None}
+        return {key: _without_none(part) for key, part in value.items() if part is not None}
     return value
 
 
@@ -428,8 +428,8 @@ def _chosen(
 ) -> Json:
     """The only type of a choice: what may be left out, or a unit written as text."""
     assert isinstance(choices, list)
-    kinds = [one for one in choices if one.get("type") != "null"]
-    text = [one for one in kinds if one.get("pattern") in (DURATION, SHARE)]
+    kinds = [choice for choice in choices if choice.get("type") != "null"]
+    text = [choice for choice in kinds if choice.get("pattern") in (DURATION, SHARE)]
     kind = text[0] if text else kinds[0]
     made = _plain(kind, documents, defs)
     return {**made, "maxLength": 16} if text else made
@@ -439,25 +439,25 @@ def _tuple(parts: object, made: Json) -> Json:
     """A pair of numbers, in which there may be nothing instead of one."""
     assert isinstance(parts, list)
     items: Json = {"type": "number"}
-    if any("anyOf" in one for one in parts):
+    if any("anyOf" in part for part in parts):
         items["nullable"] = True
     return {**made, "items": items}
 
 
 def _documents(annotation: object) -> dict[str, type[BaseModel]]:
     """The document classes that a field's schema may refer to, by their names there."""
-    found: dict[str, type[BaseModel]] = {}
+    known: dict[str, type[BaseModel]] = {}
     waiting = documents_in(annotation)
     while waiting:
-        one = waiting.pop()
-        if one.__name__ not in found:
-            found[one.__name__] = one
+        document = waiting.pop()
+        if document.__name__ not in known:
+            known[document.__name__] = document
             waiting += [
                 inner
-                for field in one.model_fields.values()
+                for field in document.model_fields.values()
                 for inner in documents_in(field.annotation)
             ]
-    return found
+    return known
 
 
 def _prose(text: str) -> str:

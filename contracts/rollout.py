@@ -64,7 +64,7 @@ class GuardSet(Document):
     @property
     def slow_over(self) -> float | None:
         """Seconds beyond which a response is slow; None where that is not watched."""
-        limits = [one.over for one in self.compared().values() if isinstance(one, SlowGuard)]
+        limits = [guard.over for guard in self.compared().values() if isinstance(guard, SlowGuard)]
         return limits[0] if limits else None
 
 

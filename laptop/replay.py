@@ -34,7 +34,7 @@ from serving.bodies import inference_body
 
 
 @dataclass
-class Tally:
+class ReplayTally:
     """What a replay saw, by the version that answered."""
 
     requests: collections.Counter[str] = field(default_factory=collections.Counter)
@@ -123,12 +123,12 @@ class Replay:
         self.rows = rows
         self.inputs = inputs
         self.label = label
-        self.tally = Tally()
+        self.tally = ReplayTally()
         self.stopped = asyncio.Event()
         self.tasks: set[asyncio.Task[None]] = set()
         self.slots = asyncio.Semaphore(traffic.concurrency)
 
-    async def run(self) -> Tally:
+    async def run(self) -> ReplayTally:
         """Until :attr:`stopped` is set; then waits for what is under way."""
         began = time.monotonic()
         connections = aiohttp.TCPConnector(limit=self.traffic.concurrency)
@@ -215,7 +215,7 @@ def replaying(
     start: dt.date,
     until: dt.date,
     rate: float,
-) -> Iterator[Callable[[], Tally]]:
+) -> Iterator[Callable[[], ReplayTally]]:
     """Replay in a process of its own while the block runs.
 
     Args:
@@ -247,7 +247,7 @@ def replaying(
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
     answers: list[str] = []
     try:
-        yield lambda: Tally.read(answers[0], log)
+        yield lambda: ReplayTally.read(answers[0], log)
     finally:
         process.terminate()
         try:
@@ -257,7 +257,7 @@ def replaying(
             answers.append(process.communicate()[0])
 
 
-async def replay_until_stopped(replay: Replay, seconds: float | None) -> Tally:
+async def replay_until_stopped(replay: Replay, seconds: float | None) -> ReplayTally:
     """Run until SIGTERM, SIGINT or the given time."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -37,7 +37,7 @@ from laptop.serving import LocalServing, PredictorCounters
 from pocket.files import write_whole
 from serving.rollout.aliases import ALIASES, RememberedAliases
 from serving.rollout.core.observations import Command, Observed, Predictor
-from serving.rollout.ports import NoRegistry, Registry, step
+from serving.rollout.ports import AliasRegistry, NoRegistry, step
 from serving.rollout.seldon import seldon_deployment
 from serving.rollout.wishes import check_start, is_over, under_way
 
@@ -67,12 +67,12 @@ class LocalDeployment:
         if name not in self._serving.names():
             return {}
         self._serving.tick()
-        seen: dict[str, Observed] = {}
-        for one in self._serving.observe(name).predictors:
-            if one.confirmed is None:
+        observed: dict[str, Observed] = {}
+        for state in self._serving.observe(name).predictors:
+            if state.confirmed is None:
                 return None
-            seen[one.name] = Observed(ready=one.ready > 0, weight=one.confirmed)
-        return seen
+            observed[state.name] = Observed(ready=state.ready > 0, weight=state.confirmed)
+        return observed
 
     def apply(self, predictors: Sequence[Predictor]) -> None:
         """Write the document; nothing at all is served when there are no predictors."""
@@ -184,7 +184,7 @@ class LocalRollout:
         self._serving = serving
         self._clock = clock
         self._files = _Files(root, model.name)
-        self._registry: Registry = NoRegistry()
+        self._registry: AliasRegistry = NoRegistry()
         if registry:
             # Beside the rollout: loading the registry's client takes seconds.
             self._registry = RememberedAliases(RegistryAliases(registry, model.name), beside=True)
@@ -311,13 +311,13 @@ class LocalRollout:
     def _step(self) -> RolloutStatus:
         wish, status = self._wish(), self.status()
         current = status.candidate or wish.wanted
-        orders = [one for one in wish.orders if current and one.version == current.version]
+        orders = [order for order in wish.orders if current and order.version == current.version]
         model = self.model.model_copy(update={"rollout": wish.plan})
         status = step(
             wish.plan,
             status,
             wanted=wish.wanted,
-            commands=frozenset(one.command for one in orders),
+            commands=frozenset(order.command for order in orders),
             deployment=LocalDeployment(self._serving, model),
             telemetry=LocalTelemetry(self._serving, model.name),
             registry=self._registry,
@@ -384,10 +384,10 @@ class _Files:
         if path.exists():
             written = path.read_bytes()
             os.truncate(path, written.rfind(b"\n") + 1)
-        told = {one.key for one in self.history()}
-        for one in decided:
-            if one.key not in told:
-                self.add(one)
+        recorded = {decision.key for decision in self.history()}
+        for decision in decided:
+            if decision.key not in recorded:
+                self.add(decision)
 
     @contextlib.contextmanager
     def wishing(self) -> Iterator[None]:
@@ -429,12 +429,12 @@ class _Files:
 def names(root: Path) -> list[str]:
     """The models of which a version was ever asked for in an environment's folder."""
     ending = ".wish.json"
-    found = sorted((Path(root) / "rollouts").glob(f"*{ending}"))
-    return [one.name.removesuffix(ending) for one in found]
+    paths = sorted((Path(root) / "rollouts").glob(f"*{ending}"))
+    return [path.name.removesuffix(ending) for path in paths]
 
 
 def statuses(root: Path) -> list[RolloutStatus]:
     """All models' rollouts in an environment's folder."""
     folder = Path(root) / "rollouts"
-    paths = [one for one in sorted(folder.glob("*.json")) if not one.stem.endswith(".wish")]
-    return [RolloutStatus.model_validate_json(one.read_text(encoding="utf-8")) for one in paths]
+    paths = [path for path in sorted(folder.glob("*.json")) if not path.stem.endswith(".wish")]
+    return [RolloutStatus.model_validate_json(path.read_text(encoding="utf-8")) for path in paths]

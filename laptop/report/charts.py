@@ -121,8 +121,8 @@ def calibration(evaluations: Sequence[tuple[str, Evaluation]]) -> str:
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)))
         for color, (name, evaluation) in zip(colours(len(evaluations)), evaluations, strict=True):
             axes.plot(
-                [found.predicted for found in evaluation.calibration],
-                [found.observed for found in evaluation.calibration],
+                [part.predicted for part in evaluation.calibration],
+                [part.observed for part in evaluation.calibration],
                 "o-",
                 color=color,
                 markersize=3.5,
@@ -159,17 +159,17 @@ def roc(evaluations: Sequence[tuple[str, Evaluation]]) -> str:
 
 def importance(name: str, evaluation: Evaluation, top: int = 12) -> str:
     """How much the main metric drops when a feature is shuffled."""
-    found = sorted(evaluation.importance, key=lambda item: item.drop)[-top:]
+    features = sorted(evaluation.importance, key=lambda item: item.drop)[-top:]
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        axes.barh([item.name for item in found], [item.drop for item in found], color=STABLE)
+        axes.barh([item.name for item in features], [item.drop for item in features], color=STABLE)
         axes.set(
             title=f"Where the features matter ({name})",
             xlabel=f"loss of {evaluation.main_metric} when shuffled",
         )
 
-    return picture((7.4, 0.26 * len(found) + 0.9), draw)
+    return picture((7.4, 0.26 * len(features) + 0.9), draw)
 
 
 def colours(count: int) -> list[str]:

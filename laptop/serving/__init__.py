@@ -4,7 +4,8 @@ The laptop's stand-in for Seldon Core and Istio: the same documents, paths and w
 servers and a real data plane. See `laptop.serving.serving` for how it acts.
 """
 
-from laptop.serving.serving import LocalServing, PredictorState, ServingState
+from laptop.serving.serving import LocalServing
+from laptop.serving.state import PredictorState, ServingState
 from laptop.serving.telemetry import PredictorCounters, ReplicaCounters
 
 __all__ = [

@@ -16,17 +16,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from contracts.document import Document
-
-WEIGHTS = "millwright.dev/weights"
-"""Annotation: predictor → weight in 1/10000 as a JSON object; finer than Seldon's percentages."""
-
-ARTIFACT = "artifact"
-"""Graph parameter: where the artifact is; Seldon's own `modelUri` is taken where it is missing."""
+from contracts.rollout import WHOLE
+from serving.rollout.seldon.document import ARTIFACT, WEIGHTS
 
 SLOW_OVER = "slow_over"
 """Graph parameter: the latency limit, such as 50ms; what takes longer is counted as slow."""
-
-TOTAL = 10_000
 
 Label = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 """A Kubernetes label: no dots, which separate the parts of our process names."""
@@ -56,7 +50,7 @@ class Graph(_Part):
     @property
     def settings(self) -> dict[str, str]:
         """The parameters by name."""
-        return {one.name: one.value for one in self.parameters}
+        return {parameter.name: parameter.value for parameter in self.parameters}
 
     @property
     def artifact(self) -> str:
@@ -141,19 +135,19 @@ class SeldonDeployment(_Part):
         strangers = weights.keys() - set(names)
         if strangers:
             raise ValueError(f"{WEIGHTS} names {sorted(strangers)[0]!r}, which is no predictor")
-        if sum(weights.values()) != TOTAL or min(weights.values()) < 0:
-            shown = ", ".join(f"{name} {weight / 100:g} %" for name, weight in weights.items())
-            raise ValueError(f"the predictors' traffic must add up to 100 %; it is {shown}")
+        if sum(weights.values()) != WHOLE or min(weights.values()) < 0:
+            given = ", ".join(f"{name} {weight / 100:g} %" for name, weight in weights.items())
+            raise ValueError(f"the predictors' traffic must add up to 100 %; it is {given}")
         return self
 
     def weights(self) -> dict[str, int]:
-        """Predictor → weight in 1/10000; a shadow has none, it gets copies."""
+        """PredictorPlan → weight in 1/10000; a shadow has none, it gets copies."""
         serving = [predictor for predictor in self.spec.predictors if not predictor.shadow]
         written = self.metadata.annotations.get(WEIGHTS)
         if written is not None:
             return _parse_weights(written)
         if len(serving) == 1 and serving[0].traffic is None:
-            return {serving[0].name: TOTAL}
+            return {serving[0].name: WHOLE}
         return {predictor.name: 100 * (predictor.traffic or 0) for predictor in serving}
 
 
@@ -168,7 +162,7 @@ def _parse_weights(text: str) -> dict[str, int]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predictor:
+class PredictorPlan:
     """What is to run for one version.
 
     Args:
@@ -199,15 +193,15 @@ class Predictor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deployment:
+class ServingPlan:
     """What is to run for one model."""
 
     name: str
     namespace: str
-    predictors: tuple[Predictor, ...]
+    predictors: tuple[PredictorPlan, ...]
 
 
-def read_deployment(document: object) -> Deployment:
+def read_deployment(document: object) -> ServingPlan:
     """What a SeldonDeployment asks for.
 
     Raises:
@@ -215,7 +209,7 @@ def read_deployment(document: object) -> Deployment:
     """
     seldon = SeldonDeployment.parse(document, where="SeldonDeployment")
     weights = seldon.weights()
-    return Deployment(
+    return ServingPlan(
         name=seldon.metadata.name,
         namespace=seldon.metadata.namespace,
         predictors=tuple(
@@ -225,7 +219,7 @@ def read_deployment(document: object) -> Deployment:
     )
 
 
-def _predictor(spec: PredictorSpec, weight: int, replicas: int) -> Predictor:
+def _predictor(spec: PredictorSpec, weight: int, replicas: int) -> PredictorPlan:
     env = {
         variable.name: variable.value
         for component in spec.component_specs
@@ -233,7 +227,7 @@ def _predictor(spec: PredictorSpec, weight: int, replicas: int) -> Predictor:
         for variable in container.env
         if variable.value is not None
     }
-    return Predictor(
+    return PredictorPlan(
         name=spec.name,
         artifact=_absolute(spec.graph.artifact),
         model=spec.graph.name,

@@ -408,17 +408,17 @@ def look(running: Running) -> View:
 
 def _weights(configurations: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
     """Deployment → predictor → weight from route configurations, ours or Envoy's dump of them."""
-    found: dict[str, dict[str, int]] = {}
+    weights: dict[str, dict[str, int]] = {}
     for configuration in configurations:
         for host in configuration.get("virtual_hosts", []):
             for route in host["routes"]:
                 name, _, kind = route.get("name", "").partition("#")
                 if kind == "infer":
                     shares = route["route"]["weighted_clusters"]["clusters"]
-                    found[name] = {
+                    weights[name] = {
                         share["name"].partition(".")[2]: share["weight"] for share in shares
                     }
-    return found
+    return weights
 
 
 def _named(value: object) -> Iterator[str]:

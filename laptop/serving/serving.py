@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
@@ -24,10 +23,21 @@ from filelock import FileLock
 from contracts.document import suggest
 from contracts.errors import LocalError, MillwrightError, ServingError
 from laptop.serving import envoy
-from laptop.serving.document import Deployment, Predictor, read_deployment
+from laptop.serving.document import PredictorPlan, ServingPlan, read_deployment
 from laptop.serving.loopback import get
+from laptop.serving.state import (
+    ModelServer,
+    PredictorState,
+    ServingState,
+    backend_of,
+    confirmed_weight,
+    current_servers,
+    in_use,
+    leaving_state,
+    next_weights,
+)
 from laptop.serving.telemetry import PredictorCounters, gateway_counts, read_replica
-from laptop.supervisor import Running, Spec, Status, Supervisor
+from laptop.supervisor import Running, Spec, Supervisor
 from pocket.files import write_whole
 from pocket.supervisor import tail
 from serving.runtime.store import fetch_document
@@ -38,77 +48,6 @@ _RESTART_AFTER = 3.0
 """Seconds from a start until a server that died is started again: one that cannot live must not
 spin.
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class PredictorState:
-    """One predictor, as it should be and as it is.
-
-    Args:
-        name: the predictor.
-        version: the model's version; empty for one that is only being removed.
-        artifact: its URI; empty likewise.
-        desired: how many servers it should have; 0 while it is being removed.
-        ready: how many Envoy sends requests to and that say themselves that they are ready.
-        weight: what its document says, in 1/10000.
-        configured: the weight written for Envoy.
-        confirmed: the weight that Envoy reports; None when Envoy does not answer.
-        problem: the end of the log of a server that died.
-    """
-
-    name: str
-    version: str
-    artifact: str
-    desired: int
-    ready: int
-    weight: int
-    configured: int
-    confirmed: int | None
-    problem: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServingState:
-    """One deployment, as it is.
-
-    Args:
-        name: its name.
-        namespace: its namespace.
-        url: where clients reach it, without a trailing slash; empty when Envoy does not run.
-        predictors: those of the document, then those being removed.
-    """
-
-    name: str
-    namespace: str
-    url: str
-    predictors: tuple[PredictorState, ...]
-
-    @property
-    def settled(self) -> bool:
-        """Whether all is as asked, confirmed by Envoy, and nothing is left to remove."""
-        return all(
-            own.ready == own.desired and own.confirmed == own.weight and own.version
-            for own in self.predictors
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Server:
-    """One model server's process, whose name says what it is for."""
-
-    deployment: str
-    predictor: str
-    generation: str
-    index: int
-    status: Status
-
-    @property
-    def port(self) -> int:
-        return self.status.ports["port"]
-
-    @property
-    def alive(self) -> bool:
-        return self.status.state != "dead"
 
 
 class LocalServing:
@@ -214,7 +153,7 @@ class LocalServing:
         ]
         known = {own.name for own in deployment.predictors}
         for gone in sorted({own.predictor for own in servers} - known):
-            states.append(_leaving(name, gone, view, configured))
+            states.append(leaving_state(name, gone, view, configured))
         url = f"{running.url}/seldon/{deployment.namespace}/{name}" if running else ""
         return ServingState(
             name=name, namespace=deployment.namespace, url=url, predictors=tuple(states)
@@ -231,8 +170,8 @@ class LocalServing:
         if view is None:
             return {}
         servers = [own for own in self._servers() if own.deployment == name]
-        found = (self._count(name, own, servers, view) for own in deployment.predictors)
-        return {own.name: own for own in found if own}
+        counted = (self._count(name, own, servers, view) for own in deployment.predictors)
+        return {known.name: known for known in counted if known}
 
     def delete(self, name: str, *, within: float = 60.0) -> None:
         """Remove the deployment and wait until its last server has ended; nothing if there is none.
@@ -278,7 +217,7 @@ class LocalServing:
             envoy.write_routes(self._files, [])
         return self._supervisor.start(envoy.process(self._files))
 
-    def _start_missing(self, deployments: list[Deployment], servers: list[_Server]) -> None:
+    def _start_missing(self, deployments: list[ServingPlan], servers: list[ModelServer]) -> None:
         there = {own.status.name: own for own in servers}
         for deployment in deployments:
             for predictor in deployment.predictors:
@@ -288,14 +227,14 @@ class LocalServing:
                     if server is None or not server.alive:
                         self._start(spec, server)
 
-    def _start(self, spec: Spec, died: _Server | None) -> None:
+    def _start(self, spec: Spec, died: ModelServer | None) -> None:
         if died and time.time() < died.status.started + _RESTART_AFTER:
             return
         # What ended at once is seen, and told, by the next look at it; the others must not wait.
         with contextlib.suppress(LocalError):
             self._supervisor.start(spec)
 
-    def _spec(self, deployment: Deployment, predictor: Predictor, index: int) -> Spec:
+    def _spec(self, deployment: ServingPlan, predictor: PredictorPlan, index: int) -> Spec:
         return Spec(
             name=f"{_PREFIX}.{deployment.name}.{predictor.name}.{predictor.generation}.{index}",
             argv=(
@@ -309,14 +248,14 @@ class LocalServing:
             grace=35,
         )
 
-    def _servers(self) -> list[_Server]:
+    def _servers(self) -> list[ModelServer]:
         servers = []
         for status in self._supervisor.status():
             parts = status.name.split(".")
             if parts[0] == _PREFIX and len(parts) == 5:
                 deployment, predictor, generation, index = parts[1:]
                 servers.append(
-                    _Server(
+                    ModelServer(
                         deployment=deployment,
                         predictor=predictor,
                         generation=generation,
@@ -327,16 +266,16 @@ class LocalServing:
         return servers
 
     def _backends(
-        self, deployments: Mapping[str, Deployment], servers: list[_Server], view: envoy.View
+        self, deployments: Mapping[str, ServingPlan], servers: list[ModelServer], view: envoy.View
     ) -> list[envoy.Backend]:
         """What Envoy should know: the predictors asked for, and those it may still send to."""
         backends = []
         for deployment in deployments.values():
             for predictor in deployment.predictors:
                 version = self._version(predictor.artifact)
-                backends.append(_backend(deployment.name, predictor, version, servers, view))
+                backends.append(backend_of(deployment.name, predictor, version, servers, view))
         asked = {backend.cluster for backend in backends}
-        leaving: dict[str, list[_Server]] = {}
+        leaving: dict[str, list[ModelServer]] = {}
         for server in servers:
             leaving.setdefault(f"{server.deployment}.{server.predictor}", []).append(server)
         for cluster in leaving.keys() - asked:
@@ -345,12 +284,12 @@ class LocalServing:
             backend = envoy.Backend(
                 deployment=deployment_name, name=predictor_name, version="", ports=ports
             )
-            if _in_use(backend, view):
+            if in_use(backend, view):
                 backends.append(backend)
         return backends
 
     def _write_routes(
-        self, deployments: list[Deployment], backends: list[envoy.Backend], view: envoy.View
+        self, deployments: list[ServingPlan], backends: list[envoy.Backend], view: envoy.View
     ) -> None:
         written = envoy.written_weights(self._files)
         fronts = [
@@ -358,7 +297,7 @@ class LocalServing:
                 name=own.name,
                 namespace=own.namespace,
                 backends=tuple(b for b in backends if b.deployment == own.name and b.version),
-                weights=_next_weights(own, written.get(own.name, {}), view),
+                weights=next_weights(own, written.get(own.name, {}), view),
                 shadows=tuple(
                     p.name
                     for p in own.predictors
@@ -371,8 +310,8 @@ class LocalServing:
 
     def _stop_retired(
         self,
-        deployments: Mapping[str, Deployment],
-        servers: list[_Server],
+        deployments: Mapping[str, ServingPlan],
+        servers: list[ModelServer],
         backends: list[envoy.Backend],
         view: envoy.View,
     ) -> None:
@@ -398,13 +337,13 @@ class LocalServing:
 
     def _state(
         self,
-        deployment: Deployment,
-        predictor: Predictor,
-        servers: list[_Server],
+        deployment: ServingPlan,
+        predictor: PredictorPlan,
+        servers: list[ModelServer],
         view: envoy.View | None,
         configured: Mapping[str, int],
     ) -> PredictorState:
-        own = _current(deployment.name, predictor, servers)
+        own = current_servers(deployment.name, predictor, servers)
         ready = view.ready.get(f"{deployment.name}.{predictor.name}", frozenset()) if view else ()
         died = [server for server in own if not server.alive]
         return PredictorState(
@@ -412,22 +351,26 @@ class LocalServing:
             version=self._version(predictor.artifact),
             artifact=predictor.artifact,
             desired=predictor.replicas,
-            ready=sum(one.alive and one.port in ready and _answers(one) for one in own),
+            ready=sum(server.alive and server.port in ready and _answers(server) for server in own),
             weight=predictor.weight,
             configured=configured.get(predictor.name, 0),
-            confirmed=_confirmed(deployment.name, predictor.name, view),
+            confirmed=confirmed_weight(deployment.name, predictor.name, view),
             problem=tail(died[0].status.log, lines=5) if died else "",
         )
 
     def _count(
-        self, deployment: str, predictor: Predictor, servers: list[_Server], view: envoy.View
+        self,
+        deployment: str,
+        predictor: PredictorPlan,
+        servers: list[ModelServer],
+        view: envoy.View,
     ) -> PredictorCounters | None:
         gateway = gateway_counts(view.stats, f"{deployment}.{predictor.name}")
         if gateway is None:
             return None
         replicas = [
             read_replica(own.port, process=own.status.name, slow_over=predictor.slow_over)
-            for own in _current(deployment, predictor, servers)
+            for own in current_servers(deployment, predictor, servers)
             if own.alive
         ]
         reached = tuple(replica for replica in replicas if replica)
@@ -474,7 +417,7 @@ def _view(running: Running | None) -> envoy.View | None:
         return None
 
 
-def _answers(server: _Server) -> bool:
+def _answers(server: ModelServer) -> bool:
     """Whether the server itself is ready: started anew on its port, it is not for a moment, while
     Envoy still believes what it last saw there.
     """
@@ -482,85 +425,3 @@ def _answers(server: _Server) -> bool:
         get(server.port, "/v2/health/ready", timeout=2)
         return True
     return False
-
-
-def _current(deployment: str, predictor: Predictor, servers: list[_Server]) -> list[_Server]:
-    """The servers that run what the document asks for."""
-    return [
-        own
-        for own in servers
-        if (own.deployment, own.predictor) == (deployment, predictor.name)
-        and own.generation == predictor.generation
-        and own.index < predictor.replicas
-    ]
-
-
-def _backend(
-    deployment: str,
-    predictor: Predictor,
-    version: str,
-    servers: list[_Server],
-    view: envoy.View,
-) -> envoy.Backend:
-    """The predictor's servers; those of its earlier form stay until the new ones are ready.
-
-    Without a live one its dead ones stay: they come back on their ports, and a request waits a
-    while for a server that does not answer, but is refused at once where there is none.
-    """
-    own_servers = _current(deployment, predictor, servers)
-    current = {own.port for own in own_servers if own.alive} or {own.port for own in own_servers}
-    ready = view.ready.get(f"{deployment}.{predictor.name}", frozenset())
-    if len(current & ready) < predictor.replicas:
-        current |= {
-            own.port
-            for own in servers
-            if (own.deployment, own.predictor) == (deployment, predictor.name)
-            and own.generation != predictor.generation
-            and own.alive
-        }
-    return envoy.Backend(
-        deployment=deployment,
-        name=predictor.name,
-        version=version,
-        ports=tuple(sorted(current)),
-    )
-
-
-def _in_use(backend: envoy.Backend, view: envoy.View) -> bool:
-    """Whether Envoy may still send to it, or waits for its answers."""
-    both = (backend.cluster, backend.direct)
-    return any(name in view.referenced or view.active(name) for name in both)
-
-
-def _next_weights(
-    deployment: Deployment, written: Mapping[str, int], view: envoy.View
-) -> Mapping[str, int]:
-    """The document's weights, unless they would send more to a predictor that is not ready.
-
-    Taking weight from a sick predictor is always possible as long as the others are ready.
-    """
-    weights = {own.name: own.weight for own in deployment.predictors if own.weight}
-    gaining = [name for name, weight in weights.items() if weight > written.get(name, 0)]
-    if all(view.ready.get(f"{deployment.name}.{name}") for name in gaining):
-        return weights
-    return written
-
-
-def _confirmed(deployment: str, predictor: str, view: envoy.View | None) -> int | None:
-    return None if view is None else view.weights.get(deployment, {}).get(predictor, 0)
-
-
-def _leaving(
-    deployment: str, predictor: str, view: envoy.View | None, configured: Mapping[str, int]
-) -> PredictorState:
-    ready = view.ready.get(f"{deployment}.{predictor}", frozenset()) if view else frozenset()
-    return PredictorState(
-        name=predictor,
-        version="",
-        artifact="",
-        desired=0,
-        ready=len(ready),
-        weight=0,
-        configured=configured.get(predictor, 0),
-        confirmed=_confirmed(deployment, predictor, view),
-    )

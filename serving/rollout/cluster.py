@@ -116,15 +116,15 @@ class ClusterRollout:
         events = self._api.list(
             EVENTS, self._namespace, fieldSelector=f"involvedObject.name={self._model}"
         )
-        told = [
-            Decision.model_validate_json(one["metadata"]["annotations"][DECISION])
-            for one in events
-            if one["involvedObject"].get("uid") == uid
-            and DECISION in one["metadata"].get("annotations", {})
+        recorded = [
+            Decision.model_validate_json(event["metadata"]["annotations"][DECISION])
+            for event in events
+            if event["involvedObject"].get("uid") == uid
+            and DECISION in event["metadata"].get("annotations", {})
         ]
         kept = self._status(body).decisions
-        known = {one.key: one for one in (*kept, *told)}
-        return sorted(known.values(), key=lambda one: (one.at, one.look))
+        known = {decision.key: decision for decision in (*kept, *recorded)}
+        return sorted(known.values(), key=lambda decision: (decision.at, decision.look))
 
     def over(self, status: RolloutStatus) -> bool:
         """Whether nothing is left to do: a verdict, confirmed, and no other version wanted."""
@@ -152,13 +152,13 @@ class ClusterRollout:
     # -- the resource ----------------------------------------------------------------------------
 
     def _body(self) -> Object:
-        found = self._api.get(ROLLOUTS, self._namespace, self._model)
-        if found is None:
+        body = self._api.get(ROLLOUTS, self._namespace, self._model)
+        if body is None:
             raise RolloutError(
                 f"there is no ModelRollout {self._model!r} in namespace {self._namespace}",
                 fix=f"Start one with `millwright rollout start {self._model} --context …`.",
             )
-        return found
+        return body
 
     def _spec(self) -> ModelRolloutSpec:
         where = f"{self._namespace}/{self._model}"

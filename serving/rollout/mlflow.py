@@ -25,7 +25,7 @@ TIMEOUT = 2.0
 _PATH = "/api/2.0/mlflow/registered-models"
 
 
-class Mlflow:
+class MlflowServer:
     """A tracking server.
 
     Args:
@@ -85,7 +85,7 @@ class MlflowAliases:
         model: the registered model's name.
     """
 
-    mlflow: Mlflow
+    mlflow: MlflowServer
     model: str
 
     def get(self) -> dict[str, str | None]:

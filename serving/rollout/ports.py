@@ -22,7 +22,7 @@ from serving.rollout.core.observations import (
     Observation,
     Observed,
     Predictor,
-    Record,
+    RecordDecision,
     SetAlias,
 )
 
@@ -47,7 +47,7 @@ class Telemetry(Protocol):
         """Raw counters by predictor; None when nobody can be asked."""
 
 
-class Registry(Protocol):
+class AliasRegistry(Protocol):
     """The model registry's aliases of one model."""
 
     def read(self) -> Mapping[str, str | None] | None:
@@ -75,7 +75,7 @@ def step(
     commands: frozenset[Command],
     deployment: Deployment,
     telemetry: Telemetry,
-    registry: Registry,
+    registry: AliasRegistry,
     clock: Callable[[], float],
     save: Callable[[RolloutStatus], None],
     record: Callable[[Decision], None],
@@ -123,12 +123,15 @@ def _or_none(read: Callable[[], Value | None], what: str) -> Value | None:
 
 
 def _act(
-    action: Action, deployment: Deployment, registry: Registry, record: Callable[[Decision], None]
+    action: Action,
+    deployment: Deployment,
+    registry: AliasRegistry,
+    record: Callable[[Decision], None],
 ) -> None:
     match action:
         case Apply(predictors=predictors):
             deployment.apply(predictors)
         case SetAlias(alias=alias, version=version):
             registry.set_alias(alias, version)
-        case Record(decision=decision):
+        case RecordDecision(decision=decision):
             record(decision)

@@ -26,7 +26,7 @@ from contracts.errors import RolloutError
 from contracts.rollout import Counters
 from contracts.signals import Source, tallies
 from serving.counting import Sample, metrics_read, predictions, tally
-from serving.metrics import MODEL, PREDICTOR, PROCESS_START, REQUEST_SECONDS, count
+from serving.metrics import EDGE, INFINITY, MODEL, PREDICTOR, PROCESS_START, REQUEST_SECONDS, count
 from serving.rollout.seldon import BACKEND
 
 TIMEOUT = 5.0
@@ -203,13 +203,15 @@ class _Gateway:
 
     def times(self, service: str, limit: float) -> dict[str, object] | None:
         """Timed and slow requests; None when the limit is none of the histogram's edges."""
-        edges = {float(one.labels["le"]) for one in self.buckets}
+        edges = {float(sample.labels[EDGE]) for sample in self.buckets}
         if not any(math.isclose(edge, limit * 1000) for edge in edges):
             return None
-        ours = [one for one in self.buckets if _service(one) == service]
-        timed = sum(int(one.value) for one in ours if one.labels["le"] == "+Inf")
+        own = [sample for sample in self.buckets if _service(sample) == service]
+        timed = sum(int(sample.value) for sample in own if sample.labels[EDGE] == INFINITY)
         within = sum(
-            int(one.value) for one in ours if math.isclose(float(one.labels["le"]), limit * 1000)
+            int(sample.value)
+            for sample in own
+            if math.isclose(float(sample.labels[EDGE]), limit * 1000)
         )
         return {"timed": timed, "slow": timed - within}
 
@@ -247,15 +249,15 @@ def _gateway(query: Query, labels: str) -> _Gateway | None:
 def _age(query: Query, series: str) -> float | None:
     """Seconds since the oldest last report; None when there is none, or it is too old."""
     ages = query(f"time() - max by (instance,pod) (timestamp({series}))")
-    oldest = max((one.value for one in ages), default=math.inf)
+    oldest = max((sample.value for sample in ages), default=math.inf)
     return oldest if oldest <= STALE else None
 
 
 def _epoch(samples: Collection[Sample], resets: Collection[Sample], began: str = "") -> str:
     """Names who counted, and how often they were seen to begin again."""
-    again = {one.source: int(one.value) for one in resets}
-    parts = sorted({one.source for one in samples})
-    return ",".join(f"{one}#{again.get(one, 0)}" for one in parts) + began
+    again = {sample.source: int(sample.value) for sample in resets}
+    sources = sorted({sample.source for sample in samples})
+    return ",".join(f"{source}#{again.get(source, 0)}" for source in sources) + began
 
 
 # --- Our own servers ------------------------------------------------------------------------------
@@ -301,9 +303,11 @@ class _Own:
         ours = [sample for sample in self.samples if sample.labels[PREDICTOR] == predictor]
         if not ours:
             return None
-        sources = {one.source for one in ours}
+        sources = {sample.source for sample in ours}
         began = sorted(
-            f"{one.source}@{one.value:.2f}" for one in self.began if one.source in sources
+            f"{sample.source}@{sample.value:.2f}"
+            for sample in self.began
+            if sample.source in sources
         )
         return _Servers(
             epoch=_epoch(ours, self.resets, f";{','.join(began)}" if began else ""),

@@ -27,7 +27,7 @@ from serving.rollout.core.observations import (
     Apply,
     Observation,
     Predictor,
-    Record,
+    RecordDecision,
     SetAlias,
 )
 from serving.rollout.core.rules import RULES, at_rest
@@ -176,7 +176,7 @@ def _actions(step: Step) -> tuple[Action, ...]:
             if seen.aliases.get(alias) != version:
                 actions.append(SetAlias(alias=alias, version=version))
     if step.looked or step.notes:
-        actions.append(Record(decision=status.decisions[-1]))
+        actions.append(RecordDecision(decision=status.decisions[-1]))
     return tuple(actions)
 
 

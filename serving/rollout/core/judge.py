@@ -125,8 +125,8 @@ def extend(state: GuardState, candidate: Outcomes, stable: Outcomes, tolerate: f
     )
 
 
-def _plus(one: Outcomes, other: Outcomes) -> Outcomes:
-    return Outcomes(total=one.total + other.total, bad=one.bad + other.bad)
+def _plus(before: Outcomes, added: Outcomes) -> Outcomes:
+    return Outcomes(total=before.total + added.total, bad=before.bad + added.bad)
 
 
 def _excess(state: GuardState, candidate: Outcomes, stable: Outcomes) -> tuple[float, float]:

@@ -60,10 +60,10 @@ class SetAlias:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class RecordDecision:
     """Tell people (an event, a line of history)."""
 
     decision: Decision
 
 
-Action = Apply | SetAlias | Record
+Action = Apply | SetAlias | RecordDecision

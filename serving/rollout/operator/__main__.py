@@ -16,11 +16,11 @@ from tenacity import retry, retry_if_result, wait_fixed
 from contracts.custom_resource import GROUP
 from contracts.errors import MillwrightError, RolloutError
 from serving.rollout.kubernetes import ROLLOUTS, Api, configuration
-from serving.rollout.mlflow import Mlflow
+from serving.rollout.mlflow import MlflowServer
 from serving.rollout.operator.loops import Loops
 from serving.rollout.operator.metrics import Metrics
 from serving.rollout.operator.pages import Pages
-from serving.rollout.operator.settings import Settings, read
+from serving.rollout.operator.settings import OperatorSettings, read
 from serving.rollout.operator.stepper import Stepper
 from serving.rollout.operator.watching import registry
 from serving.rollout.prometheus import Prometheus
@@ -28,14 +28,14 @@ from serving.rollout.prometheus import Prometheus
 log = structlog.get_logger(__name__)
 
 
-def run(settings: Settings) -> None:
+def run(settings: OperatorSettings) -> None:
     """Run until a signal ends it."""
     metrics = Metrics()
     api = Api(configuration(settings.kubeconfig, settings.context))
     stepper = Stepper(
         api,
         Prometheus(settings.prometheus),
-        mlflow=Mlflow(settings.mlflow) if settings.mlflow else None,
+        mlflow=MlflowServer(settings.mlflow) if settings.mlflow else None,
         image=settings.image,
         metrics=metrics,
     )

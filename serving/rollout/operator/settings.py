@@ -15,7 +15,7 @@ from serving.rollout.pods import IMAGE
 PREFIX = "MILLWRIGHT_"
 
 
-class Settings(BaseSettings):
+class OperatorSettings(BaseSettings):
     """Where the operator works."""
 
     model_config = SettingsConfigDict(
@@ -63,27 +63,27 @@ class Settings(BaseSettings):
         return listen
 
 
-def read(argv: Sequence[str] | None = None) -> Settings:
+def read(argv: Sequence[str] | None = None) -> OperatorSettings:
     """The settings of the command line, and of the environment where it says nothing.
 
     Raises:
         UsageError: one of them is wrong; a sentence for each.
     """
     parser = argparse.ArgumentParser(prog="python -m serving.rollout.operator")
-    for name, field in Settings.model_fields.items():
+    for name, field in OperatorSettings.model_fields.items():
         parser.add_argument(f"--{name}", help=field.description)
     options = {name: text for name, text in vars(parser.parse_args(argv)).items() if text}
     try:
-        settings = Settings(**options)
+        settings = OperatorSettings(**options)
     except ValidationError as error:
         raise UsageError(
             "the operator's settings are wrong",
             where=f"its options, or {PREFIX}* in its environment",
-            fix="; ".join(explain(detail, Settings) for detail in error.errors()),
+            fix="; ".join(explain(detail, OperatorSettings) for detail in error.errors()),
         ) from None
     if not settings.prometheus:
         raise UsageError(
             "--prometheus (or MILLWRIGHT_PROMETHEUS) is needed: no telemetry, no verdict",
-            fix=f"Write {Settings.model_fields['prometheus'].description}.",
+            fix=f"Write {OperatorSettings.model_fields['prometheus'].description}.",
         )
     return settings

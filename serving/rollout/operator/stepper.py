@@ -14,7 +14,7 @@ from serving.rollout.backends import backend
 from serving.rollout.core.controller import desired
 from serving.rollout.deployment import KubernetesDeployment, Owner
 from serving.rollout.kubernetes import ROLLOUTS, Api, ConflictError
-from serving.rollout.mlflow import Mlflow
+from serving.rollout.mlflow import MlflowServer
 from serving.rollout.operator.metrics import Metrics
 from serving.rollout.operator.resource import Resource
 from serving.rollout.pods import IMAGE
@@ -47,7 +47,7 @@ class Stepper:
         api: Api,
         prometheus: Prometheus,
         *,
-        mlflow: Mlflow | None = None,
+        mlflow: MlflowServer | None = None,
         image: str = IMAGE,
         metrics: Metrics | None = None,
         clock: Callable[[], float] = time.time,

@@ -12,10 +12,10 @@ from contracts.custom_resource import GROUP, ORDER, PLURAL, VERSION
 from serving.rollout.backends import backend
 from serving.rollout.kubernetes import configuration
 from serving.rollout.operator.loops import Loops
-from serving.rollout.operator.settings import Settings
+from serving.rollout.operator.settings import OperatorSettings
 
 
-def registry(settings: Settings, loops: Callable[[], Loops]) -> kopf.OperatorRegistry:
+def registry(settings: OperatorSettings, loops: Callable[[], Loops]) -> kopf.OperatorRegistry:
     """What kopf calls."""
     made = kopf.OperatorRegistry()
 

@@ -11,10 +11,10 @@ from serving.rollout.pods import Served
 from serving.rollout.seldon import state
 from serving.rollout.seldon.document import seldon_deployment
 
-__all__ = ["BACKEND", "Seldon", "seldon_deployment"]
+__all__ = ["BACKEND", "SeldonBackend", "seldon_deployment"]
 
 
-class Seldon:
+class SeldonBackend:
     """Seldon as a serving backend."""
 
     facts = backends.SELDON
@@ -66,4 +66,4 @@ class Seldon:
         return own[0] if own else None
 
 
-BACKEND = Seldon()
+BACKEND = SeldonBackend()

@@ -9,7 +9,7 @@ import pytest
 
 from contracts.errors import RolloutError
 from pocket.supervisor import HttpReady, Spec, Supervisor
-from serving.rollout.mlflow import AGAIN_AFTER, Mlflow
+from serving.rollout.mlflow import AGAIN_AFTER, MlflowServer
 
 MODEL = "flight-delay"
 
@@ -43,7 +43,7 @@ def test_aliases_follow_and_a_version_that_is_not_there_is_tried_again_later(uri
     client.create_registered_model(MODEL)
     client.create_model_version(MODEL, source="s3://lake/models")
     client.set_registered_model_alias(MODEL, "of-a-person", "1")
-    aliases = Mlflow(uri, clock=lambda: now[0]).aliases(MODEL)
+    aliases = MlflowServer(uri, clock=lambda: now[0]).aliases(MODEL)
 
     assert aliases.read() == {"stable": None, "candidate": None}
     aliases.set_alias("stable", "1")

@@ -15,7 +15,7 @@ from contracts.errors import ServingError
 from contracts.features import Feature, FeatureTable
 from contracts.model import ModelSpec
 from laptop.examples import broken_model, example_rows
-from laptop.replay import Tally, recorded_rows, request_body
+from laptop.replay import ReplayTally, recorded_rows, request_body
 
 TABLE = FeatureTable(
     key="key",
@@ -66,16 +66,16 @@ def test_a_request_has_every_input_and_null_for_what_is_missing() -> None:
 
 
 def test_a_tally_reads_back_as_it_was_printed(tmp_path: Path) -> None:
-    tally = Tally(feedback=3, seconds=1.5)
+    tally = ReplayTally(feedback=3, seconds=1.5)
     tally.requests["v1"] += 2
-    assert Tally.read(tally.text(), tmp_path / "replay.log") == tally
+    assert ReplayTally.read(tally.text(), tmp_path / "replay.log") == tally
 
 
 def test_a_replay_that_failed_says_why(tmp_path: Path) -> None:
     log = tmp_path / "replay.log"
     log.write_text("Traceback\nValueError: no such thing\n")
     with pytest.raises(ServingError, match="ValueError: no such thing"):
-        Tally.read("", log)
+        ReplayTally.read("", log)
 
 
 def test_the_broken_model_is_a_valid_model_that_differs_where_it_is_broken(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import httpx
 from kubernetes import client
 
 from serving.rollout.kubernetes import Api
-from serving.rollout.mlflow import Mlflow
+from serving.rollout.mlflow import MlflowServer
 from serving.rollout.operator.stepper import Stepper
 from serving.rollout.prometheus import Prometheus
 
@@ -235,7 +235,7 @@ class Cluster:
     def close(self) -> None:
         self.server.close()
 
-    def stepper(self, mlflow: Mlflow | None = None) -> Stepper:
+    def stepper(self, mlflow: MlflowServer | None = None) -> Stepper:
         transport = httpx.MockTransport(self.counted.handle)
         prometheus = Prometheus("http://prometheus", httpx.Client(transport=transport))
         return Stepper(self.server.api, prometheus, mlflow=mlflow, clock=lambda: self.now)

@@ -12,7 +12,7 @@ from contracts.custom_resource import DECISION
 from contracts.errors import DocumentError
 from contracts.rollout import Decision
 from serving.rollout.kubernetes import ConflictError
-from serving.rollout.mlflow import Mlflow
+from serving.rollout.mlflow import MlflowServer
 from serving.rollout.operator.stepper import AT_REST, look_time
 from tests.unit.rollout.cluster_world import ROUTES, SELDON, Cluster, Refused
 
@@ -337,7 +337,7 @@ def test_a_clock_far_ahead_does_not_stop_the_looks():
 
 
 def test_a_registry_that_does_not_answer_costs_an_event_and_no_verdict(cluster: Cluster):
-    mlflow = Mlflow("http://127.0.0.1:9", clock=lambda: cluster.now)
+    mlflow = MlflowServer("http://127.0.0.1:9", clock=lambda: cluster.now)
     stepper = cluster.stepper(mlflow)
     cluster.want(1)
     for _ in range(3):

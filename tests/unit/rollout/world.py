@@ -22,7 +22,7 @@ from serving.rollout.core.observations import (
     Command,
     Observation,
     Observed,
-    Record,
+    RecordDecision,
     SetAlias,
 )
 
@@ -100,7 +100,7 @@ class World:
                         self.counts.setdefault(name, [0, 0])
                 case SetAlias(alias=alias, version=version):
                     self.aliases[alias] = version
-                case Record(decision=decision):
+                case RecordDecision(decision=decision):
                     self.decisions.append(decision)
 
 
