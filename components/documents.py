@@ -14,6 +14,7 @@ from typing import Literal
 from contracts.artifact import Interval, Tensor, TrainingData
 from contracts.document import AnyDocument, Document
 from contracts.errors import PipelineError
+from data.files import write_whole
 
 PartName = Literal["train", "validate", "test"]
 PART_NAMES: tuple[PartName, ...] = ("train", "validate", "test")
@@ -29,10 +30,7 @@ Scalar = str | int | float | bool | None
 
 def write(document: Document, path: Path) -> None:
     """Write a document as JSON, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(document.model_dump_json(indent=2, by_alias=True), encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, document.model_dump_json(indent=2, by_alias=True))
 
 
 def read(kind: type[AnyDocument], path: Path) -> AnyDocument:

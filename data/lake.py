@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path, PurePosixPath
@@ -25,6 +24,7 @@ from pyarrow import fs
 from contracts.document import Document
 from contracts.errors import DataError
 from contracts.outputs import LakeOutputs
+from data.objects import explained, filesystem_of, write
 
 Zone = Literal["raw", "curated", "artifacts"]
 """Which of the lake's buckets."""
@@ -67,11 +67,7 @@ class Manifest(Document):
 
 @dataclass(frozen=True)
 class Lake:
-    """The buckets of one environment, through Arrow's S3 filesystem.
-
-    The filesystem is made from the bucket's URI because only then does Arrow honour
-    ``AWS_ENDPOINT_URL``.
-    """
+    """The buckets of one environment, through Arrow's S3 filesystem."""
 
     outputs: LakeOutputs
     _filesystems: dict[str, fs.FileSystem] = field(
@@ -107,7 +103,7 @@ class Lake:
         old = self._manifest(zone, dataset, table)
         present = {file.path for file in old.files} if old else set()
         files: list[StoredFile] = []
-        with self._explained(place):
+        with explained(place):
             for month, part in by_month(rows, time):
                 content = parquet_bytes(part)
                 path = file_path(month, content)
@@ -136,7 +132,7 @@ class Lake:
         if self._manifest(zone, dataset, table) is None:
             return
         place = f"{dataset}/{table}"
-        with self._explained(self._table_place(zone, dataset, table)):
+        with explained(self._table_place(zone, dataset, table)):
             # Without its manifest there is no table, so that nobody sees a part of one.
             self._filesystem(zone).delete_file(f"{self._bucket(zone)}/{place}/{MANIFEST}")
             self._delete_all_but(zone, place, set())
@@ -163,7 +159,7 @@ class Lake:
     def tables(self, dataset: str | None = None, *, zone: Zone = "raw") -> list[Manifest]:
         """The tables of a dataset, or of all of them, in the order of their names."""
         base = f"{self._bucket(zone)}/{dataset}" if dataset else self._bucket(zone)
-        with self._explained(f"s3://{base}"):
+        with explained(f"s3://{base}"):
             selector = fs.FileSelector(base, recursive=True, allow_not_found=True)
             names = [
                 PurePosixPath(info.path).relative_to(self._bucket(zone)).parts
@@ -185,7 +181,7 @@ class Lake:
         manifest = self.manifest(dataset, table, zone=zone)
         files = manifest.within(since, until)
         base = f"{self._bucket(zone)}/{dataset}/{table}"
-        with self._explained(f"s3://{base}"):
+        with explained(f"s3://{base}"):
             # A table whose months are all outside still has its columns.
             paths = [f"{base}/{file.path}" for file in files or manifest.files[:1]]
             found = ds.dataset(paths, filesystem=self._filesystem(zone), format="parquet")
@@ -204,7 +200,7 @@ class Lake:
         """The rows from ``since`` on and before ``until`` (days in UTC), in their stored order."""
         found = self.dataset(dataset, table, since=since, until=until, zone=zone)
         name = self.manifest(dataset, table, zone=zone).time
-        with self._explained(self._table_place(zone, dataset, table)):
+        with explained(self._table_place(zone, dataset, table)):
             return found.to_table(columns=columns, filter=between(found.schema, name, since, until))
 
     # Folders
@@ -219,7 +215,7 @@ class Lake:
         files = sorted(file for file in folder.rglob("*") if file.is_file())
         if not files:
             raise DataError("there is nothing to upload", where=str(folder))
-        with self._explained(uri):
+        with explained(uri):
             for file in files:
                 self._put(zone, f"{path}/{file.relative_to(folder).as_posix()}", file.read_bytes())
         return uri
@@ -231,7 +227,7 @@ class Lake:
             DataError: nothing is there.
         """
         base = f"{self._bucket(zone)}/{path}"
-        with self._explained(f"s3://{base}"):
+        with explained(f"s3://{base}"):
             files = self._files(zone, path)
             if not files:
                 raise DataError("there is nothing to download", where=f"s3://{base}")
@@ -256,7 +252,7 @@ class Lake:
     def _filesystem(self, zone: Zone) -> fs.FileSystem:
         bucket = self._bucket(zone)
         if bucket not in self._filesystems:
-            self._filesystems[bucket], _ = fs.FileSystem.from_uri(f"s3://{bucket}")
+            self._filesystems[bucket], _ = filesystem_of(f"s3://{bucket}")
         return self._filesystems[bucket]
 
     def _table_place(self, zone: Zone, dataset: str, table: str) -> str:
@@ -265,7 +261,7 @@ class Lake:
     def _manifest(self, zone: Zone, dataset: str, table: str) -> Manifest | None:
         place = self._table_place(zone, dataset, table)
         path = f"{self._bucket(zone)}/{dataset}/{table}/{MANIFEST}"
-        with self._explained(place):
+        with explained(place):
             try:
                 with self._filesystem(zone).open_input_stream(path) as stream:
                     content = stream.read()
@@ -275,8 +271,7 @@ class Lake:
 
     def _put(self, zone: Zone, path: str, content: bytes) -> None:
         """One object in one request; it appears whole or not at all."""
-        with self._filesystem(zone).open_output_stream(f"{self._bucket(zone)}/{path}") as stream:
-            stream.write(content)
+        write(self._filesystem(zone), f"{self._bucket(zone)}/{path}", content)
 
     def _files(self, zone: Zone, path: str) -> list[str]:
         """The objects under a path, relative to it; not the empty ones that stand for folders."""
@@ -292,18 +287,6 @@ class Lake:
         for file in self._files(zone, path):
             if file not in keep and file != MANIFEST:
                 self._filesystem(zone).delete_file(f"{self._bucket(zone)}/{path}/{file}")
-
-    @contextmanager
-    def _explained(self, place: str) -> Iterator[None]:
-        """What the storage says, as an error for a person."""
-        try:
-            yield
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(
-                f"the lake did not answer as it should: {first_line(error)}",
-                where=place,
-                fix="millwright status shows whether the environment is up",
-            ) from error
 
 
 def by_month(rows: pa.Table, time: str | None) -> Iterator[tuple[str, pa.Table]]:
@@ -351,9 +334,3 @@ def between(
             part = holds(pc.field(name), instant)
             condition = part if condition is None else condition & part
     return condition
-
-
-def first_line(error: BaseException) -> str:
-    """The gist of a storage library's message."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -18,11 +18,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pyarrow import fs
-
 from contracts.artifact import DOCUMENT_FILE, MODEL_FILE, Artifact
 from contracts.document import suggest
 from contracts.errors import DataError
+from data.objects import put_object, read_object
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -117,8 +116,8 @@ class ModelRegistry:
                 "another model is already registered here", where=entry.uri, fix="run it anew"
             )
         if there is None:
-            put(f"{entry.uri}/{MODEL_FILE}", model)
-            put(f"{entry.uri}/{DOCUMENT_FILE}", artifact.model_dump_json(indent=2).encode())
+            put_object(f"{entry.uri}/{MODEL_FILE}", model)
+            put_object(f"{entry.uri}/{DOCUMENT_FILE}", artifact.model_dump_json(indent=2).encode())
         with self._explained():
             self.client.set_model_version_tag(
                 entry.name, entry.version, DIGEST_TAG, artifact.digest
@@ -250,30 +249,9 @@ def read_artifact(uri: str, *, missing_ok: bool = False) -> Artifact | None:
         DataError: it is missing or cannot be read.
     """
     place = f"{uri}/{DOCUMENT_FILE}"
-    try:
-        system, path = fs.FileSystem.from_uri(place)
-        with system.open_input_stream(path) as stream:
-            content = stream.read()
-    except FileNotFoundError:
-        if missing_ok:
-            return None
-        raise DataError("there is no artifact", where=place) from None
-    except OSError as error:
-        raise DataError(f"the artifact cannot be read: {error}", where=place) from error
+    content = read_object(place)
+    if content is None and not missing_ok:
+        raise DataError("there is no artifact", where=place)
+    if content is None:
+        return None
     return Artifact.parse(json.loads(content), where=place)
-
-
-def put(uri: str, content: bytes) -> None:
-    """Write one object, whole or not at all.
-
-    Raises:
-        DataError: the storage refuses.
-    """
-    try:
-        system, path = fs.FileSystem.from_uri(uri)
-        if isinstance(system, fs.LocalFileSystem):
-            system.create_dir(path.rpartition("/")[0])
-        with system.open_output_stream(path) as stream:
-            stream.write(content)
-    except OSError as error:
-        raise DataError(f"cannot be written: {error}", where=uri) from error

@@ -26,6 +26,7 @@ from pyarrow import csv, fs
 from contracts.dataset import FilesSpec, TableSpec
 from contracts.document import suggest
 from contracts.errors import DataError
+from data.objects import filesystem_of, first_line
 
 BOM = b"\xef\xbb\xbf"
 HEAD = 1 << 16
@@ -116,7 +117,7 @@ def in_s3(uri: str) -> Iterator[SourceFile]:
     """The objects that an URI names."""
     with explained(uri):
         bucket, _, key = uri.removeprefix("s3://").partition("/")
-        filesystem, _ = fs.FileSystem.from_uri(f"s3://{bucket}")
+        filesystem, _ = filesystem_of(f"s3://{bucket}")
         if not any(sign in key for sign in WILDCARDS):
             info = filesystem.get_file_info(f"{bucket}/{key}")
             names = [info.path] if info.type == fs.FileType.File else []
@@ -152,8 +153,7 @@ def explained(place: str) -> Iterator[None]:
     except FileNotFoundError:
         raise DataError("there is no such file", where=place) from None
     except (OSError, pa.ArrowException, UnicodeError, msgspec.MsgspecError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise DataError(f"cannot be read: {lines[0]}", where=place) from error
+        raise DataError(f"cannot be read: {first_line(error)}", where=place) from error
 
 
 # CSV

@@ -109,6 +109,11 @@ def request_body(row: dict[str, Any], inputs: tuple[Tensor, ...], request_id: st
     return json.dumps(inference_body([row], kinds, request_id)).encode()
 
 
+def outcome_of(label: float) -> int | float:
+    """A label as feedback has it: a class is a whole number, a measurement what it is."""
+    return int(label) if label == int(label) else label
+
+
 class Replay:
     """Sends the rows round and round until it is stopped."""
 
@@ -141,7 +146,7 @@ class Replay:
                 if await self.stops_before(due):
                     break
                 await self.slots.acquire()
-                self.begin(self.one(client, row, f"replay-{time.time_ns():x}-{number}", number))
+                self.begin(self.ask(client, row, f"replay-{time.time_ns():x}-{number}", number))
             if self.tasks:
                 await asyncio.wait(self.tasks, timeout=15)
         self.tally.seconds = time.monotonic() - began
@@ -171,7 +176,7 @@ class Replay:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    async def one(
+    async def ask(
         self, client: aiohttp.ClientSession, row: dict[str, Any], request_id: str, number: int
     ) -> None:
         """One request, and its feedback later."""
@@ -195,7 +200,7 @@ class Replay:
             return
         await asyncio.sleep(self.traffic.feedback_after)
         headers["x-millwright-predictor"] = predictor
-        outcome = {"id": request_id, "outcome": [int(row[self.label])]}
+        outcome = {"id": request_id, "outcome": [outcome_of(row[self.label])]}
         try:
             async with client.post(f"{path}/feedback", json=outcome, headers=headers) as reply:
                 await reply.read()

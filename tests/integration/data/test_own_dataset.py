@@ -212,3 +212,23 @@ def test_what_is_wrong_is_a_sentence_and_the_lake_stays_as_it_was(
     text = " ".join([answer["error"], answer["fix"], *answer["problems"]])
     assert (ended, sentence in text) == (code, True), said
     assert Lake(outputs.lake).tables("parcels") == before
+
+
+def test_files_may_lie_in_object_storage(
+    millwright: Run, workspace: Path, outputs: PlatformOutputs
+) -> None:
+    s3 = boto3.client("s3", region_name="us-east-1")
+    for name, content in FILES.items():
+        s3.put_object(Bucket=BUCKETS["curated"], Key=f"in/{name}", Body=content.encode())
+    path = workspace / "datasets" / "parcels" / "dataset.yaml"
+    where = (*ENVIRONMENT, str(workspace / "outputs.json"))
+    here = millwright("data", "load", "parcels", *where)[1]
+    base = f"s3://{BUCKETS['curated']}/in"
+    path.write_text(DOCUMENT.replace("files: parcels", f"files: {base}/parcels"))
+    there = millwright("data", "load", "parcels", *where)[1]
+    assert there["fingerprints"] == here["fingerprints"]
+    aside = Lake(outputs.lake).read("parcels", "parcels.quarantine").to_pylist()
+    assert [row["file"] for row in aside] == [f"{base}/parcels-1.csv"]
+    path.write_text(DOCUMENT.replace("files: parcels-*", f"files: {base}/none"))
+    code, _, said = millwright("data", "load", "parcels", *where)
+    assert (code, json.loads(said)["where"]) == (1, f"{base}/none.csv")

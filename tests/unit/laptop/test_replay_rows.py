@@ -15,7 +15,7 @@ from contracts.errors import ServingError
 from contracts.features import Feature, FeatureTable
 from contracts.model import ModelSpec
 from laptop.examples import broken_model, example_rows
-from laptop.replay import ReplayTally, recorded_rows, request_body
+from laptop.replay import ReplayTally, outcome_of, recorded_rows, request_body
 
 TABLE = FeatureTable(
     key="key",
@@ -63,6 +63,11 @@ def test_a_request_has_every_input_and_null_for_what_is_missing() -> None:
     body = json.loads(request_body({"age": float("nan"), "maker": "X"}, inputs, "r-1"))
     assert body["id"] == "r-1"
     assert [tensor["data"] for tensor in body["inputs"]] == [[None], ["X"], [None]]
+
+
+@pytest.mark.parametrize(("label", "outcome"), [(1.0, 1), (0.0, 0), (12.75, 12.75), (-3.0, -3)])
+def test_an_outcome_is_a_class_or_a_measurement(label: float, outcome: float) -> None:
+    assert repr(outcome_of(label)) == repr(outcome)
 
 
 def test_a_tally_reads_back_as_it_was_printed(tmp_path: Path) -> None:
