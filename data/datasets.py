@@ -20,7 +20,7 @@ from data.lake import Lake
 from data.reading import ReadTable, read_tables
 from data.rules import BrokenRule, TableReport, broken_rules, counted
 
-Progress = Callable[[str, int, int], None]
+LoadProgress = Callable[[str, int, int], None]
 """Called with a table's name, the rows of it that are written and the rows it has."""
 
 QUARANTINE = ".quarantine"
@@ -63,7 +63,7 @@ class LoadReport:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Summary:
+class DatasetSummary:
     """A dataset in a line; ``origin`` is what it is read from."""
 
     name: str
@@ -72,19 +72,19 @@ class Summary:
     description: str = ""
 
 
-def summaries(datasets: Path) -> list[Summary]:
+def summaries(datasets: Path) -> list[DatasetSummary]:
     """The datasets of a folder; one whose document is wrong says so in place of its description."""
     rows = []
     for name in names_in(datasets):
         try:
             dataset = DatasetSpec.find(datasets, name)
         except DocumentError as error:
-            rows.append(Summary(name=name, description=str(error)))
+            rows.append(DatasetSummary(name=name, description=str(error)))
             continue
         formats = {table.files.format_name for table in dataset.tables.values() if table.files}
         origin = ", ".join([*sorted(formats), *([dataset.loader] if dataset.loader else [])])
         rows.append(
-            Summary(
+            DatasetSummary(
                 name=name,
                 tables=tuple(dataset.tables),
                 origin=origin,
@@ -98,7 +98,7 @@ def load_dataset(
     datasets: Path,
     name: str,
     lake: Lake,
-    progress: Progress | None = None,
+    progress: LoadProgress | None = None,
     *,
     limit: float | None = None,
 ) -> LoadReport:

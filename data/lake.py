@@ -143,14 +143,14 @@ class Lake:
         Raises:
             DataError: there is no such table.
         """
-        found = self._manifest(zone, dataset, table)
-        if found is None:
+        manifest = self._manifest(zone, dataset, table)
+        if manifest is None:
             raise DataError(
                 f"there is no table {table!r} in the dataset {dataset!r}",
                 where=self._table_place(zone, dataset, table),
                 fix=f"millwright data load {dataset}",
             )
-        return found
+        return manifest
 
     def exists(self, dataset: str, table: str, *, zone: Zone = "raw") -> bool:
         """Whether the table is there, whole."""
@@ -184,8 +184,8 @@ class Lake:
         with explained(f"s3://{base}"):
             # A table whose months are all outside still has its columns.
             paths = [f"{base}/{file.path}" for file in files or manifest.files[:1]]
-            found = ds.dataset(paths, filesystem=self._filesystem(zone), format="parquet")
-            return found if files else found.filter(pc.scalar(False))
+            rows = ds.dataset(paths, filesystem=self._filesystem(zone), format="parquet")
+            return rows if files else rows.filter(pc.scalar(False))
 
     def read(
         self,
@@ -198,10 +198,10 @@ class Lake:
         zone: Zone = "raw",
     ) -> pa.Table:
         """The rows from ``since`` on and before ``until`` (days in UTC), in their stored order."""
-        found = self.dataset(dataset, table, since=since, until=until, zone=zone)
+        rows = self.dataset(dataset, table, since=since, until=until, zone=zone)
         name = self.manifest(dataset, table, zone=zone).time
         with explained(self._table_place(zone, dataset, table)):
-            return found.to_table(columns=columns, filter=between(found.schema, name, since, until))
+            return rows.to_table(columns=columns, filter=between(rows.schema, name, since, until))
 
     # Folders
 

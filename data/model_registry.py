@@ -78,9 +78,9 @@ class ModelRegistry:
         with self._explained():
             run_id = self._run(name, key, location)
             self._ignoring("RESOURCE_ALREADY_EXISTS", self.client.create_registered_model, name)
-            found = [entry for entry in self._entries(name) if entry.run_id == run_id]
-            if found:
-                return found[0]
+            taken = [entry for entry in self._entries(name) if entry.run_id == run_id]
+            if taken:
+                return taken[0]
             made = self.client.create_model_version(
                 name, source=location, run_id=run_id, tags={KEY_TAG: key}
             )
@@ -179,9 +179,9 @@ class ModelRegistry:
             if experiment
             else self.client.create_experiment(name, artifact_location=f"{location}/runs")
         )
-        found = self.client.search_runs([identity], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
-        if found:
-            return str(found[0].info.run_id)
+        runs = self.client.search_runs([identity], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
+        if runs:
+            return str(runs[0].info.run_id)
         made = self.client.create_run(identity, run_name=key, tags={KEY_TAG: key})
         return str(made.info.run_id)
 
@@ -195,8 +195,8 @@ class ModelRegistry:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return []
             raise
-        found = self.client.search_model_versions(f"name='{name}'", max_results=10_000)
-        entries = [self._entry(made, aliases) for made in found]
+        versions = self.client.search_model_versions(f"name='{name}'", max_results=10_000)
+        entries = [self._entry(made, aliases) for made in versions]
         return sorted(entries, key=lambda entry: int(entry.version))
 
     @staticmethod

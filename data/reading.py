@@ -21,7 +21,7 @@ from contracts.dataset import NUMBER, DatasetSpec, TableSpec
 from contracts.document import suggest
 from contracts.errors import DataError
 from data.content import blamed_on, run_file
-from data.rules import BrokenRule, Finding, TableReport, counted, refused_rows, typed_columns
+from data.rules import BrokenRule, RuleBreach, TableReport, counted, refused_rows, typed_columns
 from data.schema import arrow_schema
 from data.sources import RawRows, RefusedRow, SourceFile, columns_in, find_files, read_file
 from data.values import mask
@@ -112,20 +112,20 @@ def typed_rows(
     raw: RawRows, table: TableSpec, place: str
 ) -> tuple[pa.Table, list[RefusedRow], list[BrokenRule]]:
     """The rows that the table can hold, those that it cannot, and why."""
-    typed, findings = typed_columns(raw.rows, table)
+    typed, breaches = typed_columns(raw.rows, table)
     if table.time:
         # A row without its time has no place in the lake, nor in any split.
         missing = mask(raw.rows[table.time].is_null())
-        findings.append(
-            Finding(table.time, "null", "must not be null", missing, lambda _: "nothing")
+        breaches.append(
+            RuleBreach(table.time, "null", "must not be null", missing, lambda _: "nothing")
         )
-    findings = [finding for finding in findings if finding.rows.any()]
-    wrong = refused_rows(findings, raw.rows.num_rows)
+    breaches = [breach for breach in breaches if breach.rows.any()]
+    wrong = refused_rows(breaches, raw.rows.num_rows)
     refused = list(raw.refused)
     for row, values in zip(
         np.flatnonzero(wrong).tolist(), raw.rows.filter(pa.array(wrong)).to_pylist(), strict=True
     ):
-        reasons = "; ".join(finding.reason(row) for finding in findings if finding.rows[row])
+        reasons = "; ".join(breach.reason(row) for breach in breaches if breach.rows[row])
         content = json.dumps(values, default=printable, ensure_ascii=False)
         refused.append(
             RefusedRow(file=place, row=raw.numbers[row], reasons=reasons, content=content)
@@ -134,8 +134,8 @@ def typed_rows(
         BrokenRule(column="row", rule="shape", expected="", rows=1, example=row.reasons)
         for row in raw.refused
     ]
-    rows = typed if not findings else typed.filter(pa.array(~wrong))
-    return without_nan(rows, table), refused, [*shapes, *counted(findings)]
+    rows = typed if not breaches else typed.filter(pa.array(~wrong))
+    return without_nan(rows, table), refused, [*shapes, *counted(breaches)]
 
 
 def printable(value: object) -> str:

@@ -53,7 +53,7 @@ class TableReport(Document):
 
 
 @dataclass(frozen=True)
-class Finding:
+class RuleBreach:
     """The rows that broke one rule."""
 
     column: str
@@ -68,48 +68,48 @@ class Finding:
         return f"{self.column} {self.expected}, found {self.show(row)}"
 
 
-def broken_rules(rows: pa.Table, table: TableSpec) -> tuple[pa.Table, list[Finding]]:
+def broken_rules(rows: pa.Table, table: TableSpec) -> tuple[pa.Table, list[RuleBreach]]:
     """The rows with the table's types, and where they break a rule; only what is broken."""
-    typed, findings = typed_columns(rows, table)
+    typed, breaches = typed_columns(rows, table)
     for name, column in table.columns.items():
-        findings += broken_values(typed[name], name, column)
-    findings += broken_key(typed, table)
-    return typed, [finding for finding in findings if finding.rows.any()]
+        breaches += broken_values(typed[name], name, column)
+    breaches += broken_key(typed, table)
+    return typed, [breach for breach in breaches if breach.rows.any()]
 
 
-def counted(findings: list[Finding]) -> tuple[BrokenRule, ...]:
+def counted(breaches: list[RuleBreach]) -> tuple[BrokenRule, ...]:
     """How often each rule was broken."""
     return tuple(
         BrokenRule(
-            column=finding.column,
-            rule=finding.rule,
-            expected=finding.expected,
-            rows=int(finding.rows.sum()),
-            example=finding.show(int(finding.rows.argmax())),
+            column=breach.column,
+            rule=breach.rule,
+            expected=breach.expected,
+            rows=int(breach.rows.sum()),
+            example=breach.show(int(breach.rows.argmax())),
         )
-        for finding in findings
+        for breach in breaches
     )
 
 
-def refused_rows(findings: list[Finding], count: int) -> Mask:
+def refused_rows(breaches: list[RuleBreach], count: int) -> Mask:
     """Which of so many rows break at least one rule."""
     refused = np.zeros(count, dtype=bool)
-    for finding in findings:
-        refused |= finding.rows
+    for breach in breaches:
+        refused |= breach.rows
     return refused
 
 
-def typed_columns(rows: pa.Table, table: TableSpec) -> tuple[pa.Table, list[Finding]]:
-    """The rows with the table's types; a value that has no such form is null, and a finding."""
-    columns, findings, fields = [], [], []
+def typed_columns(rows: pa.Table, table: TableSpec) -> tuple[pa.Table, list[RuleBreach]]:
+    """The rows with the table's types; a value that has no such form is null, and a breach."""
+    columns, breaches, fields = [], [], []
     for name, column in table.columns.items():
         given, type_ = rows[name], arrow_type(column)
         typed, lost = typed_values(given, column)
         columns.append(typed)
-        findings.append(Finding(name, "type", expected_type(column), lost, texts(given)))
+        breaches.append(RuleBreach(name, "type", expected_type(column), lost, texts(given)))
         # Nullability is a rule of its own, with a reason; here every column may hold nulls.
         fields.append(pa.field(name, type_))
-    return pa.table(columns, schema=pa.schema(fields)), findings
+    return pa.table(columns, schema=pa.schema(fields)), breaches
 
 
 def expected_type(column: ColumnSpec) -> str:
@@ -120,21 +120,21 @@ def expected_type(column: ColumnSpec) -> str:
     return f"must be {arrow_type(column)}{written}"
 
 
-def broken_values(values: pa.ChunkedArray, name: str, column: ColumnSpec) -> Iterator[Finding]:
+def broken_values(values: pa.ChunkedArray, name: str, column: ColumnSpec) -> Iterator[RuleBreach]:
     """Where one column breaks its own rules."""
     text = texts(values)
     if not column.nullable:
-        yield Finding(name, "null", "must not be null", mask(values.is_null()), text)
+        yield RuleBreach(name, "null", "must not be null", mask(values.is_null()), text)
     if column.range is not None:
         low, high = column.range
-        yield Finding(name, "range", expected_range(low, high), outside(values, low, high), text)
+        yield RuleBreach(name, "range", expected_range(low, high), outside(values, low, high), text)
     elif column.type == NUMBER:
-        yield Finding(name, "range", "must be finite", mask(pc.is_inf(values)), text)
+        yield RuleBreach(name, "range", "must be finite", mask(pc.is_inf(values)), text)
     if column.values:
         known = pc.is_in(values, value_set=pa.array(column.values, values.type))
         wrong = pc.and_(pc.invert(known), values.is_valid())
         expected = f"must be one of {', '.join(str(value) for value in column.values)}"
-        yield Finding(name, "values", expected, mask(wrong), text)
+        yield RuleBreach(name, "values", expected, mask(wrong), text)
 
 
 def outside(values: pa.ChunkedArray, low: Bound, high: Bound) -> Mask:
@@ -165,7 +165,7 @@ def expected_range(low: Bound, high: Bound) -> str:
     return f"must be between {least} and {greatest}"
 
 
-def broken_key(rows: pa.Table, table: TableSpec) -> list[Finding]:
+def broken_key(rows: pa.Table, table: TableSpec) -> list[RuleBreach]:
     """Rows whose key an earlier row has."""
     keys = rows.select(list(table.key)).to_pandas()
     repeated = keys.duplicated(keep="first").to_numpy()
@@ -174,7 +174,7 @@ def broken_key(rows: pa.Table, table: TableSpec) -> list[Finding]:
     def show(row: int) -> str:
         return ", ".join(str(value) for value in keys.iloc[row])
 
-    return [Finding(name, "duplicate", "must name one row", repeated, show)]
+    return [RuleBreach(name, "duplicate", "must name one row", repeated, show)]
 
 
 def texts(values: pa.ChunkedArray) -> Callable[[int], str]:

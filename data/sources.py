@@ -84,13 +84,13 @@ def find_files(files: FilesSpec, folder: Path) -> list[SourceFile]:
     Raises:
         DataError: a path names none, or a folder.
     """
-    found: list[SourceFile] = []
+    named: list[SourceFile] = []
     for path in files.paths:
         matches = list(in_s3(path) if path.startswith("s3://") else on_disk(path, folder))
         if not matches:
             raise DataError("there is no such file", where=str(place_of(path, folder)))
-        found += matches
-    return found
+        named += matches
+    return named
 
 
 def place_of(path: str, folder: Path) -> str:

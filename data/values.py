@@ -117,9 +117,9 @@ def instants(text: pa.ChunkedArray, column: ColumnSpec) -> pa.ChunkedArray:
     with_offset = pc.match_substring_regex(text, OFFSET)
     unknown = pa.scalar(None, pa.string())
     text = pc.replace_substring_regex(text, *BEYOND_MICROSECONDS)
-    told = cast_where_possible(pc.if_else(with_offset, text, unknown), TIME)
+    exact = cast_where_possible(pc.if_else(with_offset, text, unknown), TIME)
     readings = clock_readings(pc.if_else(with_offset, unknown, text), column)
-    return pc.coalesce(told, placed(readings, column.zone))
+    return pc.coalesce(exact, placed(readings, column.zone))
 
 
 def clock_readings(text: pa.ChunkedArray, column: ColumnSpec) -> pa.ChunkedArray:

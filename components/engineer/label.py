@@ -44,15 +44,15 @@ def with_label(rows: ibis.Table, spec: ModelSpec, keep: Sequence[str]) -> ibis.T
         .sql(dialect=DIALECT)
     )
     try:
-        found = rows.alias("rows").sql(query, dialect=DIALECT)
+        labelled = rows.alias("rows").sql(query, dialect=DIALECT)
     except Exception as error:
         raise PipelineError(
             f"the label {label.expression!r} cannot be computed: {str(error).splitlines()[0]}",
             where=place(spec),
             fix="compare a column with a value of its own type",
         ) from error
-    check_kind(found[label.name].type(), spec)
-    return found.mutate(**{label.name: found[label.name].cast("float64")})
+    check_kind(labelled[label.name].type(), spec)
+    return labelled.mutate(**{label.name: labelled[label.name].cast("float64")})
 
 
 def place(spec: ModelSpec) -> str:
@@ -67,28 +67,28 @@ def parse_expression(text: str, columns: tuple[str, ...], *, where: str) -> exp.
         DocumentError: it is not that; every unknown column is listed.
     """
     try:
-        found = sqlglot.parse_one(text, dialect=DIALECT)
+        expression = sqlglot.parse_one(text, dialect=DIALECT)
     except sqlglot.errors.ParseError as error:
         reason = error.errors[0]["description"] if error.errors else str(error)
         raise DocumentError(
             f"{text!r} is not an expression: {reason}",
             where=where,
-            fix='write one such as "arr_delay > 15"',
+            fix='write one such as "amount > 15"',
         ) from None
-    across = found.find(*ACROSS_ROWS)
+    across = expression.find(*ACROSS_ROWS)
     if across is not None:
         raise DocumentError(
             f"{across.sql(dialect=DIALECT)!r} looks at more than one row",
             where=where,
             fix="a label is about its own row alone",
         )
-    if not isinstance(found, exp.Condition):
+    if not isinstance(expression, exp.Condition):
         raise DocumentError(
             f"{text!r} is a statement, not an expression",
             where=where,
-            fix='write one such as "arr_delay > 15"',
+            fix='write one such as "amount > 15"',
         )
-    names = list(dict.fromkeys(column.name for column in found.find_all(exp.Column)))
+    names = list(dict.fromkeys(column.name for column in expression.find_all(exp.Column)))
     problems = tuple(
         f"{name}: unknown column; {suggest(name, columns)}" for name in names if name not in columns
     )
@@ -98,7 +98,7 @@ def parse_expression(text: str, columns: tuple[str, ...], *, where: str) -> exp.
             where=where,
             problems=problems,
         )
-    return found
+    return expression
 
 
 def check_kind(type_: ibis.expr.datatypes.DataType, spec: ModelSpec) -> None:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from contracts.dataset import DatasetSpec, TableSpec
 from contracts.document import Document, Share, suggest
 from contracts.errors import PipelineError
-from data.rules import Finding, TableReport, broken_rules, counted, refused_rows
+from data.rules import RuleBreach, TableReport, broken_rules, counted, refused_rows
 from data.values import Mask
 
 REFUSED = "refused"
@@ -100,20 +100,20 @@ def read_table(source: Path, name: str, spec: TableSpec) -> pa.Table:
 
 def validate_table(rows: pa.Table, name: str, table: TableSpec, destination: Path) -> TableReport:
     """Part a table's rows into accepted and refused ones, and write both."""
-    typed, findings = broken_rules(rows, table)
-    refused = refused_rows(findings, rows.num_rows)
+    typed, breaches = broken_rules(rows, table)
+    refused = refused_rows(breaches, rows.num_rows)
     write(typed.filter(pa.array(~refused)), destination / f"{name}.parquet")
     # A rerun into the same folder must not leave an older run's refusals.
     aside = destination / REFUSED / f"{name}.parquet"
     aside.unlink(missing_ok=True)
     if refused.any():
-        write(with_reasons(rows, findings, refused), aside)
+        write(with_reasons(rows, breaches, refused), aside)
     return TableReport(
         name=name,
         rows=rows.num_rows,
         accepted=int((~refused).sum()),
         refused=int(refused.sum()),
-        broken=counted(findings),
+        broken=counted(breaches),
     )
 
 
@@ -122,10 +122,10 @@ def write(rows: pa.Table, path: Path) -> None:
     pq.write_table(rows, path, compression="zstd", coerce_timestamps="us")
 
 
-def with_reasons(rows: pa.Table, findings: list[Finding], refused: Mask) -> pa.Table:
+def with_reasons(rows: pa.Table, breaches: list[RuleBreach], refused: Mask) -> pa.Table:
     """The refused rows as they came, each with all its reasons."""
     reasons = [
-        "; ".join(finding.reason(row) for finding in findings if finding.rows[row])
+        "; ".join(breach.reason(row) for breach in breaches if breach.rows[row])
         for row in np.flatnonzero(refused).tolist()
     ]
     return rows.filter(pa.array(refused)).append_column("reasons", pa.array(reasons, pa.string()))
