@@ -27,11 +27,6 @@ def text(name: str, pattern: str, sentence: str) -> Rule:
     return rule
 
 
-def no_double_hyphen(name: str) -> Rule:
-    """No two hyphens together and none at the end, as the older services ask of identifiers."""
-    return text(name, r"(?!.*--)(?!.*-$).*", "no two hyphens in a row, and none at the end")
-
-
 def at_most(name: str, longest: int) -> Rule:
     """No more characters than a service takes."""
 
