@@ -11,12 +11,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
 from contracts.errors import UsageError
 from contracts.outputs import PlatformOutputs
 from pocket import emulator as cloud
+from project.folder import STATE_FOLDER
 from project.handle import Project
 from project.pocket_errors import mapped
 from project.sources import EngineState
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from pocket.engine import ResourceState, Result, Workspace
     from pocket.engine.events import Listener
 
+CHECKOUT = Path(__file__).resolve().parents[1]
+"""What the program imports, whichever virtual environment it runs in."""
 Deployer = Literal["embedded", "pulumi"]
 """What can run the Pulumi program."""
 
@@ -75,6 +79,8 @@ class Stack:
             stack=self.project.name,
             program=self.project.folder / "infra",
             providers={"aws": AwsProvider, "kubernetes": KubernetesProvider},
+            state_folder=STATE_FOLDER,
+            python_path=(CHECKOUT,),
         )
 
     @property

@@ -13,9 +13,12 @@ import random
 import re
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.model
@@ -31,6 +34,8 @@ from botocore.loaders import Loader
 
 from pocket.errors import DeploymentError
 
+TOLD = "POCKET_ENDPOINTS"
+"""Names, in the environment, hosts other than this machine that a plugin may call."""
 DEFAULT_REGION = "us-east-1"
 # What Pulumi's configuration calls a service, where boto3's name has other letters.
 ENDPOINT_NAMES = {"logs": ("logs", "cloudwatchlogs"), "applicationautoscaling": ("appautoscaling",)}
@@ -66,6 +71,7 @@ class Settings:
     max_attempts: int = 8
     allowed_accounts: tuple[str, ...] = ()
     forbidden_accounts: tuple[str, ...] = ()
+    loopback_only: bool = False
 
     @classmethod
     def parse(cls, config: Mapping[str, Any]) -> "Settings":
@@ -102,6 +108,27 @@ def structured(value: Any) -> Any:
         except ValueError:
             return value
     return value
+
+
+def refuse_elsewhere(url: str) -> None:
+    """Let nothing but this machine be called, or a host that the environment names.
+
+    Raises:
+        DeploymentError: it is another place: an account of AWS, say.
+    """
+    host = urlsplit(url).hostname or ""
+    told = {each.strip() for each in os.environ.get(TOLD, "").split(",")}
+    if "any" in told or host in told or host == "localhost":
+        return
+    with suppress(ValueError):
+        if ip_address(host).is_loopback:
+            return
+    raise DeploymentError(
+        "this provider is for an emulator, and what it would call is not on this machine",
+        where=url,
+        fix="Set AWS_ENDPOINT_URL to the emulator's address, or take this plugin's folder off PATH "
+        f"to use the real one. {TOLD}={host} allows this host.",
+    )
 
 
 _making = threading.RLock()
@@ -199,12 +226,15 @@ class Aws:
         key = (service, region or self.region)
         with self._lock:
             if key not in self._clients:
-                made = self._clients[key] = self.session.client(
+                made = self.session.client(
                     service,
                     region_name=key[1],
                     endpoint_url=self._endpoint(service),
                     config=self._config(service),
                 )
+                if self.settings.loopback_only:
+                    refuse_elsewhere(made.meta.endpoint_url)
+                self._clients[key] = made
                 made.meta.events.register("needs-retry", self._pause_before_retry)
             return self._clients[key]
 

@@ -12,6 +12,7 @@ status ALREADY_EXISTS when what is there is not ours.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from google.protobuf import empty_pb2  # type: ignore[import-untyped]
@@ -85,8 +86,14 @@ _KINDS = provider_pb2.PropertyDiff.Kind
 class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
     """The provider: one object an account and region, safe to call from many threads."""
 
-    def __init__(self, config: Mapping[str, Any] | None = None) -> None:
-        self.aws = aws_of(Settings.parse(config or {}))
+    def __init__(
+        self, config: Mapping[str, Any] | None = None, *, loopback_only: bool = False
+    ) -> None:
+        self._loopback_only = loopback_only
+        self.aws = self._aws(config or {})
+
+    def _aws(self, values: Mapping[str, Any]) -> Aws:
+        return aws_of(replace(Settings.parse(values), loopback_only=self._loopback_only))
 
     # --- the plugin and its configuration ---
 
@@ -135,7 +142,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
             key.removeprefix("aws:config:"): value for key, value in request.variables.items()
         }
         values.update({k: v for k, v in plain(from_struct(request.args)).items() if v != UNKNOWN})
-        self.aws = aws_of(Settings.parse(values))
+        self.aws = self._aws(values)
         return provider_pb2.ConfigureResponse(
             acceptSecrets=True, supportsPreview=True, acceptResources=False, acceptOutputs=False
         )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from moto.core.responses import EmptyResult
 from moto.eks.models import EKSBackend
+from moto.eks.responses import EKSResponse
 
 from pocket.emulator.core.patching import replace
 from pocket.emulator.core.tables import table
@@ -44,15 +46,22 @@ def follow_tags() -> None:
         else:
             own.update(tags)
 
+    @replace(EKSResponse, "untag_resource")
+    def untag_all(original: Callable[..., Any], self: EKSResponse) -> EmptyResult:
+        # moto takes the first of the keys, which stand in the query.
+        keys = self.querystring.get("tagKeys", [])
+        self.eks_backend.untag_resource(self._extract_arn_from_path(), keys)
+        return EmptyResult()
+
     @replace(EKSBackend, "untag_resource")
     def untag(
-        original: Callable[..., Any], backend: EKSBackend, resource_arn: str, tag_keys: Any
+        original: Callable[..., Any], backend: EKSBackend, resource_arn: str, tag_keys: list[str]
     ) -> None:
         own = tags_of(backend, resource_arn)
         if own is None:
             original(backend, resource_arn, tag_keys)
         else:
-            for key in tag_keys if isinstance(tag_keys, list) else [tag_keys]:
+            for key in tag_keys:
                 own.pop(key, None)
 
     @replace(EKSBackend, "list_tags_for_resource")

@@ -339,7 +339,7 @@ ACCESS_ENTRY = ResourceType(
     ),
     defaults={"type": "STANDARD"},
     filled=("userName",),
-    tags=_TAGS,
+    tags=replace(_TAGS, identity=prop("accessEntryArn")),
     rules=(
         rules.one_of(
             "type",

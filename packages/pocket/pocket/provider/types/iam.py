@@ -49,12 +49,13 @@ def _detach_everything(subject: Subject) -> None:
     if not subject.get("forceDetachPolicies"):
         return
     client = subject.client()
-    for page in client.get_paginator("list_attached_role_policies").paginate(RoleName=subject.id):
-        for policy in page["AttachedPolicies"]:
-            client.detach_role_policy(RoleName=subject.id, PolicyArn=policy["PolicyArn"])
-    for page in client.get_paginator("list_role_policies").paginate(RoleName=subject.id):
-        for name in page["PolicyNames"]:
-            client.delete_role_policy(RoleName=subject.id, PolicyName=name)
+    attached = client.get_paginator("list_attached_role_policies").paginate(RoleName=subject.id)
+    inline = client.get_paginator("list_role_policies").paginate(RoleName=subject.id)
+    # Listed to the end before the first goes, for that would move the pages.
+    for arn in [policy["PolicyArn"] for page in attached for policy in page["AttachedPolicies"]]:
+        client.detach_role_policy(RoleName=subject.id, PolicyArn=arn)
+    for name in [name for page in inline for name in page["PolicyNames"]]:
+        client.delete_role_policy(RoleName=subject.id, PolicyName=name)
 
 
 def _read_attachment(subject: Subject) -> Properties | None:

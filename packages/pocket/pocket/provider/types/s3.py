@@ -5,6 +5,7 @@ version 7).
 from collections.abc import Mapping
 from typing import Any
 
+from pocket.errors import DeploymentError
 from pocket.provider import rules
 from pocket.provider.resource import (
     Call,
@@ -71,12 +72,24 @@ def _empty(subject: Subject) -> None:
     if not subject.get("forceDestroy"):
         return
     client = subject.client()
-    for page in client.get_paginator("list_object_versions").paginate(Bucket=subject.id):
-        entries = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
-        keys = [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in entries]
-        for start in range(0, len(keys), BATCH):
-            batch = {"Objects": keys[start : start + BATCH], "Quiet": True}
-            client.delete_objects(Bucket=subject.id, Delete=batch)
+    # Always the first page: what a listing says of its next page is untrue once this one is gone.
+    while entries := _first_entries(client, subject.id):
+        for start in range(0, len(entries), BATCH):
+            batch = {"Objects": entries[start : start + BATCH], "Quiet": True}
+            answer = client.delete_objects(Bucket=subject.id, Delete=batch)
+            for refused in answer.get("Errors", ()):
+                raise DeploymentError(
+                    f"the object {refused['Key']} cannot be deleted: {refused.get('Message')}",
+                    where=f"s3://{subject.id}/{refused['Key']}",
+                    fix="Release it (a legal hold, a retention, a policy), then run again.",
+                )
+
+
+def _first_entries(client: Any, bucket: str) -> list[dict[str, str]]:
+    """The first of a bucket's versions and markers."""
+    page = client.list_object_versions(Bucket=bucket)
+    entries = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+    return [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in entries]
 
 
 def _bucket_outputs(subject: Subject, description: Any) -> Properties:
