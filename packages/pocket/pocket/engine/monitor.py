@@ -23,7 +23,8 @@ from pocket.engine.assets import with_digests
 from pocket.engine.calls import ProviderError
 from pocket.engine.config import Project
 from pocket.engine.events import Diagnostic, Listener
-from pocket.engine.run import Run, provider_inputs
+from pocket.engine.known_providers import provider_inputs
+from pocket.engine.run import Run
 from pocket.engine.state import ResourceState
 from pocket.engine.steps import Goal
 from pocket.engine.transforms import Transforms
@@ -180,7 +181,7 @@ class Monitor:
         try:
             self._run.check_running()
             request = self._transforms.invoke(request)
-            provider = self._run.provider_of(self._provider(request, request.tok))
+            provider = self._run.providers.of(self._provider(request, request.tok))
             answer = provider.invoke(
                 request.tok, from_struct(request.args), preview=self._run.dry_run
             )
@@ -278,7 +279,7 @@ class Monitor:
         """The reference of the provider that a request names, or of its package's default one."""
         if request.provider:
             return str(request.provider)
-        return self._run.default_provider(
+        return self._run.providers.default(
             urns.package_of(token), request.version, request.pluginDownloadURL
         )
 

@@ -29,8 +29,8 @@ from pulumi.runtime.config import set_all_config
 from pulumi.runtime.settings import ROOT, SETTINGS
 
 from pocket.engine.config import Config, Project
+from pocket.engine.known_providers import Identity
 from pocket.engine.monitor import CLI, Engine, Monitor
-from pocket.engine.run import Identity
 from pocket.engine.sdk import load_by_name
 from pocket.errors import DeploymentError, explains_itself
 

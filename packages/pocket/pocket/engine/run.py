@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from pocket.engine import steps, urns
@@ -21,6 +21,7 @@ from pocket.engine.config import Config
 from pocket.engine.events import Listener
 from pocket.engine.executor import Executor, as_error
 from pocket.engine.journal import Snapshot
+from pocket.engine.known_providers import Identity, KnownProviders
 from pocket.engine.providers import UNKNOWN_ID, Provider, Registry
 from pocket.engine.reading import Reader
 from pocket.engine.recovery import Recovery
@@ -30,15 +31,6 @@ from pocket.engine.state import ResourceState, now
 from pocket.engine.steps import Diff, Goal, Op, Step
 from pocket.engine.values import Properties, equal, has_secrets
 from pocket.errors import DeploymentError
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Which stack of which project a run is about."""
-
-    project: str
-    stack: str
-    organization: str = "organization"
 
 
 @dataclass
@@ -64,24 +56,28 @@ class Run:
     listener: Listener
     parallel: int
     stack_outputs: Callable[[str], Properties]
+    providers: KnownProviders = field(init=False)
     executor: Executor = field(init=False)
     recovery: Recovery = field(init=False)
     scheduler: Scheduler = field(init=False)
     root_outputs: tuple[str, Properties] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
+        self.providers = KnownProviders(
+            self.identity, self.snapshot, self.registry, self.config, register=self.register
+        )
         self.executor = Executor(self.snapshot, self.dry_run, self.listener)
         self.recovery = Recovery(
-            self.snapshot, self.dry_run, self.listener, provider_of=self.old_provider_of
+            self.snapshot, self.dry_run, self.listener, provider_of=self.providers.former
         )
         self.scheduler = Scheduler(self.identity.stack, 1 if self.dry_run else self.parallel)
         self._refresher = Refresher(
-            self.snapshot, self.executor, self.scheduler, provider_of=self.old_provider_of
+            self.snapshot, self.executor, self.scheduler, provider_of=self.providers.former
         )
         self._reader = Reader(
             self.snapshot,
             self.executor,
-            provider_of=self.provider_of,
+            provider_of=self.providers.of,
             stack_outputs=self.stack_outputs,
         )
         self._lock = threading.RLock()
@@ -90,8 +86,8 @@ class Run:
         self._replaced: set[str] = set()
         self._renamed: dict[str, str] = {}
         self._claimed: set[int] = set()
-        self._default_locks: dict[str, threading.Lock] = {}
-        self._defaults: dict[str, str] = {}
+        self._settled: set[str] = set()
+        self._condemned: dict[int, threading.Event] = {}
         self._cascaded: dict[str, Diff] = {}
         self._olds = {
             state.urn: number for number, state in self.snapshot.states.items() if not state.delete
@@ -110,6 +106,7 @@ class Run:
             StoppedError: the run has already failed.
         """
         goal, number = self._claim(goal, aliases)
+        self._await_condemned(number)
         try:
             new = self._bring_about(goal, number)
         except (DeploymentError, ProviderError) as failure:
@@ -137,6 +134,7 @@ class Run:
                 number = self._olds.get(urn)
                 if number is not None and number not in self._claimed:
                     self._claimed.add(number)
+                    self._settled.add(urn)
                     if urn != goal.urn:
                         self._renamed[goal.urn] = urn
                     return goal, number
@@ -166,7 +164,7 @@ class Run:
         old = None if number is None else self.snapshot.states[number]
         if urns.is_provider(goal.type):
             return self._bring_provider_about(goal, number, old)
-        provider = self.provider_of(goal.provider) if goal.custom else None
+        provider = self.providers.of(goal.provider) if goal.custom else None
         inputs, seed = goal.inputs, os.urandom(32)
         if provider is not None:
             olds, news = steps.check_inputs(goal, old)
@@ -213,18 +211,12 @@ class Run:
         former = urns.split_reference(old.provider)[0]
         if self._renamed.get(provider.urn) == former:
             return False
-        resource = self._provider_state(old.provider)
+        resource = self.providers.state_of(old.provider)
         if resource is None:
             return False
         if former == provider.urn and former not in self._replaced:
             return False
         return provider.diff_config(resource, provider.inputs).replaces
-
-    def _provider_state(self, reference: str) -> ResourceState | None:
-        """The provider resource that a reference of the old state names."""
-        known = tuple(urns.split_reference(reference))
-        states = (*self.snapshot.base.resources, *self.snapshot.states.copy().values())
-        return next((one for one in states if (one.urn, one.id) == known), None)
 
     def _carry_out(
         self,
@@ -268,45 +260,101 @@ class Run:
         comes."""
         assert step.old is not None
         if not step.old.pending_replacement:
-            for dependent, diff in reversed(self._dependents(step.old)):
-                self._condemn(dependent, diff, step.urn)
-            self._delete_replaced(step.old, number)
+            self._delete_with_dependents(step.old, number)
         self.executor.note(step)
         return self.executor.create(
             replace(step, op=Op.CREATE_REPLACEMENT), provider, drop=(number,)
         )
 
-    def _dependents(self, root: ResourceState) -> list[tuple[ResourceState, Diff]]:
-        with self._lock:
-            settled = set(self._started)
-        return steps.cascade(root, self.snapshot.deployment().resources, settled, self._ask)
+    def _delete_with_dependents(self, root: ResourceState, number: int) -> None:
+        """Delete a resource that is to be replaced, after the dependents that cannot stay.
+
+        Where another replacement has condemned one of them, its deletion is waited for. All wait
+        in the order of the state, so that they never wait for each other.
+        """
+        going, mine = self._condemn(root)
+        gone = {root.urn, *(state.urn for state in going.values())}
+        try:
+            for dependent, state in reversed(going.items()):
+                if dependent in mine:
+                    self._delete_replaced(state, dependent, gone)
+                    self._condemned[dependent].set()
+                else:
+                    self._condemned[dependent].wait()
+                    self.check_running()
+        except (DeploymentError, ProviderError) as failure:
+            # Told before those that wait are let go: they begin nothing then.
+            step = Step(Op.DELETE_REPLACED, root.urn, root.type, old=root)
+            raise self.fail(as_error(failure, step)) from failure
+        finally:
+            for dependent in mine:
+                self._condemned[dependent].set()
+        self._delete_replaced(root, number, gone)
+
+    def _condemn(self, root: ResourceState) -> tuple[dict[int, ResourceState], set[int]]:
+        """Decide, at one moment, which dependents go with a resource.
+
+        From then on the program's own registrations of them wait until they are gone; those that
+        came before it are settled, and stay.
+
+        Returns:
+            those that go, in the order of the state; and which of them are to be deleted here.
+        """
+        while True:
+            with self._lock:
+                settled = self._started | self._settled
+            resources = self.snapshot.deployment().resources
+            dependents = steps.cascade(root, resources, settled, self._ask)
+            with self._lock:
+                came = self._started | self._settled
+                if any(state.urn in came for state, _ in dependents):
+                    continue  # the program came to it while its provider was asked
+                return self._claim_condemned(root, dependents)
+
+    def _claim_condemned(
+        self, root: ResourceState, dependents: Sequence[tuple[ResourceState, Diff]]
+    ) -> tuple[dict[int, ResourceState], set[int]]:
+        going: dict[int, ResourceState] = {}
+        mine: dict[int, Diff] = {}
+        for state, diff in dependents:
+            number = self._olds[state.urn]
+            if number not in self._condemned and state.pending_replacement:
+                continue  # an earlier run has deleted it
+            going[number] = state
+            if number not in self._condemned:
+                self._refuse_protected(state, root.urn)
+                mine[number] = diff
+        for number, diff in mine.items():
+            self._condemned[number] = threading.Event()
+            self._cascaded[going[number].urn] = diff
+            self._replaced.add(going[number].urn)
+        return going, set(mine)
+
+    @staticmethod
+    def _refuse_protected(state: ResourceState, because_of: str) -> None:
+        if state.protect:
+            raise DeploymentError(
+                f"it would be replaced together with {because_of}, and it is protected",
+                where=state.urn,
+                fix="Set `protect=False` on it and run `up` first, or undo the change.",
+            )
+
+    def _await_condemned(self, number: int | None) -> None:
+        """Wait until a resource that must go with another is gone."""
+        condemned = None if number is None else self._condemned.get(number)
+        if condemned is not None:
+            condemned.wait()
+            self.check_running()
 
     def _ask(self, state: ResourceState, inputs: Properties) -> Diff:
         if urns.is_provider(state.type):
             return self.registry.make(state.urn).diff_config(state, inputs)
-        return self.old_provider_of(state).diff(state, inputs, state.ignore_changes)
+        return self.providers.former(state).diff(state, inputs, state.ignore_changes)
 
-    def _condemn(self, dependent: ResourceState, diff: Diff, because_of: str) -> None:
-        with self._lock:
-            number = self._olds[dependent.urn]
-            self._cascaded[dependent.urn] = diff
-        state = self.snapshot.states[number]
-        if state.pending_replacement:
-            return
-        if state.protect:
-            raise DeploymentError(
-                f"it would be replaced together with {because_of}, and it is protected",
-                where=dependent.urn,
-                fix="Set `protect=False` on it and run `up` first, or undo the change.",
-            )
-        with self._lock:
-            self._replaced.add(dependent.urn)
-        self._delete_replaced(state, number)
-
-    def _delete_replaced(self, state: ResourceState, number: int) -> None:
+    def _delete_replaced(self, state: ResourceState, number: int, gone: set[str]) -> None:
         step = Step(Op.DELETE_REPLACED, state.urn, state.type, old=state, provider=state.provider)
         called = replace(step, op=Op.DELETE)
-        provider = self.old_provider_of(state) if steps.needs_provider(called, set()) else None
+        provider = self.providers.former(state) if steps.needs_provider(called, gone) else None
         self.executor.delete(step, provider, number, remains=True)
 
     # --- provider resources --------------------------------------------------------------------
@@ -338,52 +386,6 @@ class Run:
     def _new_id(self) -> str:
         return UNKNOWN_ID if self.dry_run else str(uuid.uuid4())
 
-    def default_provider(self, package: str, version: str, url: str = "") -> str:
-        """The reference of a package's default provider, registered on first use."""
-        name = urns.default_provider(version, url)
-        key = f"{package}|{name}"
-        with self._lock:
-            lock = self._default_locks.setdefault(key, threading.Lock())
-        with lock:
-            if key not in self._defaults:
-                self._defaults[key] = self._register_default(package, name, version, url)
-            return self._defaults[key]
-
-    def _register_default(self, package: str, name: str, version: str, url: str) -> str:
-        kind = urns.PROVIDER_PREFIX + package
-        inputs = provider_inputs(self.config.of_package(package), version, url)
-        urn = urns.make(self.identity.stack, self.identity.project, "", kind, name)
-        state = self.register(Goal(urn=urn, type=kind, name=name, custom=True, inputs=inputs))
-        return f"{state.urn}::{state.id}"
-
-    def provider_of(self, reference: str) -> Provider:
-        """The provider that a reference names.
-
-        Raises:
-            DeploymentError: the run has registered none such.
-        """
-        provider = self.registry.get(reference)
-        if provider is None:
-            raise DeploymentError(
-                f"the provider {reference} has not been registered",
-                fix="Pass a provider that this program creates.",
-            )
-        return provider
-
-    def old_provider_of(self, state: ResourceState) -> Provider:
-        """The provider of a resource in the state: this run's, or one configured from the state."""
-        known = self.registry.get(state.provider)
-        if known is not None:
-            return known
-        resource = self._provider_state(state.provider)
-        if resource is None:
-            raise DeploymentError(
-                f"its provider {state.provider} is not in the state",
-                where=state.urn,
-                fix="Restore a state from the history, which has it.",
-            )
-        return self.registry.ensure(resource)
-
     # --- reads and outputs ---------------------------------------------------------------------
 
     def read(self, goal: Goal, identity: str) -> ResourceState:
@@ -393,6 +395,7 @@ class Run:
             DeploymentError: there is no such resource.
         """
         goal, number = self._claim(goal, ())
+        self._await_condemned(number)
         try:
             new = self._reader.read(goal, number, identity)
         except (DeploymentError, ProviderError) as failure:
@@ -447,7 +450,7 @@ class Run:
             self.check_running()
             step = planned[index]
             wanted = steps.needs_provider(step, going) and not self.dry_run
-            provider = self.old_provider_of(leaving[index]) if wanted else None
+            provider = self.providers.former(leaving[index]) if wanted else None
             self.executor.delete(step, provider, numbers[index])
 
         self.scheduler.in_order(steps.waits(leaving), delete)
@@ -476,13 +479,3 @@ class Run:
         self._olds = {
             state.urn: number for number, state in self.snapshot.states.items() if not state.delete
         }
-
-
-def provider_inputs(inputs: Mapping[str, object], version: str, url: str) -> Properties:
-    """A provider resource's inputs with what the engine adds to them."""
-    found: Properties = dict(inputs)
-    if version:
-        found |= {"version": version, "__internal": {}}
-    if url:
-        found["__internal"] = {"pluginDownloadURL": url}
-    return found

@@ -15,10 +15,11 @@ from pocket.engine import urns
 from pocket.engine.config import Config, Project, load_config, load_project, stack_salt
 from pocket.engine.events import Diagnostic, Event, Kind, Listener, Plan, Result, Summary
 from pocket.engine.journal import Snapshot
+from pocket.engine.known_providers import Identity
 from pocket.engine.monitor import Engine, Monitor
 from pocket.engine.program import Program, run_program
 from pocket.engine.providers import ProviderFactory, Registry
-from pocket.engine.run import Identity, Run
+from pocket.engine.run import Run
 from pocket.engine.secrets import Crypter, find_passphrase
 from pocket.engine.store import Loaded, Store
 from pocket.engine.values import Properties, Value, has_secrets, is_unknown, reveal

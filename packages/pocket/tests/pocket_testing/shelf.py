@@ -7,6 +7,7 @@ duplicate cannot hide. Every call is written to a log in its order.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import threading
@@ -33,8 +34,12 @@ class Shelf:
         directory.mkdir(parents=True, exist_ok=True)
 
     def things(self) -> dict[str, dict[str, Any]]:
-        found = (json.loads(path.read_text()) for path in sorted(self.directory.glob("*.json")))
-        return {one["id"]: one for one in found}
+        things = {}
+        for path in sorted(self.directory.glob("*.json")):
+            with contextlib.suppress(FileNotFoundError):  # another deletes it meanwhile
+                thing = json.loads(path.read_text())
+                things[thing["id"]] = thing
+        return things
 
     def put(self, thing: dict[str, Any]) -> None:
         path = self.directory / f"{thing['id']}.json"
