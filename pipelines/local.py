@@ -15,7 +15,9 @@ import os
 import sys
 from pathlib import Path
 
+from components.libraries import registry
 from contracts.errors import RejectedError
+from contracts.model import ModelSpec
 from pipelines import journal, runs
 from pipelines.wiring import STEPS
 
@@ -45,8 +47,12 @@ def run(folder: Path) -> None:
     """The steps, one after another."""
     from kfp import local
 
+    from pipelines import warm
     from pipelines.wiring import build
 
+    arguments = json.loads((folder / runs.ARGUMENTS).read_text(encoding="utf-8"))
+    model = ModelSpec.model_validate_json(arguments["model"])
+    warm.install(STEPS, registry.find(model.estimator.library).packages)
     local.init(
         runner=local.SubprocessRunner(use_venv=False),
         pipeline_root=str(folder / runs.STEPS_FOLDER),
@@ -54,7 +60,7 @@ def run(folder: Path) -> None:
         enable_caching=True,
         cache_root=str(folder / "finished"),
     )
-    build()(**json.loads((folder / runs.ARGUMENTS).read_text(encoding="utf-8")))
+    build()(**arguments)
 
 
 if __name__ == "__main__":
