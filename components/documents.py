@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from contracts.artifact import Interval, Tensor, TrainingData
 from contracts.document import AnyDocument, Document
 from contracts.errors import PipelineError
@@ -160,6 +162,9 @@ class Training(Document):
     """SHA-256 of ``model.onnx``."""
     onnx_bytes: int
     fit_seconds: float
+    importance: dict[str, float] = Field(default_factory=dict)
+    """By feature, how much the estimator uses it by its library's own account, as shares of 1;
+    empty where the library has none."""
 
 
 class GateResult(Document):

@@ -100,6 +100,18 @@ def transformer(features: Sequence[Learned], spec: Preprocess) -> ColumnTransfor
     return ColumnTransformer(groups, sparse_threshold=0)
 
 
+def column_features(features: Sequence[Learned], spec: Preprocess) -> list[str]:
+    """The feature that each column is made of, in the transformer's order."""
+    numbers = [feature.name for feature in features if feature.kind == "numeric"]
+    texts = [feature for feature in features if feature.kind == "categorical"]
+    onehot = spec.categorical.encode == "onehot"
+    return numbers + [
+        feature.name
+        for feature in texts
+        for _ in range(len(feature.categories or ()) if onehot else 1)
+    ]
+
+
 def describe(
     train: pd.DataFrame, features: Sequence[Learned], spec: Preprocess
 ) -> tuple[tuple[Learned, ...], int]:

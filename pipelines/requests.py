@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
+from components.libraries.check import check_estimator
 from contracts.dataset import DatasetSpec
 from contracts.errors import PipelineError
 from contracts.model import ModelSpec
@@ -38,6 +39,7 @@ def request(
     """
     path = model / "model.yaml" if model.is_dir() else model
     spec = ModelSpec.load(path).with_split(**split)
+    check_estimator(spec, where=str(path))
     dataset = DatasetSpec.find(datasets, spec.source.dataset)
     source = path.parent / spec.features
     try:

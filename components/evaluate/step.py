@@ -8,6 +8,7 @@ that the evaluation of a rejected model is kept like any other.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import joblib
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from components import estimators, parts
+from components import parts
 from components.binning import Binning, mean_by_bin
 from components.documents import (
     NATIVE_FILE,
@@ -33,7 +34,6 @@ from components.documents import (
     read,
     write,
 )
-from components.evaluate.exported import Exported
 from components.evaluate.gates import judge
 from components.metrics import (
     MEASURES,
@@ -43,8 +43,9 @@ from components.metrics import (
     cumulative,
     measure,
 )
+from components.parity import Exported, difference, tolerated
 from contracts.artifact import MODEL_FILE, Interval
-from contracts.model import METRICS, ModelSpec, Task
+from contracts.model import METRICS, Gate, ModelSpec, Task
 
 SEED = 0
 MAIN_METRIC: dict[Task, str] = {"classification": "roc_auc", "regression": "r2"}
@@ -54,6 +55,7 @@ MOST_SLICES = 20
 IMPORTANCE_ROWS = 4000
 CURVE_POINTS = 101
 MONTH = "month"
+PARITY = "onnx_parity"
 
 
 def evaluate(data: Path, model: Path, spec: ModelSpec, destination: Path) -> Evaluation:
@@ -72,15 +74,19 @@ def evaluate(data: Path, model: Path, spec: ModelSpec, destination: Path) -> Eva
     columns = [parts.TIME, parts.LABEL, *training.features, *preprocessing.slices]
     test = parts.load(data, "test", columns)
     rows, label = parts.inputs(test, features), parts.label(test)
-    exported = Exported(model / MODEL_FILE, tuple(one for one in training.inputs if one.used))
-    prediction = exported.predict(rows)
+    exported = Exported(
+        model / MODEL_FILE, tuple(tensor for tensor in training.inputs if tensor.used)
+    )
+    outputs = exported.predict(rows)
+    prediction = outputs[:, -1]
     days = day_of(test[parts.TIME])
     prior = np.full(len(label), preprocessing.parts["train"].label_mean)
     names = METRICS[spec.task]
     main = MAIN_METRIC[spec.task]
     metrics = {name: with_interval(name, label, prediction, days) for name in names}
     priors = {name: measure(name, label, prior) for name in names}
-    parity = native_difference(model, rows, prediction, spec.task)
+    native: Floats = joblib.load(model / NATIVE_FILE).predict(rows)
+    parity = difference(native, outputs)
     best = best_feature(data, features, rows, label, prediction, days, main)
     evaluation = Evaluation(
         rows=len(label),
@@ -93,9 +99,9 @@ def evaluate(data: Path, model: Path, spec: ModelSpec, destination: Path) -> Eva
         onnx_parity=parity,
         best_feature=best,
         gates=judge(
-            spec.gates,
+            with_parity(spec.gates, native),
             {name: interval.value for name, interval in metrics.items()}
-            | {"onnx_parity": parity, "gain_over_best_feature": shown(best.gain)},
+            | {PARITY: parity, "gain_over_best_feature": certain(best.gain)},
             priors,
         ),
         calibration=calibration(label, prediction) if spec.task == "classification" else (),
@@ -122,16 +128,17 @@ def with_interval(
     return bootstrap(lambda weights: function(label, prediction, weights), days, seed=SEED)
 
 
-def shown(gain: Interval) -> float:
+def certain(gain: Interval) -> float:
     """What the test data show of a gain: the lower end of its interval, because a gain that may
     as well be nothing is none."""
     return gain.value if gain.low is None else gain.low
 
 
-def native_difference(model: Path, rows: pd.DataFrame, prediction: Floats, task: Task) -> float:
-    """The largest difference between the exported model and the one it was made from."""
-    native = joblib.load(model / NATIVE_FILE)
-    return float(np.abs(estimators.predict(native, rows, task) - prediction).max())
+def with_parity(gates: Mapping[str, Gate], native: Floats) -> dict[str, Gate]:
+    """The gates, among which parity always is: a model that differs from its export is another
+    one, whatever the document asks."""
+    always = Gate(operator="<=", limit=float(f"{tolerated(native):.2g}"))
+    return {**gates, PARITY: gates.get(PARITY, always)}
 
 
 def best_feature(
@@ -219,7 +226,7 @@ def slice_scores(
                     rows=int(here.sum()),
                     label_mean=float(label[here].mean()),
                     predicted_mean=float(prediction[here].mean()),
-                    metrics={name: got for name, got in measured.items() if np.isfinite(got)},
+                    metrics={name: value for name, value in measured.items() if np.isfinite(value)},
                 )
             )
     return tuple(scores)
@@ -233,11 +240,11 @@ def importance(
     generator = np.random.default_rng(SEED)
     chosen = np.sort(generator.permutation(len(rows))[:IMPORTANCE_ROWS])
     sample, sample_label = rows.iloc[chosen].reset_index(drop=True), label[chosen]
-    whole = measure(metric, sample_label, exported.predict(sample))
+    whole = measure(metric, sample_label, exported.predict(sample)[:, -1])
     drops = []
     for tensor in exported.inputs:
         shuffled = sample.copy()
         shuffled[tensor.name] = sample[tensor.name].to_numpy()[generator.permutation(len(sample))]
-        drop = whole - measure(metric, sample_label, exported.predict(shuffled))
+        drop = whole - measure(metric, sample_label, exported.predict(shuffled)[:, -1])
         drops.append(Importance(name=tensor.name, drop=drop if np.isfinite(drop) else 0.0))
     return tuple(sorted(drops, key=lambda item: -item.drop))

@@ -1,39 +1,30 @@
-"""The fitted pipeline as ONNX, with the signature that a request sees.
+"""A fitted model as ONNX, with the signature that a request sees.
 
 One named tensor a raw feature: a caller sends ``hour`` and ``plan``, not a vector whose
-order somebody must remember.
+order somebody must remember. The preprocessing's graph and the estimator's, which its library
+writes, are joined at the matrix of columns between them.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
-
-from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
-from skl2onnx import convert_sklearn, update_registered_converter
-from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
-from skl2onnx.common.shape_calculator import (
-    calculate_linear_classifier_output_shapes,
-    calculate_linear_regressor_output_shapes,
-)
-from sklearn.pipeline import Pipeline
+from typing import TYPE_CHECKING, Any
 
 from components.documents import Learned
+from components.libraries import registry
+from components.libraries.library import COLUMNS
+from components.native import NativeModel
 from components.transform import ExactScaler
 from contracts.artifact import Tensor
-from contracts.model import Task
 
-TARGET_OPSET = {"": 18, "ai.onnx.ml": 3}
-"""The newest that XGBoost's converter writes correctly."""
-OUTPUTS: dict[Task, tuple[Tensor, ...]] = {
-    "classification": (
-        Tensor(name="label", datatype="INT64", shape=(-1,)),
-        Tensor(name="probabilities", datatype="FP32", shape=(-1, 2)),
-    ),
-    "regression": (Tensor(name="prediction", datatype="FP32", shape=(-1, 1)),),
-}
-ONNX_TYPES = {"FP32": FloatTensorType, "INT64": Int64TensorType, "BYTES": StringTensorType}
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+OPSETS = {"": 18, "ai.onnx.ml": 3}
+IR_VERSION = 9
+ESTIMATOR = "estimator_"
+"""In front of the names inside the estimator's graph, which may be the preprocessing's too."""
 
 
 def signature(features: Sequence[Learned], *, used: bool = True) -> tuple[Tensor, ...]:
@@ -56,54 +47,66 @@ def signature(features: Sequence[Learned], *, used: bool = True) -> tuple[Tensor
     )
 
 
-def export(model: Pipeline, inputs: Sequence[Tensor], task: Task) -> bytes:
-    """The whole pipeline, from raw features to predictions, as an ONNX file's bytes."""
-    register_converters()
-    options = {id(model): {"zipmap": False}} if task == "classification" else None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the converters' own use of deprecated names
-        converted = convert_sklearn(
-            model,
-            initial_types=[(tensor.name, onnx_type(tensor)) for tensor in inputs],
-            final_types=[(tensor.name, onnx_type(tensor)) for tensor in OUTPUTS[task]],
-            options=options,
-            target_opset=TARGET_OPSET,
-        )
-    data: bytes = converted.SerializeToString()
+def export(model: NativeModel, inputs: Sequence[Tensor], columns: int) -> bytes:
+    """The whole model, from raw features to predictions, as an ONNX file's bytes.
+
+    Args:
+        model: preprocessing and estimator, fitted.
+        inputs: the features' tensors.
+        columns: how many columns the preprocessing makes of them.
+
+    Raises:
+        ValueError: the library cannot export the estimator.
+    """
+    from onnx import checker, compose
+
+    first = preprocessing(model.transformer, inputs, columns)
+    library = registry.find(model.library)
+    second = library.export(model.estimator, columns, model.task)
+    second = compose.add_prefix(second, ESTIMATOR, rename_inputs=False, rename_outputs=False)
+    for graph in (first, second):
+        declare(graph)
+    joined = compose.merge_models(first, second, io_map=[(COLUMNS, COLUMNS)])
+    checker.check_model(joined)
+    data: bytes = joined.SerializeToString()
     return data
 
 
-def onnx_type(tensor: Tensor) -> Any:
-    """A tensor's type in the converter's terms."""
-    return ONNX_TYPES[tensor.datatype]([None if size < 0 else size for size in tensor.shape])
+def declare(graph: ModelProto) -> None:
+    """Let a graph say the versions of operators that it was written for: converters say the
+    lowest in which its operators are the same, and joined graphs must say the same."""
+    from onnx import helper
+
+    written = {one.domain: one.version for one in graph.opset_import} | OPSETS
+    del graph.opset_import[:]
+    graph.opset_import.extend(helper.make_opsetid(*pair) for pair in sorted(written.items()))
+    graph.ir_version = IR_VERSION
 
 
-def register_converters() -> None:
-    """Teach the converter the estimators that are not scikit-learn's own."""
-    from xgboost import XGBClassifier, XGBRegressor
+def preprocessing(transformer: Any, inputs: Sequence[Tensor], columns: int) -> ModelProto:
+    """The preprocessing alone, from the features to the matrix of columns."""
+    from skl2onnx import convert_sklearn, update_registered_converter
+    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
+    kinds = {"FP32": FloatTensorType, "BYTES": StringTensorType}
     update_registered_converter(
         ExactScaler, "MillwrightExactScaler", scaler_shape, convert_scaler, overwrite=True
     )
-    update_registered_converter(
-        XGBClassifier,
-        "XGBoostXGBClassifier",
-        calculate_linear_classifier_output_shapes,
-        convert_xgboost,
-        options={"nocl": [True, False], "zipmap": [True, False, "columns"]},
-        overwrite=True,
-    )
-    update_registered_converter(
-        XGBRegressor,
-        "XGBoostXGBRegressor",
-        calculate_linear_regressor_output_shapes,
-        convert_xgboost,
-        overwrite=True,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the converter's own use of deprecated names
+        graph: ModelProto = convert_sklearn(
+            transformer,
+            initial_types=[(one.name, kinds[one.datatype]([None, 1])) for one in inputs],
+            final_types=[(COLUMNS, FloatTensorType([None, columns]))],
+            target_opset=OPSETS,
+        )
+    return graph
 
 
 def scaler_shape(operator: Any) -> None:
     """As many columns come out as go in."""
+    from skl2onnx.common.data_types import FloatTensorType
+
     columns = sum(variable.type.shape[1] for variable in operator.inputs)
     operator.outputs[0].type = FloatTensorType([None, columns])
 

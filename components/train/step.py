@@ -8,27 +8,33 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
 import pandas as pd
-from sklearn.pipeline import Pipeline
 
-from components import estimators, parts, transform
+from components import native, parts, transform
 from components.documents import (
     NATIVE_FILE,
     PREPROCESSING,
     TRAINING,
+    Learned,
     Preprocessing,
     Training,
     Tuning,
     read,
     write,
 )
-from components.train.export import OUTPUTS, export, signature
+from components.libraries import registry
+from components.libraries.library import OUTPUTS, Floats, Rows
+from components.native import NativeModel
+from components.train.export import export, signature
 from components.tune.step import selected
-from contracts.artifact import MODEL_FILE, TrainingData
+from contracts.artifact import MODEL_FILE, Tensor, TrainingData
+from contracts.errors import PipelineError
 from contracts.model import ModelSpec
 
 
@@ -45,20 +51,21 @@ def train(
         destination: a folder; gets ``model.onnx``, ``model.joblib`` and ``training.json``.
     """
     features = selected(data, selection)
-    given = estimators.parameters(spec.estimator, read(Tuning, tuning).best)
+    library = registry.find(spec.estimator.library)
+    given = native.parameters(library, spec.estimator, read(Tuning, tuning).best)
+    estimator = native.make(library, spec.estimator, given)
     names = [feature.name for feature in features]
     frame = parts.load(data, "train", [parts.KEY, parts.TIME, parts.LABEL, *names])
-    model = Pipeline(
-        [
-            ("preprocess", transform.transformer(features, spec.preprocess)),
-            ("estimator", estimators.make(spec.estimator, given)),
-        ]
-    )
+    transformer = transform.transformer(features, spec.preprocess)
     started = time.perf_counter()
-    model.fit(parts.inputs(frame, features), parts.label(frame))
+    columns = native.matrix(transformer.fit_transform(parts.inputs(frame, features)))
+    rows = Rows(columns, parts.label(frame))
+    validate = validation(data, features, transformer) if library.validates(given) else None
+    fitted = library.fit(estimator, rows, validate)
     fit_seconds = time.perf_counter() - started
+    model = NativeModel(library.name, spec.task, transformer, fitted)
     inputs = signature(features)
-    onnx = export(model, inputs, spec.task)
+    onnx = exported(model, inputs, columns.shape[1], spec.estimator.class_)
     known = read(Preprocessing, data / PREPROCESSING)
     unused = [feature for feature in known.features if feature.name not in names]
     destination.mkdir(parents=True, exist_ok=True)
@@ -80,9 +87,43 @@ def train(
         digest=hashlib.sha256(onnx).hexdigest(),
         onnx_bytes=len(onnx),
         fit_seconds=fit_seconds,
+        importance=importance(
+            library.importance(fitted), transform.column_features(features, spec.preprocess)
+        ),
     )
     write(report, destination / TRAINING)
     return report
+
+
+def validation(data: Path, features: Sequence[Learned], transformer: Any) -> Rows:
+    """The validation part as the estimator sees it."""
+    frame = parts.load(data, "validate", [parts.LABEL, *(feature.name for feature in features)])
+    columns = native.matrix(transformer.transform(parts.inputs(frame, features)))
+    return Rows(columns, parts.label(frame))
+
+
+def exported(model: NativeModel, inputs: Sequence[Tensor], columns: int, name: str) -> bytes:
+    """The model as ONNX.
+
+    Raises:
+        PipelineError: its library cannot export it.
+    """
+    try:
+        return export(model, inputs, columns)
+    except ValueError as error:
+        raise PipelineError(
+            f"{name} cannot be exported: {error}", where="estimator.params"
+        ) from error
+
+
+def importance(columns: Floats | None, features: Sequence[str]) -> dict[str, float]:
+    """Each feature's share of what the estimator uses, most first."""
+    if columns is None or len(columns) != len(features) or not columns.sum() > 0:
+        return {}
+    sums: dict[str, float] = dict.fromkeys(features, 0.0)
+    for name, share in zip(features, columns / columns.sum(), strict=True):
+        sums[name] += float(share)
+    return dict(sorted(sums.items(), key=lambda item: -item[1]))
 
 
 def fingerprint(frame: pd.DataFrame) -> str:

@@ -11,9 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from components import estimators, parts, transform
+from components import native, parts, transform
 from components.documents import (
     PREPROCESSING,
     Learned,
@@ -25,7 +23,9 @@ from components.documents import (
     read,
     write,
 )
-from components.metrics import MEASURES, Floats, measure
+from components.libraries import registry
+from components.libraries.library import Rows
+from components.metrics import MEASURES, measure
 from contracts.errors import PipelineError
 from contracts.model import ModelSpec, Range, Space, Tune
 
@@ -49,11 +49,11 @@ def tune(data: Path, selection: Path, spec: ModelSpec, destination: Path) -> Tun
         PipelineError: the estimator refused every combination.
     """
     if spec.tune is None:
-        found = Tuning(metric="", sampler="none", trials=(), best={})
+        tuning = Tuning(metric="", sampler="none", trials=(), best={})
     else:
-        found = search(Matrices(data, selection, spec), spec, spec.tune)
-    write(found, destination)
-    return found
+        tuning = search(Matrices(data, selection, spec), spec, spec.tune)
+    write(tuning, destination)
+    return tuning
 
 
 class Matrices:
@@ -67,10 +67,12 @@ class Matrices:
             train = train.tail(spec.tune.rows)
         validate = parts.load(data, "validate", columns)
         fitted = transform.transformer(features, spec.preprocess)
-        self.train = fitted.fit_transform(parts.inputs(train, features)).astype(np.float32)
-        self.train_label: Floats = parts.label(train)
-        self.validate = fitted.transform(parts.inputs(validate, features)).astype(np.float32)
-        self.validate_label: Floats = parts.label(validate)
+        self.train = Rows(
+            native.matrix(fitted.fit_transform(parts.inputs(train, features))), parts.label(train)
+        )
+        self.validate = Rows(
+            native.matrix(fitted.transform(parts.inputs(validate, features))), parts.label(validate)
+        )
 
 
 def selected(data: Path, selection: Path) -> tuple[Learned, ...]:
@@ -120,11 +122,14 @@ def attempt(
     started = time.perf_counter()
     score: float | None = None
     error = ""
-    model = estimators.make(spec.estimator, estimators.parameters(spec.estimator, chosen))
+    library = registry.find(spec.estimator.library)
+    given = native.parameters(library, spec.estimator, chosen)
+    estimator = native.make(library, spec.estimator, given)
     try:
-        model.fit(matrices.train, matrices.train_label)
-        prediction = estimators.predict(model, matrices.validate, spec.task)
-        score = measure(plan.metric, matrices.validate_label, prediction)
+        watched = matrices.validate if library.validates(given) else None
+        fitted = library.fit(estimator, matrices.train, watched)
+        prediction = library.predict(fitted, matrices.validate.columns, spec.task)[:, -1]
+        score = measure(plan.metric, matrices.validate.label, prediction)
     except ValueError as refused:  # scikit-learn's and XGBoost's way to refuse a parameter
         error = str(refused).strip().splitlines()[0]
     if score is not None and math.isnan(score):
@@ -161,7 +166,7 @@ def grid(plan: Tune) -> dict[str, list[Scalar]]:
         PipelineError: there are too many combinations to be meant.
     """
     points = {name: values(space) for name, space in plan.space.items()}
-    total = math.prod(len(found) for found in points.values())
+    total = math.prod(len(choices) for choices in points.values())
     if total > GRID_POINTS:
         raise PipelineError(
             f"the grid has {total} combinations",

@@ -54,7 +54,7 @@ class Place:
     tracking_uri: str
     environment: dict[str, str]
 
-    def model(self, name: str, **changes: object) -> Path:
+    def model(self, name: str, /, **changes: object) -> Path:
         """A copy of the flights' model with changes to its document."""
         folder = self.folder / "models" / name
         folder.mkdir(parents=True)

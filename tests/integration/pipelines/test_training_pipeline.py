@@ -6,18 +6,23 @@ from datetime import date
 from pathlib import Path
 
 import boto3
+import httpx
 import joblib
 import pytest
 
 from components import parts
 from components.documents import PREPROCESSING, Preprocessing, read
 from components.train.step import NATIVE_FILE
-from contracts.errors import PipelineError, RejectedError
+from contracts.errors import DocumentError, PipelineError, RejectedError
 from data.model_registry import ModelRegistry
 from laptop.replay import request_body
 from pipelines import running, runs, wiring
+from serving import metrics
+from serving.client import Client
 from serving.runtime.model import Model
 from tests.content import DATASETS
+from tests.integration.pipelines.conftest import SMALL
+from tests.integration.serving.test_runtime_process import server
 
 
 def follow(events):
@@ -32,7 +37,7 @@ def assert_served_as_native(made, artifact, onnx):
     names = [feature.name for feature in features]
     frame = parts.load(data, "test", names).head(200)
     kept = [feature for feature in features if feature.name in artifact.features]
-    expected = native.predict_proba(parts.inputs(frame, kept))
+    expected = native.predict(parts.inputs(frame, kept))
     server = Model(artifact.name, artifact, onnx)
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     assert any(value is None for row in rows for value in row.values())
@@ -128,3 +133,72 @@ def test_a_step_that_fails_is_named_with_what_it_said_and_its_log(place):
     assert caught.value.where == "step engineer"
     assert "the moon is full" in caught.value.what
     assert "logs/engineer.log" in caught.value.fix
+
+
+REGRESSION = {
+    "name": "minutes-late",
+    "task": "regression",
+    "source": {
+        "dataset": "flights",
+        "time": "scheduled_departure",
+        "entities": ["carrier", "origin", "dest", "tailnum"],
+        "label": {"name": "minutes", "expression": "arr_delay"},
+    },
+    "estimator": {
+        "library": "xgboost",
+        "class": "XGBRegressor",
+        "params": {"n_estimators": 20, "objective": "reg:pseudohubererror", "n_jobs": 2},
+    },
+    "tune": None,
+    "gates": {"mae": "< prior"},
+    "feedback": {"tolerance": 15},
+    "rollout": {"guards": {"errors": {}, "wrong": {"min_feedback": 10}}},
+}
+
+
+def test_a_regression_is_served_and_its_feedback_counted_by_its_tolerance(place):
+    """From model.yaml's ``feedback: {tolerance: 15}`` to the counters that a rollout judges by."""
+    made = running.run(
+        place.model("minutes", **REGRESSION),
+        DATASETS,
+        place.outputs,
+        place.folder / "work",
+        tracking_uri=place.tracking_uri,
+        environment=place.environment,
+    )
+    assert [gate.name for gate in made.gates] == ["mae", "onnx_parity"]
+    data = runs.output(Path(made.location), "preprocess", "parts")
+    features = [tensor.name for tensor in made.training.inputs]
+    frame = parts.load(data, "test", [parts.LABEL, *features]).head(100)
+    rows = frame[features].astype(object).where(frame[features].notna(), None).to_dict("records")
+    truth = [float(minutes) for minutes in frame[parts.LABEL]]
+    with (
+        server(made.uri, "--name", "minutes-late") as (_, url),
+        Client(url, "minutes-late", None) as client,
+    ):
+        answer = client.infer(rows)
+        predicted = answer.outputs["prediction"]
+        wrong = sum(abs(p - true) > 15 for p, true in zip(predicted, truth, strict=True))
+        assert 0 < wrong < 100
+        verdict = client.feedback(answer, truth)
+        assert (verdict.right, verdict.wrong) == (100 - wrong, wrong)
+        counted = httpx.get(f"{url}/metrics", trust_env=False).text
+    assert f'{metrics.OUTCOME}="{metrics.WRONG}"}} {wrong}\n' in counted
+    assert f'{metrics.OUTCOME}="{metrics.RIGHT}"}} {100 - wrong}\n' in counted
+
+
+def test_an_estimator_that_cannot_be_is_refused_before_the_first_step(place):
+    model = place.model("misspelt", estimator={**SMALL["estimator"], "params": {"max_dept": 4}})
+    events = []
+    with pytest.raises(DocumentError) as caught:
+        running.run(
+            model,
+            DATASETS,
+            place.outputs,
+            place.folder / "work",
+            follow(events),
+            tracking_uri=place.tracking_uri,
+        )
+    assert "estimator.params.max_dept: XGBClassifier takes no parameter" in str(caught.value)
+    assert str(caught.value).startswith(f"{model}/model.yaml: ")
+    assert events == []
