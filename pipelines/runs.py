@@ -6,17 +6,16 @@ same split, same code. Anything else is another run.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 ARGUMENTS = "arguments.json"
 STEPS_FOLDER = "steps"
@@ -121,23 +120,16 @@ def locked(folder: Path, patience: float = 0.0) -> Iterator[bool]:
         folder: the run's.
         patience: seconds to wait for it. Who only asks holds the lock for a moment.
     """
-    until = time.monotonic() + patience
-    with (folder / LOCK).open("a") as lock:
-        while not _lock(lock):
-            if time.monotonic() >= until:
-                yield False
-                return
-            time.sleep(0.01)
-        yield True
-
-
-def _lock(file: IO[str]) -> bool:
-    """Whether the lock was free, and is ours now."""
+    lock = FileLock(folder / LOCK, timeout=patience)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        lock.acquire(poll_interval=0.01)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
 
 
 def busy(folder: Path) -> bool:

@@ -1,5 +1,6 @@
 """January's flights in a lake on an S3 server, and a small model to train on them."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             environment=environment,
         )
     server.stop()
+
+
+def copy_documents(folder: Path) -> None:
+    """A project in which nothing is up: its documents alone."""
+    root = MODEL.parents[1]
+    for path in root.glob("Pulumi*.yaml"):
+        shutil.copy(path, folder)
+    for content in ("datasets", "models"):
+        shutil.copytree(root / content, folder / content)
 
 
 def load_january(lake: Lake) -> None:

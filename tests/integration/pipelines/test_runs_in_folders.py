@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import threading
 import time
@@ -21,7 +20,7 @@ from pipelines.following import RunState
 from pipelines.running import FolderRuns
 from pipelines.wiring import STEPS
 from project.handle import Project
-from tests.integration.pipelines.conftest import platform
+from tests.integration.pipelines.conftest import copy_documents, platform
 
 ROOT = Path(__file__).parents[3]
 
@@ -41,9 +40,7 @@ Millwright = Callable[..., Done]
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A project whose local environment is up, as far as a training asks."""
-    for path in ROOT.glob("Pulumi*.yaml"):
-        shutil.copy(path, tmp_path)
-    shutil.copytree(ROOT / "models", tmp_path / "models")
+    copy_documents(tmp_path)
     lake = LakeOutputs(raw="raw", curated="curated", artifacts="artifacts", key_arn="")
     root = tmp_path / ".millwright" / "local"
     root.mkdir(parents=True)

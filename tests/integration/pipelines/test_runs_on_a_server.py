@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import _thread
 import json
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,11 +20,10 @@ from cli.main import main
 from contracts.errors import DataError, RejectedError
 from contracts.outputs import LakeOutputs, PlatformOutputs, ServiceOutputs
 from pipelines import following, pods
-from tests.integration.pipelines.conftest import platform
+from tests.integration.pipelines.conftest import copy_documents, platform
 from tests.launched import Launchers, put
 from tests.pipelines_server import PipelinesServer, Play, RefusalError
 
-ROOT = Path(__file__).parents[3]
 IMAGE = "111111111111.dkr.ecr.eu-central-1.amazonaws.com/millwright/pipelines@sha256:" + "a" * 64
 STEPS = [
     *("ingest", "validate", "engineer", "preprocess", "select"),
@@ -49,9 +47,7 @@ Millwright = Callable[..., Done]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project in which nothing is up."""
     made = tmp_path_factory.mktemp("project")
-    for path in ROOT.glob("Pulumi*.yaml"):
-        shutil.copy(path, made)
-    shutil.copytree(ROOT / "models", made / "models")
+    copy_documents(made)
     return made
 
 

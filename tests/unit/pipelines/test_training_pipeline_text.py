@@ -1,5 +1,6 @@
 """What needs no run: the compiled pipeline, what the steps say, and which run is continued."""
 
+import fcntl
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -112,7 +113,7 @@ def test_the_same_question_continues_an_unfinished_run(tmp_path, monkeypatch):
     other = runs.open_run(tmp_path, "toy", {"model": "{1}"}, later)
     assert other != first
     with (first / "lock").open("w") as lock:
-        runs.fcntl.flock(lock, runs.fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_EX)
         assert runs.open_run(tmp_path, "toy", asked, later) != first
     runs.finish(first, "done")
     assert runs.state(first) == "done"

@@ -1,0 +1,86 @@
+"""``train --here``: an environment of tier dev's stores, and this machine's processor. Nine real
+steps, its lake on an S3 server, its MLflow a server."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.main import main
+from contracts.outputs import ServiceOutputs
+from tests.integration.pipelines.conftest import copy_documents
+
+PATIENCE = 300.0
+
+
+@pytest.fixture
+def mlflow(tmp_path: Path) -> Iterator[str]:
+    """The environment's MLflow."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    store = ("--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db", "--workers", "1")
+    with (tmp_path / "mlflow.log").open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", "--port", str(port), *store],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    url = f"http://127.0.0.1:{port}"
+    until = time.monotonic() + PATIENCE
+    while not answers(f"{url}/health"):
+        assert server.poll() is None, (tmp_path / "mlflow.log").read_text()
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    yield url
+    server.terminate()
+    server.wait(30)
+
+
+def answers(url: str) -> bool:
+    """Whether something does."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def test_a_version_is_registered_in_the_environments_own_stores(
+    place, mlflow, tmp_path, monkeypatch, capsys
+):
+    copy_documents(tmp_path)
+    model = place.model("here")
+    outputs = place.outputs.model_copy(
+        update={"environment": "dev", "tracking": ServiceOutputs(url=mlflow)}
+    )
+    file = tmp_path / "outputs.json"
+    file.write_text(outputs.model_dump_json(), encoding="utf-8")
+    monkeypatch.setenv("MILLWRIGHT_PROJECT", str(tmp_path))
+
+    def millwright(*words: str) -> str:
+        words = ("millwright", "--json", *words, "-e", "dev", "--outputs", str(file))
+        monkeypatch.setattr(sys, "argv", list(words))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        assert ended.value.code == 0, said.err
+        return said.out
+
+    made = json.loads(millwright("train", str(model), "--here"))
+    assert made["uri"] == "s3://pipelines-test-artifacts/models/flight-delay/1"
+    assert "models/flight-delay/1/model.onnx" in place.artifacts()
+    assert Path(made["location"]).is_relative_to(tmp_path / ".millwright" / "dev" / "runs")
+    (version,) = json.loads(millwright("versions", str(model)))
+    assert (version["version"], version["aliases"]) == ("1", ["candidate"])
+    (listed,) = json.loads(millwright("runs", "list", "--here"))
+    assert (listed["run"], listed["state"]) == (made["run"], "done")
