@@ -1,6 +1,6 @@
 # The model server: Open Inference Protocol (V2) over ONNX Runtime, one version of one model a pod.
 #   millwright images build --image runtime
-# Seldon gives the container its arguments (serving/rollout/seldon.py), runs it as user 10001 on a
+# Seldon gives the container its arguments (serving/rollout/pods.py), runs it as user 10001 on a
 # read-only file system, and lets it drain with /bin/sleep: a base without a shell would not do.
 ARG BASE=docker.io/library/python:3.11.14-slim-bookworm
 
