@@ -56,8 +56,8 @@ class Binning:
         """The bin of each value, from 0 to ``count - 1``."""
         if self.edges is None:
             assert self.categories is not None
-            found: Codes = self.categories.get_indexer(pd.Index(values)).astype(np.int64) + 1
-            return found
+            places: Codes = self.categories.get_indexer(pd.Index(values)).astype(np.int64)
+            return places + 1
         numbers = values.to_numpy(np.float64)
         bins = np.searchsorted(self.edges, numbers, side="right") + 1
         return np.where(np.isfinite(numbers), bins, 0).astype(np.int64)

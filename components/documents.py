@@ -140,7 +140,7 @@ class Trial(Document):
 
 
 class Tuning(Document):
-    """What ``tune`` found."""
+    """What ``tune`` tried, and the best of it."""
 
     metric: str
     sampler: str

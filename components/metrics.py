@@ -160,6 +160,55 @@ def block_weights(
     return draws.astype(np.float64)
 
 
+Resampled = Callable[[Floats], Floats]
+"""(how often each block is drawn: k replicates by blocks) -> k values of a metric."""
+
+
+def resampled(name: str, label: Floats, score: Floats, blocks: npt.NDArray[np.int64]) -> Resampled:
+    """A metric of the rows as a function of how often each block is drawn."""
+    if name == "roc_auc":
+        return auc_of_blocks(label, score, blocks)
+    function = MEASURES[name].function
+    return of_rows(lambda weights: function(label, score, weights), blocks)
+
+
+def of_rows(statistic: Callable[[Floats], Floats], blocks: npt.NDArray[np.int64]) -> Resampled:
+    """A statistic of the rows' weights, of which a row has as many as its block is drawn."""
+    return lambda drawn: np.concatenate(
+        [
+            statistic(drawn[start : start + CHUNK][:, blocks])
+            for start in range(0, len(drawn), CHUNK)
+        ]
+    )
+
+
+def auc_of_blocks(label: Floats, score: Floats, blocks: npt.NDArray[np.int64]) -> Resampled:
+    """The area under the ROC curve, for many drawings of blocks at the price of one.
+
+    The area is the share of pairs of a positive and a negative row in which the positive one
+    scores higher, ties counting half. Pairs are counted once for each pair of blocks; a drawing
+    weighs these counts.
+    """
+    count = int(blocks.max()) + 1
+    positive = label > 0
+    wins = np.zeros((count, count))
+    for block in range(count):
+        negatives = np.sort(score[~positive & (blocks == block)])
+        below = np.searchsorted(negatives, score[positive], "left")
+        within = np.searchsorted(negatives, score[positive], "right")
+        wins[:, block] = np.bincount(blocks[positive], (below + within) / 2, count)
+    pairs = np.outer(
+        *(np.bincount(blocks[rows], minlength=count) for rows in (positive, ~positive))
+    )
+
+    def area(drawn: Floats) -> Floats:
+        won, all_pairs = (((drawn @ counts) * drawn).sum(1) for counts in (wins, pairs))
+        ratio: Floats = won / all_pairs
+        return ratio
+
+    return area
+
+
 def bootstrap(
     statistic: Callable[[Floats], Floats],
     blocks: npt.NDArray[np.int64],
@@ -175,15 +224,21 @@ def bootstrap(
         seed: of the draws; the same for two statistics makes their replicates paired.
         replicates: how many.
     """
+    return interval(of_rows(statistic, blocks), blocks, seed=seed, replicates=replicates)
+
+
+def interval(
+    statistic: Resampled,
+    blocks: npt.NDArray[np.int64],
+    *,
+    seed: int,
+    replicates: int = REPLICATES,
+) -> Interval:
+    """As ``bootstrap``, of a statistic that knows how often each block is drawn."""
     drawn = block_weights(blocks, replicates, seed)
     with np.errstate(invalid="ignore", divide="ignore"):
-        value = float(statistic(np.ones((1, len(blocks))))[0])
-        values = np.concatenate(
-            [
-                statistic(drawn[start : start + CHUNK][:, blocks])
-                for start in range(0, replicates, CHUNK)
-            ]
-        )
+        value = float(statistic(np.ones((1, drawn.shape[1])))[0])
+        values = statistic(drawn)
     defined = values[np.isfinite(values)]
     if len(defined) < replicates / 2:
         return Interval(value=value)

@@ -120,11 +120,11 @@ def describe(
     Returns:
         The features with what fills, centres and scales them, and how many columns come out.
     """
-    fitted = transformer(features, spec).fit(parts.inputs(train, features))
     numbers = [feature.name for feature in features if feature.kind == "numeric"]
     learned: dict[str, dict[str, float]] = {name: {} for name in numbers}
     if numbers:
-        pipeline = fitted.named_transformers_["numeric"]
+        numeric_features = [feature for feature in features if feature.kind == "numeric"]
+        pipeline = numeric(spec.numeric).fit(parts.inputs(train, numeric_features))
         scaler = pipeline.named_steps.get("scale")
         for index, name in enumerate(numbers):
             learned[name]["fill"] = float(pipeline.named_steps["impute"].statistics_[index])
@@ -134,4 +134,4 @@ def describe(
     described = tuple(
         feature.model_copy(update=learned.get(feature.name, {})) for feature in features
     )
-    return described, int(fitted.transform(parts.inputs(train.head(2), features)).shape[1])
+    return described, len(column_features(features, spec))

@@ -286,13 +286,13 @@ def parse_gate(value: object) -> object:
     """``">= 0.68"`` or ``"< prior"``."""
     if isinstance(value, (Gate, dict)):
         return value
-    found = GATE.match(str(value))
-    if not found:
+    written = GATE.match(str(value))
+    if not written:
         raise ValueError(
             f'{value!r} is not a gate; write a comparison such as ">= 0.68" or "< prior"'
         )
-    limit: float | str = found[2] if found[2] == "prior" else float(found[2])
-    return {"operator": found[1], "limit": limit}
+    limit: float | str = written[2] if written[2] == "prior" else float(written[2])
+    return {"operator": written[1], "limit": limit}
 
 
 GateText = Annotated[
@@ -425,7 +425,7 @@ class ModelSpec(Document):
         """
         path = models / name / "model.yaml"
         if not path.is_file():
-            names = sorted(found.parent.name for found in models.glob("*/model.yaml"))
+            names = sorted(path.parent.name for path in models.glob("*/model.yaml"))
             raise DocumentError(
                 f"there is no model {name!r}", where=str(models), fix=suggest(name, names)
             )

@@ -36,12 +36,12 @@ from components.documents import (
 )
 from components.evaluate.gates import judge
 from components.metrics import (
-    MEASURES,
     Floats,
-    bootstrap,
     calibration_bins,
     cumulative,
+    interval,
     measure,
+    resampled,
 )
 from components.parity import Exported, difference, tolerated
 from contracts.artifact import MODEL_FILE, Interval
@@ -100,7 +100,7 @@ def evaluate(data: Path, model: Path, spec: ModelSpec, destination: Path) -> Eva
         best_feature=best,
         gates=judge(
             with_parity(spec.gates, native),
-            {name: interval.value for name, interval in metrics.items()}
+            {name: one.value for name, one in metrics.items()}
             | {PARITY: parity, "gain_over_best_feature": certain(best.gain)},
             priors,
         ),
@@ -124,8 +124,7 @@ def with_interval(
     name: str, label: Floats, prediction: Floats, days: npt.NDArray[np.int64]
 ) -> Interval:
     """A metric with its day-block bootstrap interval."""
-    function = MEASURES[name].function
-    return bootstrap(lambda weights: function(label, prediction, weights), days, seed=SEED)
+    return interval(resampled(name, label, prediction, days), days, seed=SEED)
 
 
 def certain(gain: Interval) -> float:
@@ -161,20 +160,15 @@ def best_feature(
     for feature in features:
         binning = Binning.learn(train_rows[feature.name])
         means = mean_by_bin(binning.codes(train_rows[feature.name]), binning.count, train_label)
-        alone = means[binning.codes(rows[feature.name])]
-        score = measure(metric, label, alone)
+        means_of_bins = means[binning.codes(rows[feature.name])]
+        score = measure(metric, label, means_of_bins)
         if score > best_score:
-            best_name, best_score, best_prediction = feature.name, score, alone
-    function = MEASURES[metric].function
-    gain = bootstrap(
-        lambda weights: (
-            function(label, prediction, weights) - function(label, best_prediction, weights)
-        ),
-        days,
-        seed=SEED,
-    )
-    interval = with_interval(metric, label, best_prediction, days)
-    return BestFeature(name=best_name, metric=metric, score=interval, gain=gain)
+            best_name, best_score, best_prediction = feature.name, score, means_of_bins
+    ours = resampled(metric, label, prediction, days)
+    alone = resampled(metric, label, best_prediction, days)
+    gain = interval(lambda drawn: ours(drawn) - alone(drawn), days, seed=SEED)
+    score_alone = with_interval(metric, label, best_prediction, days)
+    return BestFeature(name=best_name, metric=metric, score=score_alone, gain=gain)
 
 
 def calibration(label: Floats, prediction: Floats) -> tuple[CalibrationBin, ...]:

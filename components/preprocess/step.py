@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components import parts, transform
@@ -77,13 +78,15 @@ def read(source: Path, table: FeatureTable) -> pd.DataFrame:
     """The feature table with our names for key, time and label, in order of time, then key."""
     wanted = [feature.name for feature in table.features]
     columns = [table.key, table.time, table.label, *wanted, *table.slices]
-    frame = parts.read_columns(source, columns).to_pandas()
+    rows = parts.read_columns(source, columns)
+    ordered = pa.table({"time": rows[table.time], "key": rows[table.key].cast(pa.string())})
+    order = pc.sort_indices(ordered, [("time", "ascending"), ("key", "ascending")])
+    frame = rows.take(order).to_pandas()
     frame[parts.KEY] = frame[table.key].astype(str)
     frame[parts.TIME] = pd.to_datetime(frame[table.time], utc=True)
     frame[parts.LABEL] = frame[table.label].astype(np.float64)
     own = [parts.KEY, parts.TIME, parts.LABEL, *wanted, *table.slices]
-    frame = frame[list(dict.fromkeys(own))]
-    return frame.sort_values([parts.TIME, parts.KEY], kind="stable", ignore_index=True)
+    return frame[list(dict.fromkeys(own))]
 
 
 def assign(time: pd.Series, split: Split) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -146,10 +149,10 @@ def describe(
 
 def check_label(values: pd.Series, task: Task, where: str) -> None:
     """A classification's label is 0 or 1, and both occur."""
-    found = sorted(values.unique()[:5])
-    if task == "classification" and found != [0.0, 1.0]:
+    levels = sorted(values.unique()[:5])
+    if task == "classification" and levels != [0.0, 1.0]:
         raise DataError(
-            f"the label has the values {[float(value) for value in found]}; "
+            f"the label has the values {[float(level) for level in levels]}; "
             "a classification needs 0 and 1",
             where=where,
             fix="correct source.label.expression, or move the split's dates",
@@ -166,10 +169,10 @@ def learn(
     train: pd.DataFrame, features: tuple[Feature, ...], spec: Preprocess
 ) -> tuple[tuple[Learned, ...], tuple[Dropped, ...]]:
     """What the training rows say about each feature, and which features say nothing."""
-    found = [learn_one(feature, train[feature.name], spec) for feature in features]
+    results = [learn_one(feature, train[feature.name], spec) for feature in features]
     return (
-        tuple(item for item in found if isinstance(item, Learned)),
-        tuple(item for item in found if isinstance(item, Dropped)),
+        tuple(result for result in results if isinstance(result, Learned)),
+        tuple(result for result in results if isinstance(result, Dropped)),
     )
 
 

@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from components.metrics import MEASURES, block_weights, bootstrap, calibration_error, measure
+from components.metrics import (
+    MEASURES,
+    auc_of_blocks,
+    block_weights,
+    bootstrap,
+    calibration_error,
+    measure,
+    of_rows,
+)
 
 CLASSIFICATION = {
     "roc_auc": sklearn_metrics.roc_auc_score,
@@ -89,3 +97,22 @@ def test_intervals_of_dependent_days_are_wider_than_of_independent_rows():
     assert by_day.value == by_row.value
     assert by_day.high - by_day.low > 4 * (by_row.high - by_row.low)
     assert bootstrap(mean, days, seed=0) == by_day
+
+
+@given(st.data())
+def test_the_area_of_drawn_blocks_is_the_area_of_their_rows(data):
+    """Ties, blocks of one class, and drawings that leave blocks out."""
+    count = data.draw(st.integers(2, 30))
+    levels = st.sampled_from([0.1, 0.25, 0.5, 0.75])
+    score = np.array(data.draw(st.lists(levels, min_size=count, max_size=count)))
+    label = np.array(
+        data.draw(st.lists(st.sampled_from([0.0, 1.0]), min_size=count, max_size=count))
+    )
+    blocks = np.array(data.draw(st.lists(st.integers(0, 4), min_size=count, max_size=count)))
+    blocks = np.unique(blocks, return_inverse=True)[1].astype(np.int64)
+    drawn = block_weights(blocks, 20, seed=0)
+    by_rows = of_rows(lambda weights: MEASURES["roc_auc"].function(label, score, weights), blocks)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        expected = by_rows(drawn)
+        given_blocks = auc_of_blocks(label, score, blocks)(drawn)
+    np.testing.assert_allclose(given_blocks, expected, rtol=0, atol=1e-12)
