@@ -66,6 +66,7 @@ class EngineState:
     def write(self, outputs: PlatformOutputs) -> None:
         """Keep them, for `read`."""
         text = json.dumps(outputs.model_dump(mode="json"), indent=2) + "\n"
+        self.root.mkdir(parents=True, exist_ok=True)
         write_whole(self.path, text)
 
 
