@@ -1,7 +1,8 @@
 """A Kubernetes control plane as processes on loopback.
 
 etcd, the API server with RBAC on, the controllers, the scheduler, and kwok for nodes that exist on
-paper only: they take pods and make them ready. All of it is the real thing but the kubelet.
+paper only: they take pods and make them ready. All of it is the real thing but the kubelet, and of
+that the port-forwarding is: it leads from ports of any pod to ports of this machine.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ USERS = {
 }
 """Each program's user and group: RBAC's own roles for the controllers and the scheduler."""
 NODES = 3
+POD_PORTS = (5000, 8080)
 SERVICE_RANGE = "10.96.0.0/16"
 
 
@@ -46,6 +48,11 @@ class ControlPlane:
         self.root = root
         self._programs = programs
         self._etcd, self._peer, self._port = free_port(), free_port(), free_port()
+        self._kubelet = free_port()
+        self.forwards = {port: free_port() for port in POD_PORTS}
+        """By the ports of pods that can be forwarded: where each leads on this machine."""
+        self.authenticator = free_port()
+        """Where somebody may answer whose token it is that nobody here knows."""
         self._tokens = {name: secrets.token_urlsafe(24) for name in USERS}
         self._write_secrets()
         self._context = ssl.create_default_context(cafile=str(root / "ca.crt"))
@@ -133,6 +140,9 @@ class ControlPlane:
             "token-auth-file": self.root / "tokens.csv",
             "authorization-mode": "RBAC",
             "anonymous-auth": "false",
+            "kubelet-preferred-address-types": "InternalIP",
+            "authentication-token-webhook-config-file": self.root / "authenticator.yaml",
+            "authentication-token-webhook-version": "v1",
             "service-account-issuer": "https://kubernetes.default.svc",
             "service-account-key-file": self.root / "accounts.key",
             "service-account-signing-key-file": self.root / "accounts.key",
@@ -162,11 +172,35 @@ class ControlPlane:
         }
 
     def _kwok_flags(self) -> dict[str, object]:
-        return {"kubeconfig": self.kubeconfig("kwok"), "manage-all-nodes": "true"}
+        return {
+            "kubeconfig": self.kubeconfig("kwok"),
+            "manage-all-nodes": "true",
+            "config": self.root / "kwok.yaml",
+            "node-ip": "127.0.0.1",
+            "node-port": self._kubelet,
+            "server-address": f"127.0.0.1:{self._kubelet}",
+        }
+
+    def _forwards(self) -> Json:
+        """What kwok's kubelet does with a port that is to be forwarded."""
+        return {
+            "apiVersion": "kwok.x-k8s.io/v1alpha1",
+            "kind": "ClusterPortForward",
+            "metadata": {"name": "here"},
+            "spec": {
+                "forwards": [
+                    {"ports": [port], "target": {"address": "127.0.0.1", "port": here}}
+                    for port, here in self.forwards.items()
+                ]
+            },
+        }
 
     def _write_secrets(self) -> None:
         """Certificates, keys and tokens of this cluster; made new for each."""
         write_certificates(self.root)
+        _write(self.root / "kwok.yaml", yaml.safe_dump(self._forwards()).encode())
+        webhook = f"http://127.0.0.1:{self.authenticator}"
+        write_kubeconfig(self.root / "authenticator.yaml", webhook, None, "none")
         rows = [
             f'{self._tokens[name]},{user},{name},"{group}"' for name, (user, group) in USERS.items()
         ]
@@ -190,8 +224,9 @@ def node(name: str) -> Json:
     }
 
 
-def write_kubeconfig(path: Path, server: str, authority: Path, token: str) -> None:
+def write_kubeconfig(path: Path, server: str, authority: Path | None, token: str) -> None:
     """A kubeconfig with one context: this server, this token."""
+    trusted = {"certificate-authority": str(authority)} if authority else {}
     document = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -200,7 +235,7 @@ def write_kubeconfig(path: Path, server: str, authority: Path, token: str) -> No
         "clusters": [
             {
                 "name": "tests",
-                "cluster": {"server": server, "certificate-authority": str(authority)},
+                "cluster": {"server": server, **trusted},
             }
         ],
         "users": [{"name": "tests", "user": {"token": token}}],

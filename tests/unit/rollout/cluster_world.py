@@ -114,7 +114,9 @@ class ApiServer:
     def _get(self, path: str) -> Json:
         if path in self.objects:
             return self.objects[path]
-        if path in (ROUTES, EVENTS):
+        if path == PLACE.split("/namespaces/")[0]:
+            return {"resources": [{"name": PLACE.rpartition("/")[2]}]}
+        if path in (ROUTES, EVENTS, PLACE):
             inside = [one for key, one in self.objects.items() if key.startswith(f"{path}/")]
             return {"items": inside}
         raise Refused(404, f"{path} not found")
