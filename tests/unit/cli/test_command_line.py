@@ -81,6 +81,64 @@ def test_refusals(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("data", "load", "flights", "-e"),
+        ("train", "flight-delay", "-e"),
+        ("versions", "flight-delay", "-e"),
+        ("rollout", "status", "flight-delay", "-e"),
+        ("predict", "flight-delay", "--json", "{}", "-e"),
+        ("ui", "-e"),
+        ("status", "-e"),
+        ("doctor", "-e"),
+        ("outputs", "-e"),
+        ("kubeconfig", "-e"),
+    ],
+)
+def test_an_unknown_environment_is_answered_with_those_there_are(
+    millwright: Run, project: Path, words: tuple[str, ...]
+) -> None:
+    done = millwright(project, *words, "nosuch")
+    assert done.returncode == 2, done.stderr
+    assert "there is no environment 'nosuch'" in done.stderr
+    assert "expected one of: dev, local, prod, staging" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "fix"),
+    [
+        (("data", "load", "flights"), "`millwright up`"),
+        (("predict", "flight-delay", "--json", "{}"), "`millwright up`"),
+        (("outputs",), "`millwright up`"),
+        (("ui",), "`millwright up`"),
+        (("data", "load", "flights", "-e", "dev"), "https://www.pulumi.com/docs/install"),
+        (("versions", "flight-delay", "-e", "dev"), "--outputs FILE"),
+        (("status", "-e", "dev"), "--outputs FILE"),
+        (("predict", "flight-delay", "--json", "{}", "-e", "dev"), "--outputs FILE"),
+    ],
+)
+def test_what_is_not_up_says_how_to_bring_it_up(
+    millwright: Run,
+    project: Path,
+    words: tuple[str, ...],
+    fix: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # without the Pulumi CLI
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    done = millwright(project, *words)
+    assert done.returncode == 1, done.stderr
+    assert fix in done.stderr
+
+
+def test_two_names_are_one_too_many(millwright: Run, project: Path) -> None:
+    done = millwright(project, "status", "dev", "-e", "local")
+    assert done.returncode == 2
+    assert "two environments are named: dev and local" in done.stderr
+
+
 def test_a_wrong_document_is_refused_before_anything_starts(
     millwright: Run, project: Path, tmp_path: Path
 ) -> None:
