@@ -5,8 +5,6 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_exponential
-
 
 def until(
     check: Callable[[], bool],
@@ -25,10 +23,16 @@ def until(
         growth: each pause is so many times the one before it.
         longest: no pause is longer, in seconds.
     """
+    if check():
+        return True
+    # Imported when something has to be waited for: most things are there at once.
+    from tenacity import Retrying, retry_if_result, stop_after_delay, wait_exponential
+
+    answers = [False]  # what was just answered is not asked again before the first pause
     retrying = Retrying(
         retry=retry_if_result(operator.not_),
         stop=stop_after_delay(within),
         wait=wait_exponential(multiplier=pause, exp_base=growth, max=longest),
         retry_error_callback=lambda state: False,
     )
-    return retrying(check)
+    return retrying(lambda: answers.pop() if answers else check())
