@@ -59,9 +59,9 @@ def evidence(decision: Decision, side: str) -> str:
     if not numbers:
         return ""
     if side == "against":
-        share = max(one.share_against for one in numbers)
+        share = max(guard.share_against for guard in numbers)
     else:
-        share = min(one.share_for for one in numbers)
+        share = min(guard.share_for for guard in numbers)
     return f"{max(share, 0):.0%}"
 
 
@@ -72,15 +72,15 @@ def status_table(statuses: Sequence[RolloutStatus]) -> Table:
         ("model", "phase", "stable", "candidate", "weight", "looks", "reason"),
         [
             (
-                one.model,
-                f"[{VERDICTS.get(one.phase, 'white')}]{one.phase}[/]",
-                one.stable.version if one.stable else "",
-                one.candidate.version if one.candidate else "",
-                f"{one.weight / WHOLE:.2%}" if one.candidate else "",
-                one.look,
-                one.reason,
+                status.model,
+                f"[{VERDICTS.get(status.phase, 'white')}]{status.phase}[/]",
+                status.stable.version if status.stable else "",
+                status.candidate.version if status.candidate else "",
+                f"{status.weight / WHOLE:.2%}" if status.candidate else "",
+                status.look,
+                status.reason,
             )
-            for one in statuses
+            for status in statuses
         ],
         right=("weight", "looks"),
     )

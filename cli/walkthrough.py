@@ -19,7 +19,7 @@ from cli.commands.serving import curl_line, show_prediction
 from cli.commands.training import train_here
 from cli.common import by_concern, rollouts_of
 from cli.output import pairs
-from cli.watching import Found, show
+from cli.watching import WatchedRollout, show
 from contracts.errors import RejectedError, RolloutError
 from contracts.features import FeatureTable
 from contracts.model import ModelSpec
@@ -100,7 +100,7 @@ class Demo:
     def train(self, path: Path, days: dict[str, dt.date]) -> TrainingResult:
         """Train, and keep it for the report."""
         result = train_here(self.where, path, dict(days))
-        steps = {one.step: one.seconds for one in result.steps}
+        steps = {step.step: step.seconds for step in result.steps}
         story = TrainingStory(version=result.version, evaluation=result.evaluation, steps=steps)
         self.trainings.append(story)
         return result
@@ -130,7 +130,7 @@ class Demo:
                 title=f"{title}: version {result.version}",
                 spec=rollout.plan(),
                 status=status,
-                decisions=[one for one in rollout.history() if one.at >= began],
+                decisions=[decision for decision in rollout.history() if decision.at >= began],
             )
         )
         if status.phase is not expected:
@@ -139,7 +139,7 @@ class Demo:
                 where=f"{MODEL} version {result.version}",
             )
 
-    def verdict(self, begun: Found) -> RolloutStatus:
+    def verdict(self, begun: WatchedRollout) -> RolloutStatus:
         """Watch until it is over; here a rollback is not a failure."""
         try:
             return show(begun)
@@ -164,9 +164,9 @@ class Demo:
             start=start,
             until=until,
             rate=RATE,
-        ) as seen:
+        ) as tallied:
             yield
-        tally = seen()
+        tally = tallied()
         output.say("    [dim]as the clients saw it:[/]")
         output.say("")
         if not output.as_json:
@@ -183,7 +183,7 @@ class Demo:
 
     def report(self) -> None:
         """The page."""
-        resources = by_concern((one.urn, one.type) for one in self.stack.resources())
+        resources = by_concern((resource.urn, resource.type) for resource in self.stack.resources())
         page = write_report(
             self.where.root / REPORT_FILE,
             environment=self.where.name,

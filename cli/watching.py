@@ -27,7 +27,7 @@ Key = tuple[float, int, str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class WatchedRollout:
     """A model's rollout, here or in a cluster."""
 
     rollout: RolloutHandle
@@ -35,10 +35,10 @@ class Found:
     """Decisions of rollouts before this one, where it has only just been asked for."""
 
 
-def told(rollout: RolloutHandle) -> frozenset[Key]:
+def decided(rollout: RolloutHandle) -> frozenset[Key]:
     """The decisions there are; none where the model has had no rollout yet."""
     try:
-        return frozenset(one.key for one in rollout.history())
+        return frozenset(decision.key for decision in rollout.history())
     except RolloutError:
         return frozenset()
 
@@ -46,18 +46,18 @@ def told(rollout: RolloutHandle) -> frozenset[Key]:
 def earlier(rollout: RolloutHandle) -> frozenset[Key]:
     """The decisions of rollouts before the present one."""
     began = rollout.status().started or 0.0
-    return frozenset(one.key for one in rollout.history() if one.at < began)
+    return frozenset(decision.key for decision in rollout.history() if decision.at < began)
 
 
-def show(found: Found) -> RolloutStatus:
+def show(watched: WatchedRollout) -> RolloutStatus:
     """Print a rollout live until it is over.
 
     Raises:
         RejectedError: it was rolled back.
         RolloutError: its loop has ended without a verdict.
     """
-    rollout = found.rollout
-    known = set(earlier(rollout) if found.before is None else found.before)
+    rollout = watched.rollout
+    known = set(earlier(rollout) if watched.before is None else watched.before)
     decisions: list[Decision] = []
     ran = time.monotonic()
     live = Live(console=output.console, transient=True, refresh_per_second=4)
@@ -67,8 +67,8 @@ def show(found: Found) -> RolloutStatus:
     try:
         while True:
             status = rollout.status()
-            new = [one for one in rollout.history() if one.key not in known]
-            known |= {one.key for one in new}
+            new = [decision for decision in rollout.history() if decision.key not in known]
+            known |= {decision.key for decision in new}
             decisions += new
             if shows:
                 live.update(decision_table(decisions[-SHOWN:], rollout.plan()))
@@ -94,11 +94,11 @@ def show(found: Found) -> RolloutStatus:
 
 def print_lines(decisions: Sequence[Decision]) -> None:
     """Decisions as lines, where nobody watches a terminal."""
-    for one in decisions:
+    for decision in decisions:
         output.say(
-            f"    look {one.look:>3}  {weight(one):>7}  {one.phase:<11}  "
-            f"{requests(one):>13}  against {evidence(one, 'against') or '-':>5}  "
-            f"for {evidence(one, 'for') or '-':>5}  {one.reason}"
+            f"    look {decision.look:>3}  {weight(decision):>7}  {decision.phase:<11}  "
+            f"{requests(decision):>13}  against {evidence(decision, 'against') or '-':>5}  "
+            f"for {evidence(decision, 'for') or '-':>5}  {decision.reason}"
         )
 
 

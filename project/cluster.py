@@ -63,17 +63,20 @@ def described(eks: Any, cluster: str) -> tuple[str, str]:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        found = eks.describe_cluster(name=cluster)["cluster"]
+        description = eks.describe_cluster(name=cluster)["cluster"]
     except (BotoCoreError, ClientError) as error:
         raise InfrastructureError(
             f"EKS does not describe it: {error}",
             where=f"cluster {cluster}",
             fix="Is the environment up, and may you call eks:DescribeCluster?",
         ) from None
-    endpoint, authority = found.get("endpoint"), found.get("certificateAuthority", {}).get("data")
+    endpoint, authority = (
+        description.get("endpoint"),
+        description.get("certificateAuthority", {}).get("data"),
+    )
     if not endpoint or not authority:
         raise InfrastructureError(
-            f"the cluster is {found.get('status', 'unknown')} and has no address yet",
+            f"the cluster is {description.get('status', 'unknown')} and has no address yet",
             where=f"cluster {cluster}",
             fix="Wait until it is ACTIVE.",
         )

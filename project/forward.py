@@ -105,9 +105,9 @@ def _pump(source: Any, sink: Any) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(CHUNK):
             sink.sendall(data)
-    for one in (source, sink):
+    for end in (source, sink):
         with contextlib.suppress(OSError):
-            one.shutdown(socket.SHUT_RDWR)
+            end.shutdown(socket.SHUT_RDWR)
 
 
 def find_target(api_client: Any, namespace: str, service: str, port: int) -> Target:
@@ -134,7 +134,7 @@ def find_target(api_client: Any, namespace: str, service: str, port: int) -> Tar
         raise InfrastructureError(
             f"the Kubernetes API does not answer: {type(error).__name__}", where=where
         ) from None
-    ports = {one.port: one.target_port or one.port for one in spec.ports}
+    ports = {each.port: each.target_port or each.port for each in spec.ports}
     if port not in ports:
         raise InfrastructureError(
             f"the service has no port {port}, but {', '.join(map(str, sorted(ports)))}",
@@ -147,14 +147,14 @@ def find_target(api_client: Any, namespace: str, service: str, port: int) -> Tar
             where=where,
             fix=f"See `kubectl -n {namespace} get pods`.",
         )
-    pod = min(ready, key=lambda one: str(one.metadata.name))
+    pod = min(ready, key=lambda each: str(each.metadata.name))
     return Target(pod=pod.metadata.name, port=_number(pod, ports[port], where))
 
 
 def _is_ready(pod: Any) -> bool:
     conditions = pod.status.conditions or ()
     return not pod.metadata.deletion_timestamp and any(
-        one.type == "Ready" and one.status == "True" for one in conditions
+        condition.type == "Ready" and condition.status == "True" for condition in conditions
     )
 
 
@@ -163,7 +163,7 @@ def _number(pod: Any, port: int | str, where: str) -> int:
     if str(port).isdigit():
         return int(port)
     for container in pod.spec.containers:
-        for one in container.ports or ():
-            if one.name == port:
-                return int(one.container_port)
+        for named in container.ports or ():
+            if named.name == port:
+                return int(named.container_port)
     raise InfrastructureError(f"its pod has no port named {port!r}", where=where)

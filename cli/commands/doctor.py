@@ -20,16 +20,21 @@ def doctor(environment: EitherName = "", named: EnvironmentOption = "") -> None:
 
     where = project(either(environment, named))
     checks = examine(where.folder, where.environment, boto3.Session())
-    missing = [one for one in checks if one.state == "missing"]
+    missing = [check for check in checks if check.state == "missing"]
     output.result(
-        {"environment": where.name, "checks": [vars(one) for one in checks]},
+        {"environment": where.name, "checks": [vars(check) for check in checks]},
         lambda console: console.print(
             table(
                 f"What {where.name} needs",
                 ("", "what", "found", "what to do"),
                 [
-                    (f"[{COLOURS[one.state]}]{one.state}[/]", one.about, one.found, one.fix)
-                    for one in checks
+                    (
+                        f"[{COLOURS[check.state]}]{check.state}[/]",
+                        check.about,
+                        check.found,
+                        check.fix,
+                    )
+                    for check in checks
                 ],
             )
         ),

@@ -56,19 +56,24 @@ def show_installed(result: Result, where: Project) -> list[dict[str, str]]:
     """What would be installed in the cluster, from where, with which values."""
     from pocket.manifests import installed, settings
 
-    found = [one for one in installed(result, where.folder) if one.source]
-    if found and not output.as_json:
+    items = [item for item in installed(result, where.folder) if item.source]
+    if items and not output.as_json:
         output.say("\n    in the cluster, once it is there:")
-        for one in found:
-            output.say(f"    [bold]{one.name}[/] {one.version} [dim]in {one.namespace}[/]")
-            output.say(f"        [dim]from[/] {one.source}")
-            for base in one.document.get("resources", ()):
+        for item in items:
+            output.say(f"    [bold]{item.name}[/] {item.version} [dim]in {item.namespace}[/]")
+            output.say(f"        [dim]from[/] {item.source}")
+            for base in item.document.get("resources", ()):
                 output.console.print(f"        {base}", markup=False, style="dim")
-            for line in settings(one.document["values"]) if one.document.get("values") else ():
+            for line in settings(item.document["values"]) if item.document.get("values") else ():
                 output.console.print(f"        {line}", markup=False, style="dim")
     return [
-        {"name": one.name, "namespace": one.namespace, "source": one.source, "version": one.version}
-        for one in found
+        {
+            "name": item.name,
+            "namespace": item.namespace,
+            "source": item.source,
+            "version": item.version,
+        }
+        for item in items
     ]
 
 
@@ -146,9 +151,9 @@ def tear_down(where: Stack) -> None:
     output.result(
         {
             "deleted": deleted,
-            "cleared": [str(one) for one in done.cleared],
+            "cleared": [str(leftover) for leftover in done.cleared],
             "left": [],
-            "kept": [str(one) for one in done.kept],
+            "kept": [str(leftover) for leftover in done.kept],
             "stopped": list(done.stopped),
             "seconds": done.result.duration,
         },
@@ -158,7 +163,8 @@ def tear_down(where: Stack) -> None:
                     "resources deleted": deleted,
                     "made by the cluster": len(done.cleared) or "nothing was left of it",
                     "left with our tags": "none (asked service by service)",
-                    "kept on purpose": ", ".join(str(one) for one in done.kept) or "nothing",
+                    "kept on purpose": ", ".join(str(leftover) for leftover in done.kept)
+                    or "nothing",
                     "processes stopped": ", ".join(done.stopped) or "none ran",
                     "seconds": f"{done.result.duration:.1f}",
                 }
@@ -188,26 +194,33 @@ def sweep(
         if not yes and is_terminal():
             typer.confirm(f"Remove what is left of {environment!r} for good?", abort=True)
         removed = where.sweep()
-    found = where.left()
-    left = [one for one in found if not one.kept]
+    leftovers = where.left()
+    left = [leftover for leftover in leftovers if not leftover.kept]
     output.result(
         {
-            "removed": [str(one) for one in removed],
-            "left": [{"what": str(one), "made_by": one.maker} for one in left],
-            "kept": [{"what": str(one), "why": one.kept} for one in found if one.kept],
+            "removed": [str(leftover) for leftover in removed],
+            "left": [{"what": str(leftover), "made_by": leftover.maker} for leftover in left],
+            "kept": [
+                {"what": str(leftover), "why": leftover.kept}
+                for leftover in leftovers
+                if leftover.kept
+            ],
         },
         lambda console: console.print(
             table(
                 f"What there is of {environment}",
                 ("", "what", "made by", "kept because of"),
                 [
-                    *(("[green]removed[/]", one, one.maker, "") for one in removed),
-                    *((_left_or_kept(one.kept), one, one.maker, one.kept) for one in found),
+                    *(("[green]removed[/]", leftover, leftover.maker, "") for leftover in removed),
+                    *(
+                        (_left_or_kept(leftover.kept), leftover, leftover.maker, leftover.kept)
+                        for leftover in leftovers
+                    ),
                 ],
             )
         ),
     )
-    output.say(f"\n{len(left)} left, {len(found) - len(left)} kept, {len(removed)} removed")
+    output.say(f"\n{len(left)} left, {len(leftovers) - len(left)} kept, {len(removed)} removed")
     if left:
         raise typer.Exit(1)
 
@@ -275,9 +288,9 @@ def counts(result: Result) -> dict[str, int]:
 
 def counts_line(result: Result) -> str:
     """``+ 12 create  ~ 1 update  40 unchanged``, with the seconds."""
-    found = counts(result)
-    words = [f"{sign} {found[op]} {op}" for op, sign in SIGNS.items() if found.get(op)]
-    same = found.get("same", 0)
+    touched = counts(result)
+    words = [f"{sign} {touched[op]} {op}" for op, sign in SIGNS.items() if touched.get(op)]
+    same = touched.get("same", 0)
     words.append(f"[dim]{same} unchanged[/]" if same or not words else "")
     return f"    {'  '.join(filter(None, words))} [dim]in {result.duration:.1f} s[/]"
 

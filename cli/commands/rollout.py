@@ -22,7 +22,7 @@ from cli.common import (
 )
 from cli.output import table
 from cli.rollout_tables import status_table, weight
-from cli.watching import Found, show, told
+from cli.watching import WatchedRollout, decided, show
 from contracts.document import parse_duration, parse_share
 from contracts.errors import RolloutError, UsageError
 from contracts.model import ModelSpec
@@ -42,7 +42,7 @@ app.add_typer(group, name="rollout")
 
 def find(
     model: str, environment: str, outputs: str = "", context: str = "", namespace: str = ""
-) -> Found:
+) -> WatchedRollout:
     """The rollout that the options name.
 
     Raises:
@@ -50,7 +50,7 @@ def find(
         DocumentError: there is no such model.
     """
     where = project(environment, outputs=outputs, context=context)
-    return Found(rollout=rollouts_of(where, namespace).rollout(model_of(where, model)[0]))
+    return WatchedRollout(rollout=rollouts_of(where, namespace).rollout(model_of(where, model)[0]))
 
 
 @group.command()
@@ -118,7 +118,7 @@ def begin(
     retry: bool = False,
     uri: str = "",
     namespace: str = "",
-) -> Found:
+) -> WatchedRollout:
     """Ask for a version, and make sure that somebody runs its rollout.
 
     Returns:
@@ -129,7 +129,7 @@ def begin(
     """
     target = target_of(where, spec, version, uri)
     rollout = rollouts_of(where, namespace).rollout(spec)
-    begun = Found(rollout=rollout, before=told(rollout))
+    begun = WatchedRollout(rollout=rollout, before=decided(rollout))
     plan = plan_of(spec, changes or {})
     rollout.start(target, plan=plan, serving=spec.serving, retry=retry)
     rollout.ensure_runner()
@@ -177,9 +177,9 @@ def status(
     namespace: NamespaceOption = "",
 ) -> None:
     """Show how a model's rollout stands."""
-    found = find(model, environment, outputs, context, namespace).rollout.status()
+    rollout = find(model, environment, outputs, context, namespace).rollout.status()
     output.result(
-        found.model_dump(mode="json"), lambda console: console.print(status_table([found]))
+        rollout.model_dump(mode="json"), lambda console: console.print(status_table([rollout]))
     )
 
 
@@ -192,31 +192,31 @@ def history(
     namespace: NamespaceOption = "",
 ) -> None:
     """Show every decision with its numbers."""
-    found = find(model, environment, outputs, context, namespace).rollout.history()
+    decisions = find(model, environment, outputs, context, namespace).rollout.history()
     rows = [
         (
-            f"{datetime.fromtimestamp(one.at):%m-%d %H:%M:%S}",
-            one.candidate or "",
-            one.look or "",
-            weight(one),
-            one.phase,
-            one.reason,
+            f"{datetime.fromtimestamp(decision.at):%m-%d %H:%M:%S}",
+            decision.candidate or "",
+            decision.look or "",
+            weight(decision),
+            decision.phase,
+            decision.reason,
         )
-        for one in found
+        for decision in decisions
     ]
     columns = ("time", "version", "look", "weight", "phase", "reason")
     output.result(
-        [one.model_dump(mode="json") for one in found],
+        [decision.model_dump(mode="json") for decision in decisions],
         lambda console: console.print(table("", columns, rows, right=("look", "weight"))),
     )
 
 
-def say(found: Found, command: Command) -> None:
+def say(watched: WatchedRollout, command: Command) -> None:
     """Hand a command to who runs the rollout; it is obeyed at the next step."""
-    found.rollout.say(command)
-    found.rollout.ensure_runner()
+    watched.rollout.say(command)
+    watched.rollout.ensure_runner()
     output.result(
-        {"model": found.rollout.name, "command": command},
+        {"model": watched.rollout.name, "command": command},
         lambda console: console.print(f"    {command}: obeyed at the next step"),
     )
 

@@ -37,7 +37,7 @@ def export_(file: StateFile = Path(STANDARD), environment: EnvironmentOption = "
         sys.stdout.write(text)
         return
     write_whole(file, text)
-    told(file, document)
+    show_count(file, document)
 
 
 @group.command("import")
@@ -57,10 +57,10 @@ def import_(file: StateFile, environment: EnvironmentOption = "local") -> None:
         ) from None
     where = stack(environment)
     where.engine.import_state(where.workspace, document)
-    told(file, document)
+    show_count(file, document)
 
 
-def told(file: Path, document: dict[str, Any]) -> None:
+def show_count(file: Path, document: dict[str, Any]) -> None:
     """How much the state holds."""
     count = len(document["deployment"].get("resources") or ())
     answer = {"file": str(file), "resources": count}
