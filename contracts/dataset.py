@@ -26,13 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from contracts.document import (
-    Document,
-    Share,
-    format_duration,
-    parse_duration,
-    suggest,
-)
+from contracts.document import Document, Share, format_duration, parse_duration, suggest
 from contracts.errors import DataError, DocumentError
 
 DATASET_FILE = "dataset.yaml"
