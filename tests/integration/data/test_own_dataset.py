@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from contracts.dataset import DatasetSpec
 from contracts.model import ModelSpec
 from contracts.outputs import LakeOutputs, PlatformOutputs
 from data.lake import Lake
-from tests.content import MODELS
+from tests.content import MODELS, ROOT
 from tests.integration.pipelines.conftest import platform
 
 BUCKETS = {zone: f"own-dataset-{zone}" for zone in ("raw", "curated", "artifacts")}
@@ -232,3 +233,27 @@ def test_files_may_lie_in_object_storage(
     path.write_text(DOCUMENT.replace("files: parcels-*", f"files: {base}/none"))
     code, _, said = millwright("data", "load", "parcels", *where)
     assert (code, json.loads(said)["where"]) == (1, f"{base}/none.csv")
+
+
+def test_the_page_on_adding_a_dataset_does_what_it_says(
+    millwright: Run, workspace: Path, outputs: PlatformOutputs
+) -> None:
+    page = (ROOT / "docs" / "contributing" / "dataset.md").read_text()
+    blocks = re.findall(r"^```\w+ file=(\S+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    for name, content in blocks:
+        (workspace / name).parent.mkdir(parents=True, exist_ok=True)
+        (workspace / name).write_text(content)
+    code, listed, _ = millwright("data", "list")
+    assert code == 0
+    assert "ferries" in {row["name"] for row in listed}
+    code, report, words = millwright(
+        "data", "load", "ferries", *ENVIRONMENT, str(workspace / "outputs.json")
+    )
+    assert code == 0, words
+    assert report["rows"] == {"crossings": 3}
+    (warning,) = report["warnings"]
+    assert warning == (
+        "crossings: 1 of 3 rows will be refused by validation: cars must be between 0 and 400 "
+        "(such as 4000)"
+    )
