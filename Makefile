@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 POLICY := .millwright/policy-venv
 # What is not product but read as closely: helpers of the tests, benchmarks, policy, models.
-HELPERS = benchmarks policy $(shell find tests packages/pocket/tests models -name '*.py' ! -name 'test_*')
+HELPERS = benchmarks policy $(shell find tests packages/pocket/tests models datasets -name '*.py' ! -name 'test_*')
 
 .DEFAULT_GOAL := help
 .PHONY: help demo policy test test-unit test-integration test-cluster lint format generate lock setup clean

@@ -60,7 +60,7 @@ def export(fitted: Fitted, columns: int, task: Task) -> ModelProto:
         "bias": np.array([fitted.bias], np.float32),
         "one": np.array([1], np.float32),
     }
-    steps = [
+    steps: list[tuple[str, list[str], str, dict[str, Any]]] = [
         ("MatMul", [COLUMNS, "weight"], "product", {}),
         ("Add", ["product", "bias"], "odds", {}),
         ("Sigmoid", ["odds"], "yes", {}),

@@ -15,7 +15,7 @@ def step(how: str) -> None:
     left = getattr(sys, "left_by_a_step", None)
     print("step:", "fractions" in sys.modules, left, os.getppid())
     print("step: naïve", file=sys.stderr)
-    sys.left_by_a_step = how
+    vars(sys)["left_by_a_step"] = how
     if how == "exit":
         raise SystemExit(3)
     if how == "raise":

@@ -128,7 +128,7 @@ def main() -> None:
             rollouts=[story],
             written=datetime.now(UTC),
         ).read_text()
-    schema = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]  # type: ignore[index,call-overload]
+    schema = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]  # type: ignore[index]
     guards = schema["properties"]["spec"]["properties"]["plan"]["properties"]["guards"]
     cluster = {
         "artifact": {"version": "2", "uri": "s3://a/2"},
