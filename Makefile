@@ -11,7 +11,7 @@ POLICY := .millwright/policy-venv
 HELPERS = benchmarks policy $(shell find tests packages/pocket/tests models datasets -name '*.py' ! -name 'test_*')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo policy test test-unit test-integration test-cluster lint format generate lock setup clean
+.PHONY: help demo policy test test-unit test-integration test-cluster test-images lint format generate lock setup clean
 
 help: ## Show what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -45,6 +45,12 @@ test-integration: setup ## The laptop for real: AWS server, Redis, Envoy, model 
 test-cluster: setup ## The operator on a real Kubernetes API (CLUSTER=kind|processes|context:NAME).
 	@$(BIN)/python -m pytest tests/cluster $(if $(CLUSTER),--cluster=$(CLUSTER)) \
 	  $(if $(PROMETHEUS),--prometheus=$(PROMETHEUS))
+
+# The images, really built and started: minutes. Needs docker, podman or buildah; without BASE=IMAGE
+# mmdebstrap, and docker-registry for the pushes. What is missing is named.
+test-images: setup ## The images, built and started (TOOL=docker|podman|buildah, BASE=IMAGE).
+	@$(BIN)/python -m pytest tests/images --durations=10 $(if $(TOOL),--images-tool=$(TOOL)) \
+	  $(if $(BASE),--images-base=$(BASE))
 
 # Security checks over what prod (or ENV=staging, ENV=dev) would be made of, in half a minute;
 # checkov lives in an environment of its own.
