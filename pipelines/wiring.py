@@ -53,7 +53,7 @@ PARAMETERS: Mapping[str, str] = {
 """What a run is given, as its starter reads it in Kubeflow's own pages."""
 DEFAULTS: Mapping[str, str] = {"key": "", "code_version": "unknown"}
 
-DEFAULT_IMAGE = f"millwright/pipelines-python:{version('millwright')}"
+DEFAULT_IMAGE = f"millwright/pipelines:{version('millwright')}"
 """The image with this project installed, by its version; what is submitted names an environment's
 own, by its digest."""
 
