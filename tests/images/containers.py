@@ -137,7 +137,7 @@ class Runner:
         finally:
             if self.tool != "buildah":
                 subprocess.run([self.tool, "kill", mark], capture_output=True, check=False)
-            process.terminate()
+            process.kill()  # `unshare` is deaf to SIGTERM, and its child ends with it.
             process.wait(SECONDS)
 
     def run(self, reference: str, command: Sequence[str], **options: Any) -> str:

@@ -181,7 +181,7 @@ class Kubeflow:
         component = self.components[f"comp-{name}"]
         given = {
             "inputs": {
-                "parameterValues": {"model": self.model.model_dump_json()},
+                "parameterValues": {"model": self.model.model_dump_json(by_alias=True)},
                 "artifacts": self.artifacts(component["inputDefinitions"]["artifacts"]),
             },
             "outputs": {
