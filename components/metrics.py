@@ -209,24 +209,6 @@ def auc_of_blocks(label: Floats, score: Floats, blocks: npt.NDArray[np.int64]) -
     return area
 
 
-def bootstrap(
-    statistic: Callable[[Floats], Floats],
-    blocks: npt.NDArray[np.int64],
-    *,
-    seed: int,
-    replicates: int = REPLICATES,
-) -> Interval:
-    """A statistic of weighted rows with its 95 % day-block bootstrap interval.
-
-    Args:
-        statistic: weights (k, n) -> k values.
-        blocks: each row's block, from 0.
-        seed: of the draws; the same for two statistics makes their replicates paired.
-        replicates: how many.
-    """
-    return interval(of_rows(statistic, blocks), blocks, seed=seed, replicates=replicates)
-
-
 def interval(
     statistic: Resampled,
     blocks: npt.NDArray[np.int64],
@@ -234,7 +216,14 @@ def interval(
     seed: int,
     replicates: int = REPLICATES,
 ) -> Interval:
-    """As ``bootstrap``, of a statistic that knows how often each block is drawn."""
+    """A statistic with its 95 % day-block bootstrap interval.
+
+    Args:
+        statistic: of how often each block is drawn.
+        blocks: each row's block, from 0.
+        seed: of the draws; the same for two statistics makes their replicates paired.
+        replicates: how many.
+    """
     drawn = block_weights(blocks, replicates, seed)
     with np.errstate(invalid="ignore", divide="ignore"):
         value = float(statistic(np.ones((1, drawn.shape[1])))[0])

@@ -69,10 +69,9 @@ def export(estimator: Any, columns: int, task: Task) -> ModelProto:
             f"the predictions of the objective {dump['objective']!r} cannot be exported; those of "
             f"{', '.join(sorted(LINKS))} can"
         )
-    trees = [tree(one["tree_structure"]) for one in dump["tree_info"]]
-    averaged = 1 / len(trees) if dump.get("average_output") else 1.0
-    if averaged != 1.0:
+    if dump.get("average_output"):
         raise ValueError("a random forest's average of trees cannot be exported")
+    trees = [tree(one["tree_structure"]) for one in dump["tree_info"]]
     return forest.export(
         Forest(trees=trees, base=0.0, link=LINKS[objective], below="BRANCH_LEQ"), columns, task
     )

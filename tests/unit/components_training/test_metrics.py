@@ -10,8 +10,8 @@ from components.metrics import (
     MEASURES,
     auc_of_blocks,
     block_weights,
-    bootstrap,
     calibration_error,
+    interval,
     measure,
     of_rows,
 )
@@ -92,11 +92,12 @@ def test_intervals_of_dependent_days_are_wider_than_of_independent_rows():
     def mean(weights):
         return weights @ label / weights.sum(1)
 
-    by_day = bootstrap(mean, days, seed=0)
-    by_row = bootstrap(mean, np.arange(3000), seed=0)
+    by_day = interval(of_rows(mean, days), days, seed=0)
+    rows = np.arange(3000)
+    by_row = interval(of_rows(mean, rows), rows, seed=0)
     assert by_day.value == by_row.value
     assert by_day.high - by_day.low > 4 * (by_row.high - by_row.low)
-    assert bootstrap(mean, days, seed=0) == by_day
+    assert interval(of_rows(mean, days), days, seed=0) == by_day
 
 
 @given(st.data())
