@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import _thread
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -269,6 +270,15 @@ def test_of_a_step_that_was_tried_again_the_last_try_counts(millwright, server):
     assert "executor-logs-1" in done.stderr
 
 
+@pytest.fixture
+def at_a_prompt():
+    """What runs in a shell's background ignores SIGINT, and so would Python."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
+@pytest.mark.usefixtures("at_a_prompt")
 def test_the_run_goes_on_when_its_follower_leaves(millwright, server):
     def interrupt(step):
         if step == "tune":

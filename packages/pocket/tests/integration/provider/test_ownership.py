@@ -8,7 +8,7 @@ import pytest
 from pocket.provider.ownership import ForeignError
 from pocket.provider.provider import AwsProvider
 from pocket.provider.requests import RefusedError
-from pocket_testing.provider_cases import key, trust
+from pocket_testing.provider_cases.making import key, trust
 from pocket_testing.provider_world import Resource, World, urn_of
 
 ROLE, BUCKET = "aws:iam/role:Role", "aws:s3/bucket:Bucket"
