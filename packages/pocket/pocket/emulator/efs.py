@@ -18,6 +18,7 @@ from pocket.emulator.core.context import Context
 from pocket.emulator.core.patching import add, replace
 
 _JSON: dict[str, str | int] = {"Content-Type": "application/json"}
+_BACKUP_POLICY = "pocket_backup_policy"
 
 
 def install(context: Context) -> None:
@@ -37,14 +38,21 @@ def install(context: Context) -> None:
             target.security_groups = [default.id] if default else []
         return target
 
-    for operation in ("describe_backup_policy", "describe_file_system_policy"):
-        replace(EFSBackend, operation)(_of_what_exists)
+    replace(EFSBackend, "describe_backup_policy")(_as_it_was_put)
+    replace(EFSBackend, "describe_file_system_policy")(_of_what_exists)
 
 
 def _of_what_exists(original: Callable[..., Any], backend: EFSBackend, file_system_id: str) -> Any:
     if file_system_id not in backend.file_systems_by_id:
         raise FileSystemNotFound(file_system_id)
     return original(backend, file_system_id)
+
+
+def _as_it_was_put(original: Callable[..., Any], backend: EFSBackend, file_system_id: str) -> Any:
+    """A policy that says DISABLED is one; moto knows only whether there are backups."""
+    file_system = backend.file_systems_by_id.get(file_system_id)
+    kept = getattr(file_system, _BACKUP_POLICY, None)
+    return kept or _of_what_exists(original, backend, file_system_id)
 
 
 def _file_system(request: EFSResponse) -> FileSystem:
@@ -56,7 +64,9 @@ def _file_system(request: EFSResponse) -> FileSystem:
 
 def put_backup_policy(self: EFSResponse) -> TYPE_RESPONSE:
     policy: dict[str, Any] = self._get_param("BackupPolicy")
-    _file_system(self)._backup = policy["Status"] == "ENABLED"
+    file_system = _file_system(self)
+    file_system._backup = policy["Status"] == "ENABLED"
+    setattr(file_system, _BACKUP_POLICY, policy)
     return json.dumps({"BackupPolicy": policy}), _JSON
 
 

@@ -202,7 +202,7 @@ BACKUP_POLICY = ResourceType(
     read=Read(
         operation="describe_backup_policy",
         params=_FILE_SYSTEM,
-        path="BackupPolicy.Status != 'DISABLED' && @ || null",
+        path="BackupPolicy && @ || null",
     ),
     delete=Call(
         operation="put_backup_policy",

@@ -216,6 +216,7 @@ EFS_CASES = {
             "backupPolicy": {"status": "ENABLED"},
         },
         replace={"fileSystemId": "fs-else"},
+        stays=True,  # as DISABLED, which AWS keeps telling
     ),
 }
 
