@@ -112,7 +112,8 @@ class Environment:
         return json.loads(out)
 
     def started(self, *words: str) -> subprocess.Popen[str]:
-        """The command, while it runs."""
+        """The command, while it runs; with ctrl-C as at a prompt, also from a shell's background,
+        where SIGINT is ignored."""
         return subprocess.Popen(
             [sys.executable, "-c", "from cli.main import main; main()", "--json", *words],
             stdout=subprocess.PIPE,
@@ -120,6 +121,7 @@ class Environment:
             text=True,
             cwd=ROOT,
             env={**os.environ, **self.variables},
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
 

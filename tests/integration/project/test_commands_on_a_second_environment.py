@@ -40,7 +40,6 @@ DOCUMENT = {
     "account": "123456789012",
     "region": "eu-central-1",
     "on_cluster": {"enabled": False},
-    "file_system": {"backups": True},
 }
 DATASET = """
 schema_version: 1
