@@ -199,11 +199,7 @@ BACKUP_POLICY = ResourceType(
     service="efs",
     create=_PUT_BACKUP,
     identity=prop("fileSystemId"),
-    read=Read(
-        operation="describe_backup_policy",
-        params=_FILE_SYSTEM,
-        path="BackupPolicy && @ || null",
-    ),
+    read=Read(operation="describe_backup_policy", params=_FILE_SYSTEM),
     delete=Call(
         operation="put_backup_policy",
         params={**_FILE_SYSTEM, "BackupPolicy": {"Status": "DISABLED"}},

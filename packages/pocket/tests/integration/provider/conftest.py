@@ -7,6 +7,7 @@ import pytest
 
 from pocket.emulator import endpoints
 from pocket.provider.provider import AwsProvider
+from pocket_testing.provider_world import World
 
 
 @pytest.fixture(scope="module")
@@ -30,3 +31,11 @@ def provider(endpoint: str) -> AwsProvider:
             "defaultTags": {"tags": {"Project": "demo"}},
         }
     )
+
+
+@pytest.fixture
+def world(provider: AwsProvider) -> Iterator[World]:
+    """The engine's side; what a test made is removed after it."""
+    world = World(provider)
+    yield world
+    world.clear()

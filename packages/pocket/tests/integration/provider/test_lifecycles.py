@@ -5,22 +5,12 @@ imported by id, adopted after a lost answer, replaced and deleted twice: whateve
 engine needs all of these.
 """
 
-from collections.abc import Iterator
-
 import pytest
 
-from pocket.provider.provider import AwsProvider
 from pocket.provider.types import TABLE
 from pocket.provider.values import plain
 from pocket_testing.provider_cases import CASES, Case
 from pocket_testing.provider_world import Resource, World
-
-
-@pytest.fixture
-def world(provider: AwsProvider) -> Iterator[World]:
-    world = World(provider)
-    yield world
-    world.clear()
 
 
 def test_every_type_has_a_case() -> None:

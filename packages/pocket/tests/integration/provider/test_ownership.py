@@ -1,12 +1,10 @@
 """What has the name of a resource whose creation was interrupted is adopted only if it is ours."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from pocket.provider.ownership import ForeignError
-from pocket.provider.provider import AwsProvider
 from pocket.provider.requests import RefusedError
 from pocket_testing.provider_cases.making import key, trust
 from pocket_testing.provider_world import Resource, World, urn_of
@@ -14,13 +12,6 @@ from pocket_testing.provider_world import Resource, World, urn_of
 ROLE, BUCKET = "aws:iam/role:Role", "aws:s3/bucket:Bucket"
 ALARM, STREAM = "aws:cloudwatch/metricAlarm:MetricAlarm", "aws:kinesis/stream:Stream"
 ALIAS, VERSIONING = "aws:kms/alias:Alias", "aws:s3/bucketVersioning:BucketVersioning"
-
-
-@pytest.fixture
-def world(provider: AwsProvider) -> Iterator[World]:
-    world = World(provider)
-    yield world
-    world.clear()
 
 
 def asked_for(world: World, token: str, **inputs: Any) -> Resource:

@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
-from pocket.provider.provider import AwsProvider
 from pocket_testing.provider_cases import CASES
 from pocket_testing.provider_world import World
 
 BACKUPS = "aws:efs/backupPolicy:BackupPolicy"
-
-
-@pytest.fixture
-def world(provider: AwsProvider) -> Iterator[World]:
-    world = World(provider)
-    yield world
-    world.clear()
 
 
 def test_a_file_system_without_backups_says_so(world: World) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 import pytest
 
 from pocket.errors import DeploymentError
-from pocket.provider.provider import AwsProvider
 from pocket.provider.types import TABLE
 from pocket.provider.values import plain
 from pocket_testing.provider_cases import CASES
@@ -17,13 +15,6 @@ from pocket_testing.provider_world import World
 
 TAGGED = sorted(token for token, row in TABLE.items() if row.tags is not None)
 BUCKET = "aws:s3/bucket:Bucket"
-
-
-@pytest.fixture
-def world(provider: AwsProvider) -> Iterator[World]:
-    world = World(provider)
-    yield world
-    world.clear()
 
 
 @pytest.mark.parametrize("token", TAGGED, ids=lambda token: token.rsplit(":", 1)[1])
