@@ -371,7 +371,7 @@ class Rollouts(threading.Thread):
 
 
 @contextmanager
-def loaded(place: Place, rate: float) -> Iterator[Callable[[], list[Seen]]]:
+def loaded(place: Place, rate: float, patience: float) -> Iterator[Callable[[], list[Seen]]]:
     """Requests at a steady rate while the block runs; gives a function that reads them after."""
     state = place.host.serving().observe(MODEL)
     port = state.url.partition("://")[2].partition("/")[0].partition(":")[2]
@@ -381,7 +381,7 @@ def loaded(place: Place, rate: float) -> Iterator[Callable[[], list[Seen]]]:
     out = folder / "seen.jsonl"
     path = f"/seldon/{state.namespace}/{MODEL}/v2/models/{MODEL}/infer"
     command = (sys.executable, "-m", "benchmarks.load", "--port", port, "--path", path)
-    options = ("--bodies", str(bodies), "--rate", str(rate))
+    options = ("--bodies", str(bodies), "--rate", str(rate), "--patience", str(patience))
     with out.open("w") as file:
         process = subprocess.Popen((*command, *options), cwd=ROOT, stdout=file)
     try:
@@ -412,6 +412,7 @@ def run(
     seconds: float,
     rate: float,
     rollouts: int = 1,
+    patience: float = 10.0,
 ) -> Outcome:
     """Load the place, roll out versions, and let things happen one after the other.
 
@@ -421,9 +422,10 @@ def run(
         seconds: for which each of them lasts.
         rate: requests a second.
         rollouts: how many there are at least; another one starts as long as something happens.
+        patience: seconds after which a request counts as failed for want of an answer.
     """
     spans = []
-    with loaded(place, rate) as read:
+    with loaded(place, rate, patience) as read:
         time.sleep(0.5)
         running = Rollouts(place, rollouts)
         running.start()

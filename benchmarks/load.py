@@ -257,10 +257,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--path", required=True)
     parser.add_argument("--bodies", type=Path, required=True, help="a file with one JSON a line")
     parser.add_argument("--rate", type=float, required=True, help="requests a second")
+    parser.add_argument(
+        "--patience", type=float, default=10.0, help="seconds after which a request is given up"
+    )
     given = parser.parse_args(argv)
     bodies = given.bodies.read_bytes().splitlines()
     requests = [post(given.path, body) for body in bodies]
-    uvloop.run(OpenLoop(given.port, requests, given.rate, sys.stdout).run())
+    uvloop.run(OpenLoop(given.port, requests, given.rate, sys.stdout, given.patience).run())
     return 0
 
 

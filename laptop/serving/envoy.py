@@ -127,8 +127,9 @@ class View:
     stats: Mapping[str, int] = field(default_factory=dict)
 
     def active(self, cluster: str) -> int:
-        """Requests that the cluster's servers have not answered yet."""
-        return self.stats.get(f"cluster.{cluster}.upstream_rq_active", 0)
+        """Requests that the cluster's servers have not answered yet, or that wait to reach one."""
+        prefix = f"cluster.{cluster}.upstream_rq"
+        return sum(self.stats.get(f"{prefix}_{state}", 0) for state in ("active", "pending_active"))
 
 
 # -- the process ---------------------------------------------------------------------------------

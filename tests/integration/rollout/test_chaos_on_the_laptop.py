@@ -33,10 +33,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chaos.Place]:
 
 
 def test_a_promotion_and_a_rollback_lose_no_request(place: chaos.Place) -> None:
-    outcome = chaos.run(place, [], seconds=0, rate=100, rollouts=2)
+    # The slow version's queue grows where the machine is slow: late is not lost, and Envoy itself
+    # gives a request up after 30 s.
+    outcome = chaos.run(place, [], seconds=0, rate=100, rollouts=2, patience=60)
     assert [one.phase for one in outcome.verdicts] == [Phase.PROMOTED, Phase.ROLLED_BACK]
     assert "slow:" in outcome.verdicts[1].reason
-    assert chaos.failed(outcome.seen) == 0
+    assert [one for one in outcome.seen if one.status != 200] == []
     assert {one.version for one in outcome.seen} == {"1", "2", "3"}
 
 

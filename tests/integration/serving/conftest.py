@@ -85,11 +85,15 @@ ROW: Row = {"hour": 17.0, "carrier": "B6", "distance": 800.0}
 
 
 class Load:
-    """Clients that ask one after another until told to stop; keeps every answer and failure."""
+    """Clients that ask one after another until told to stop; keeps every answer and failure.
+
+    `began` says when each request that failed was sent, by the monotonic clock.
+    """
 
     def __init__(self, url: str, clients: int = 3) -> None:
         self.predictions: list[Prediction] = []
         self.failures: list[str] = []
+        self.began: list[float] = []
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._ask, args=(url,)) for _ in range(clients)]
 
@@ -110,7 +114,9 @@ class Load:
     def _ask(self, url: str) -> None:
         with Client(url, NAME) as client:
             while not self._stop.is_set():
+                began = time.monotonic()
                 try:
                     self.predictions.append(client.infer([ROW]))
                 except ServingError as error:
                     self.failures.append(str(error))
+                    self.began.append(began)
