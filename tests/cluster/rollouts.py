@@ -14,7 +14,7 @@ from contracts.custom_resource import API_VERSION, KIND, ORDER
 from tests.cluster.api import Api, Json, eventually, manifests
 from tests.cluster.processes import write_kubeconfig
 from tests.cluster.programs import Program, free_port
-from tests.cluster.seldon import APPS, ISTIO, SELDON
+from tests.cluster.seldon_documents import APPS, ISTIO, SELDON
 from tests.cluster.traffic import Traffic, Users
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from kubernetes.client.exceptions import ApiException
 from contracts.custom_resource import API_VERSION, GROUP, KIND
 from tests.cluster.api import Api, Json, eventually, manifests
 from tests.cluster.rollouts import MANIFESTS, Installed, World, install
-from tests.cluster.seldon import APPS
+from tests.cluster.seldon_documents import APPS
 
 CRD = "apiextensions.k8s.io/v1"
 

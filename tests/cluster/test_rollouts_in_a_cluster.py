@@ -14,7 +14,7 @@ from kubernetes.client.exceptions import ApiException
 from contracts.custom_resource import API_VERSION, KIND
 from tests.cluster.api import Api, Json, eventually
 from tests.cluster.rollouts import World
-from tests.cluster.seldon import APPS, SCALING, SELDON
+from tests.cluster.seldon_documents import APPS, SCALING, SELDON
 
 
 def quota(namespace: str, pods: int) -> Json:

@@ -11,7 +11,7 @@ from contracts.custom_resource import API_VERSION, KIND
 from tests.cluster.api import Api, Json, eventually
 from tests.cluster.clusters import Cluster
 from tests.cluster.rollouts import Model, Operator, World, watch_phases
-from tests.cluster.seldon import SELDON
+from tests.cluster.seldon_documents import SELDON
 
 OUTAGE = 10.0
 """Seconds without an API server."""

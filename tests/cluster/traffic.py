@@ -21,7 +21,7 @@ import numpy as np
 
 from serving.runtime.counters import Counters
 from tests.cluster.api import UNREACHABLE, Api, Json
-from tests.cluster.seldon import ISTIO
+from tests.cluster.seldon_documents import ISTIO
 
 TICK = 0.1
 LOOK = 0.3
