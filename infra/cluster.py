@@ -19,6 +19,7 @@ from infra.naming import Names
 from infra.network import Network
 from infra.policies import Condition, Statement, allow
 from infra.roles import Role, own_account, role
+from infra.standing import SCALING, Scaling, scaling_of
 
 LOGS: Final = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 CLUSTER_POLICIES: Final = ("AmazonEKSClusterPolicy", "AmazonEKSVPCResourceController")
@@ -264,10 +265,14 @@ class Cluster(AwsConcern):
 
     def _node_group(self, name: str, group: NodeGroup, early: list[eks.Addon]) -> eks.NodeGroup:
         hardened = self._launch_template(name, group) if self.settings.hardened_nodes else None
+        full = self.names.name(name)
+        before = scaling_of(self, self.name, full)
+        # The autoscaler moves the size between min and max; a deployment must not move it back.
+        size = (before or Scaling(group.min, group.max, group.min)).within(group.min, group.max)
         return eks.NodeGroup(
             name,
             cluster_name=self.cluster.name,
-            node_group_name=self.names.name(name),
+            node_group_name=full,
             node_role_arn=self.nodes.arn,
             subnet_ids=self.private_subnets,
             ami_type=group.machine.image,
@@ -281,9 +286,9 @@ class Cluster(AwsConcern):
             if hardened
             else None,
             scaling_config={
-                "min_size": group.min,
-                "max_size": group.max,
-                "desired_size": group.min,
+                "min_size": size.least,
+                "max_size": size.most,
+                "desired_size": size.desired,
             },
             update_config={"max_unavailable_percentage": 33},
             labels={OWN_LABEL: name, **group.labels},
@@ -291,11 +296,10 @@ class Cluster(AwsConcern):
                 {"key": taint.key, "value": taint.value, "effect": taint.effect}
                 for taint in group.taints
             ],
-            tags=self.tags(self.names.name(name)),
-            # The autoscaler moves the size between min and max; a deployment must not move it back.
+            tags=self.tags(full),
             opts=pulumi.ResourceOptions.merge(
                 self.child(after=[*self.nodes.ready, *early]),
-                pulumi.ResourceOptions(ignore_changes=["scalingConfig.desiredSize"]),
+                pulumi.ResourceOptions(ignore_changes=list(SCALING) if size == before else None),
             ),
         )
 

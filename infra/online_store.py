@@ -14,6 +14,7 @@ from infra.alarm import Alarm
 from infra.concern import AwsConcern, DataClass, Grants, Outputs, Platform
 from infra.keys import Keys
 from infra.policies import allow
+from infra.standing import THROUGHPUT, is_provisioned
 
 READS: Final = ("GetItem", "BatchGetItem", "Query", "DescribeTable")
 WRITES: Final = ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem")
@@ -73,6 +74,8 @@ class OnlineStore(AwsConcern):
     def _table(self, purpose: str, table: Table) -> dynamodb.Table:
         name = self.names.name(purpose)
         capacity = table.capacity
+        # What scales itself must not be set back by the next deployment.
+        moved = capacity is not None and is_provisioned(self, name)
         made = dynamodb.Table(
             purpose,
             name=name,
@@ -91,12 +94,9 @@ class OnlineStore(AwsConcern):
             point_in_time_recovery={"enabled": self.environment.online_store.recovery},
             deletion_protection_enabled=self.environment.retention.protect,
             tags=self.tags(name),
-            # What scales itself must not be set back by the next deployment.
             opts=pulumi.ResourceOptions.merge(
                 self.child(holds_data=True),
-                pulumi.ResourceOptions(
-                    ignore_changes=["readCapacity", "writeCapacity"] if capacity else None
-                ),
+                pulumi.ResourceOptions(ignore_changes=list(THROUGHPUT) if moved else None),
             ),
         )
         if capacity:

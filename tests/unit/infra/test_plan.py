@@ -147,3 +147,9 @@ def test_nodes_start_from_the_image_of_their_machines(planned_from: Callable) ->
     plan = planned_from(cluster={"node_groups": groups})
     images = {one.name: one.inputs["amiType"] for one in plan.of("eks/nodeGroup:NodeGroup")}
     assert images == {name: image for name, (_, image) in kinds.items()}
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_nothing_is_ignored_before_it_stands(name: str, planned: Callable) -> None:
+    """What is ignored keeps the value of the last deployment, beside whatever changes now."""
+    assert [one.urn for one in planned(name).resources if one.ignored] == []

@@ -14,7 +14,7 @@ from moto.eks.responses import EKSResponse
 
 from pocket.emulator.core.context import Context
 from pocket.emulator.core.patching import add_operations
-from pocket.emulator.eks import access_entries, addons, clusters, pod_identity, tags
+from pocket.emulator.eks import access_entries, addons, clusters, node_groups, pod_identity, tags
 
 _PATHS = (
     *(
@@ -35,4 +35,5 @@ def install(context: Context) -> None:
     for kind in (addons, access_entries, pod_identity, clusters):
         add_operations(EKSResponse, kind)
     clusters.follow_clusters()
+    node_groups.follow_node_groups()
     tags.follow_tags()
