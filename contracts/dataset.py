@@ -8,11 +8,8 @@ that can be known to be wrong without data is refused here, before anything star
 
 from __future__ import annotations
 
-import math
-import re
-import zoneinfo
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
@@ -26,32 +23,13 @@ from pydantic import (
     model_validator,
 )
 
+from contracts.columns import TIMESTAMP, Column, ColumnName, parse_column, plain
 from contracts.document import Document, Share, format_duration, parse_duration, suggest
 from contracts.errors import DataError, DocumentError
 
 DATASET_FILE = "dataset.yaml"
 SCHEMA_VERSION = 1
 """The newest form of the document that is read here."""
-
-TEXT, INTEGER, NUMBER, BOOLEAN = "text", "integer", "number", "boolean"
-DATE, TIMESTAMP, LOCAL_TIMESTAMP = "date", "timestamp", "local_timestamp"
-TYPES: Mapping[str, str] = {
-    TEXT: "characters",
-    INTEGER: "whole numbers of 64 bits",
-    NUMBER: "floating-point numbers of 64 bits",
-    BOOLEAN: "true or false",
-    DATE: "days",
-    TIMESTAMP: "instants, kept in UTC to the microsecond",
-    LOCAL_TIMESTAMP: "a wall clock's readings, for the parts of a day that people live by",
-}
-"""What a column may be, beside ``decimal(PRECISION, SCALE)``."""
-DECIMAL = re.compile(r"^decimal\(\s*(\d+)\s*,\s*(\d+)\s*\)$")
-LONGEST_DECIMAL = 38
-NUMERIC = (INTEGER, NUMBER)
-TIMES = (DATE, TIMESTAMP, LOCAL_TIMESTAMP)
-
-UNIX_FORMATS = ("unix", "unix_ms")
-"""Instants as seconds or milliseconds since 1970."""
 
 FORMATS: Mapping[str, str] = {
     ".csv": "csv",
@@ -67,17 +45,6 @@ COMPRESSIONS = (".gz", ".bz2", ".zst")
 CSV_KEYS = ("delimiter", "quote", "encoding", "nulls", "decimal_point", "skip_rows")
 
 
-def plain(value: object) -> object:
-    """The value with tuples for lists.
-
-    What comes out of a validator that ran before a document's own is Python to pydantic and no
-    longer JSON, and strict mode takes a list for a tuple from JSON alone.
-    """
-    if isinstance(value, Mapping):
-        return {name: plain(inner) for name, inner in value.items()}
-    return tuple(plain(inner) for inner in value) if isinstance(value, (list, tuple)) else value
-
-
 def check_version(version: int) -> int:
     if version != SCHEMA_VERSION:
         raise ValueError(
@@ -87,74 +54,11 @@ def check_version(version: int) -> int:
     return version
 
 
-def check_type(name: str) -> str:
-    """One of :data:`TYPES`, or a decimal whose scale fits its precision."""
-    decimal = DECIMAL.match(name)
-    if decimal:
-        precision, scale = int(decimal[1]), int(decimal[2])
-        if not (1 <= precision <= LONGEST_DECIMAL and scale <= precision):
-            raise ValueError(
-                f"{name!r} is not possible; write decimal(PRECISION, SCALE) with at most "
-                f"{LONGEST_DECIMAL} digits, SCALE of them after the point"
-            )
-    elif name not in TYPES:
-        raise ValueError(f"{name!r} is not a type; {suggest(name, [*TYPES, 'decimal(12, 2)'])}")
-    return name
-
-
-def check_zone(name: str) -> str:
-    if name not in zoneinfo.available_timezones():
-        raise ValueError(
-            f"{name!r} is not a time zone; "
-            + (closest_zone(name) or "write an IANA name such as Europe/Berlin")
-        )
-    return name
-
-
-def closest_zone(name: str) -> str:
-    """The zone that was probably meant, as a question; empty where none is near."""
-    advice = suggest(name, sorted(zoneinfo.available_timezones()))
-    return advice if advice.startswith("did you mean") else ""
-
-
-def check_column_name(name: str) -> str:
-    if not re.fullmatch(r"[^\W\d]\w*", name):
-        raise ValueError(
-            f"{name!r} is not a column's name; write letters, digits and _, "
-            "and the file's own spelling as `header`"
-        )
-    return name
-
-
-def parse_bound(value: object) -> object:
-    """An end of a range: a number, a day, or null where there is none."""
-    if value is None or (isinstance(value, (date, int, float)) and not isinstance(value, bool)):
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"{value} is not an end of a range; write null where there is none")
-        return value
-    try:
-        return date.fromisoformat(str(value))
-    except ValueError:
-        raise ValueError(
-            f"{value!r} is not an end of a range; write a number, a day such as 2013-09-01, or null"
-        ) from None
-
-
 def parse_history(value: object) -> object:
     seconds = parse_duration(value) if not isinstance(value, timedelta) else value.total_seconds()
     return timedelta(seconds=float(str(seconds)))
 
 
-Bound = Annotated[int | float | date | None, BeforeValidator(parse_bound)]
-ColumnType = Annotated[
-    str,
-    AfterValidator(check_type),
-    WithJsonSchema(
-        {"anyOf": [{"enum": list(TYPES)}, {"type": "string", "pattern": DECIMAL.pattern}]}
-    ),
-]
-ColumnName = Annotated[str, AfterValidator(check_column_name)]
-TimeZone = Annotated[str, AfterValidator(check_zone)]
 TableName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 DatasetName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 History = Annotated[
@@ -169,88 +73,6 @@ History = Annotated[
             ]
         }
     ),
-]
-
-
-class ColumnSpec(Document):
-    """What one column must be."""
-
-    type: ColumnType
-    """What its values are: text, integer, number, boolean, date, timestamp, local_timestamp, or
-    decimal(PRECISION, SCALE)."""
-    description: str = ""
-    """What it means."""
-    unit: str = ""
-    """What a number counts, such as ``minutes`` or ``EUR``."""
-    nullable: bool = True
-    """Whether a value may be missing; in a table's key and time it never may."""
-    range: tuple[Bound, Bound] | None = None
-    """The least and the greatest value that is believed, ``[0, 250]``; null is no end."""
-    values: tuple[str | int, ...] = ()
-    """All the values there may be; any when left out."""
-    header: str = ""
-    """What the files call it; the same when left out."""
-    zone: TimeZone | None = None
-    """The time zone of clock readings that name none, such as ``Europe/Berlin``."""
-    format: str = ""
-    """How dates and times are written, such as ``%d.%m.%Y %H:%M``, or ``unix`` or ``unix_ms``; as
-    ISO 8601 has it when left out."""
-
-    @model_validator(mode="after")
-    def rules_fit_the_type(self) -> Self:
-        """A rule that the type cannot have is a mistake in one of them."""
-        if self.range is not None:
-            self._check_range(*self.range)
-        expected = {TEXT: str, INTEGER: int}.get(self.type)
-        if self.values and (
-            expected is None or any(type(value) is not expected for value in self.values)
-        ):
-            raise ValueError(f"values: these are not values of the type {self.type}")
-        for key in ("zone", "format"):
-            if getattr(self, key) and self.type not in TIMES:
-                raise ValueError(f"{key}: only dates and times have one, this is {self.type}")
-        if self.zone and self.type == DATE:
-            raise ValueError("zone: a date has none")
-        if self.format in UNIX_FORMATS and self.type != TIMESTAMP:
-            raise ValueError(f"format: {self.format} gives instants; the type must be {TIMESTAMP}")
-        if "%z" in self.format.lower():
-            raise ValueError("format: offsets and zones are read in ISO 8601 only; leave it out")
-        return self
-
-    def _check_range(self, low: object, high: object) -> None:
-        ends = [end for end in (low, high) if end is not None]
-        fits = (
-            all(isinstance(end, date) for end in ends)
-            if self.type in TIMES
-            else self.is_numeric and not any(isinstance(end, date) for end in ends)
-        )
-        if not fits or not ends:
-            raise ValueError(
-                f"range: [{low}, {high}] is no range of the type {self.type}; numbers have one of "
-                "numbers, dates and times one of days"
-            )
-        if len(ends) == 2 and ends[0] > ends[1]:  # type: ignore[operator]
-            raise ValueError(f"range: {low} must not be above {high}")
-
-    @property
-    def is_numeric(self) -> bool:
-        """Whether its values are numbers."""
-        return self.type in NUMERIC or self.decimal is not None
-
-    @property
-    def decimal(self) -> tuple[int, int] | None:
-        """A decimal's precision and scale."""
-        match = DECIMAL.match(self.type)
-        return (int(match[1]), int(match[2])) if match else None
-
-
-def parse_column(value: object) -> object:
-    """``integer`` alone is ``{type: integer}``."""
-    return {"type": value} if isinstance(value, str) else plain(value)
-
-
-Column = Annotated[
-    ColumnSpec, BeforeValidator(parse_column, json_schema_input_type=ColumnSpec | str)
 ]
 
 

@@ -15,13 +15,20 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from contracts.dataset import NUMBER, DatasetSpec, TableSpec
+from contracts.dataset import DatasetSpec, TableSpec
 from contracts.document import suggest
 from contracts.errors import DataError
 from data.content import blamed_on, run_file
-from data.rules import BrokenRule, RuleBreach, TableReport, counted, refused_rows, typed_columns
+from data.rules import (
+    BrokenRule,
+    RuleBreach,
+    TableReport,
+    counted,
+    readable,
+    refused_rows,
+    typed_columns,
+)
 from data.schema import arrow_schema
 from data.sources import RawRows, RefusedRow, SourceFile, columns_in, find_files, read_file
 from data.values import mask
@@ -122,11 +129,10 @@ def typed_rows(
     breaches = [breach for breach in breaches if breach.rows.any()]
     wrong = refused_rows(breaches, raw.rows.num_rows)
     refused = list(raw.refused)
-    for row, values in zip(
-        np.flatnonzero(wrong).tolist(), raw.rows.filter(pa.array(wrong)).to_pylist(), strict=True
-    ):
+    for row in np.flatnonzero(wrong).tolist():
+        values = {name: readable(raw.rows[name][row]) for name in raw.rows.column_names}
         reasons = "; ".join(breach.reason(row) for breach in breaches if breach.rows[row])
-        content = json.dumps(values, default=printable, ensure_ascii=False)
+        content = json.dumps(values, default=str, ensure_ascii=False)
         refused.append(
             RefusedRow(file=place, row=raw.numbers[row], reasons=reasons, content=content)
         )
@@ -135,21 +141,7 @@ def typed_rows(
         for row in raw.refused
     ]
     rows = typed if not breaches else typed.filter(pa.array(~wrong))
-    return without_nan(rows, table), refused, [*shapes, *counted(breaches)]
-
-
-def printable(value: object) -> str:
-    """A value that JSON has no form for, as a person reads it."""
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-
-
-def without_nan(rows: pa.Table, table: TableSpec) -> pa.Table:
-    """Not-a-number is how some programs write a missing value."""
-    for place, (name, column) in enumerate(table.columns.items()):
-        if column.type == NUMBER and pc.any(pc.is_nan(rows[name])).as_py():
-            known = pc.if_else(pc.is_nan(rows[name]), pa.scalar(None, pa.float64()), rows[name])
-            rows = rows.set_column(place, rows.schema.field(place), known)
-    return rows
+    return rows, refused, [*shapes, *counted(breaches)]
 
 
 def merged(broken: Iterable[BrokenRule]) -> tuple[BrokenRule, ...]:

@@ -16,10 +16,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contracts.dataset import NUMBER, TIMESTAMP, Bound, ColumnSpec, TableSpec
+from contracts.columns import INTEGERS, LOCAL_TIMESTAMP, NUMBER, TEXT, TIMESTAMP, Bound, ColumnSpec
+from contracts.dataset import TableSpec
 from contracts.document import Document
 from data.schema import arrow_type
-from data.values import Mask, mask, typed_values
+from data.values import Mask, kind_of, mask, typed_values
+
+ZONELESS = {
+    TIMESTAMP: " with its offset from UTC (or name the column's zone)",
+    LOCAL_TIMESTAMP: " without an offset from UTC (or name the column's zone)",
+}
+"""What is asked of times in a column without a zone."""
 
 
 class BrokenRule(Document):
@@ -104,19 +111,28 @@ def typed_columns(rows: pa.Table, table: TableSpec) -> tuple[pa.Table, list[Rule
     columns, breaches, fields = [], [], []
     for name, column in table.columns.items():
         given, type_ = rows[name], arrow_type(column)
-        typed, lost = typed_values(given, column)
+        point = table.files.decimal_point if table.files else "."
+        typed, lost = typed_values(given, column, decimal_point=point)
         columns.append(typed)
-        breaches.append(RuleBreach(name, "type", expected_type(column), lost, texts(given)))
+        expected = expected_type(column, kind_of(given.type))
+        breaches.append(RuleBreach(name, "type", expected, lost, texts(given)))
         # Nullability is a rule of its own, with a reason; here every column may hold nulls.
         fields.append(pa.field(name, type_))
     return pa.table(columns, schema=pa.schema(fields)), breaches
 
 
-def expected_type(column: ColumnSpec) -> str:
-    """A type as a sentence has it, and how it is written where that is not obvious."""
+def expected_type(column: ColumnSpec, kind: str | None = None) -> str:
+    """A type as a sentence has it, and how it is written where that is not obvious.
+
+    Args:
+        column: the column.
+        kind: what its source has.
+    """
     written = f" written as {column.format}" if column.format else ""
-    if column.type == TIMESTAMP and not column.format and column.zone is None:
-        written = " with its offset from UTC (or name the column's zone)"
+    if not column.format and column.zone is None:
+        written = ZONELESS.get(column.type, "")
+    if kind == NUMBER and column.type == TEXT:
+        written = " (floating point has lost its spelling)"
     return f"must be {arrow_type(column)}{written}"
 
 
@@ -138,14 +154,17 @@ def broken_values(values: pa.ChunkedArray, name: str, column: ColumnSpec) -> Ite
 
 
 def outside(values: pa.ChunkedArray, low: Bound, high: Bound) -> Mask:
-    """Values that are not within a range; not-a-number and the infinities are outside every one."""
+    """Values that are not within a range; the infinities are outside every one."""
     if isinstance(low, date) or isinstance(high, date):
         # Days compare with days: the last one of a range is in it to its end.
         days = values.cast(pa.date32(), safe=False)
         early = pc.less(days, date.min if low is None else low)
         late = pc.greater(days, date.max if high is None else high)
         return mask(pc.or_(early, late))
-    numbers = values.cast(pa.float64(), safe=False)
+    exact = pa.types.is_integer(values.type) and not any(isinstance(e, float) for e in (low, high))
+    if exact:
+        low, high = (INTEGERS[0] if low is None else low), (INTEGERS[-1] if high is None else high)
+    numbers = values if exact else values.cast(pa.float64(), safe=False)
     least = -sys.float_info.max if low is None else low
     greatest = sys.float_info.max if high is None else high
     inside = pc.and_(pc.greater_equal(numbers, least), pc.less_equal(numbers, greatest))
@@ -181,9 +200,17 @@ def texts(values: pa.ChunkedArray) -> Callable[[int], str]:
     """How a row's value is shown to a person."""
 
     def show(row: int) -> str:
-        value = values[row].as_py()
-        if isinstance(value, bytes):
-            return value.decode(errors="replace")
+        value = readable(values[row])
         return "nothing" if value is None else str(value)
 
     return show
+
+
+def readable(value: pa.Scalar) -> object:
+    """A value as a person reads it, also one that Python has no form for: bytes that are no
+    characters, a time in the year 30,000."""
+    try:
+        plain = value.as_py()
+    except (ValueError, OverflowError):
+        plain = value.cast(pa.binary() if pa.types.is_string(value.type) else pa.string()).as_py()
+    return plain.decode(errors="replace") if isinstance(plain, bytes) else plain

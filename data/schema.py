@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from contracts.dataset import (
+from contracts.columns import (
     BOOLEAN,
     DATE,
     INTEGER,
@@ -15,8 +15,8 @@ from contracts.dataset import (
     TEXT,
     TIMESTAMP,
     ColumnSpec,
-    TableSpec,
 )
+from contracts.dataset import TableSpec
 
 TIME = pa.timestamp("us", tz="UTC")
 """Every instant: UTC, microseconds (nanosecond Parquet is not read everywhere)."""

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv, fs
 
+from contracts.columns import TEXT
 from contracts.dataset import FilesSpec, TableSpec
 from contracts.document import suggest
 from contracts.errors import DataError
@@ -198,8 +198,6 @@ def read_csv(file: SourceFile, files: FilesSpec, table: TableSpec) -> RawRows:
         )
     check_quotes(rows, broken, file, files)
     rows = rows.select(list(columns.values())).rename_columns(list(columns))
-    if files.decimal_point == ",":
-        rows = with_points(rows, table)
     first = 2 + files.skip_rows
     gone = {row.number - first + 1 for row in broken}
     numbers = [number for number in range(1, rows.num_rows + len(broken) + 1) if number not in gone]
@@ -311,15 +309,6 @@ def ends_quoted(file: SourceFile, files: FilesSpec) -> bool:
     return files.quote in lines.rpartition("\n")[2]
 
 
-def with_points(rows: pa.Table, table: TableSpec) -> pa.Table:
-    """Numbers with a point for their comma."""
-    for place, (name, column) in enumerate(table.columns.items()):
-        if column.is_numeric:
-            text = rows[name].cast(pa.string())
-            rows = rows.set_column(place, name, pc.replace_substring(text, ",", "."))
-    return rows
-
-
 # JSON
 
 
@@ -331,6 +320,9 @@ def read_json(file: SourceFile, files: FilesSpec, table: TableSpec) -> RawRows:
         raise DataError("the file is empty", where=file.name)
     records, refused = json_records(content, file.name)
     wanted = {name: column.header or name for name, column in table.columns.items()}
+    refused += no_text(
+        records, {own: table.columns[name].type for name, own in wanted.items()}, file
+    )
     names = {key for record in records.values() for key in record}
     if records:
         columns_in(sorted(names | nullable(table, wanted)), table, place=file.name)
@@ -344,6 +336,25 @@ def read_json(file: SourceFile, files: FilesSpec, table: TableSpec) -> RawRows:
         numbers=list(records),
         refused=refused,
     )
+
+
+def no_text(
+    records: dict[int, dict[str, object]], types: Mapping[str, str], file: SourceFile
+) -> list[RefusedRow]:
+    """Takes away the objects that have what is no text where text is meant: a number with a
+    fraction, whose spelling JSON's readers do not keep, a list, an object."""
+    refused = []
+    for number, record in list(records.items()):
+        wrong = [
+            f"{name} must be string, found {json.dumps(record.get(name))}"
+            for name, type_ in types.items()
+            if type_ == TEXT and isinstance(record.get(name), (float, list, dict))
+        ]
+        if wrong:
+            content = json.dumps(records.pop(number), ensure_ascii=False)
+            reasons = "; ".join(wrong)
+            refused.append(RefusedRow(file=file.name, row=number, reasons=reasons, content=content))
+    return refused
 
 
 def nullable(table: TableSpec, wanted: Mapping[str, str]) -> set[str]:
@@ -398,7 +409,8 @@ def read_parquet(file: SourceFile, files: FilesSpec, table: TableSpec) -> RawRow
     with file.filesystem.open_input_file(file.path) as stream:
         if stream.size() == 0:
             raise DataError("the file is empty", where=file.name)
-        parquet = pq.ParquetFile(stream)
+        # Spark's old times reach years that nanoseconds do not, and would wrap around in them.
+        parquet = pq.ParquetFile(stream, coerce_int96_timestamp_unit="us")
         columns = columns_in(parquet.schema_arrow.names, table, place=file.name)
         rows = parquet.read(columns=list(columns.values()))
     rows = rows.select(list(columns.values())).rename_columns(list(columns))

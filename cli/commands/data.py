@@ -16,7 +16,8 @@ from rich.progress import Progress
 from cli.app import app, output
 from cli.common import EnvironmentOption, OutputsOption, project
 from cli.output import is_terminal, table
-from contracts.dataset import ColumnSpec, DatasetSpec
+from contracts.columns import ColumnSpec
+from contracts.dataset import DatasetSpec
 from contracts.errors import DataError, MillwrightError, UsageError
 from project.handle import Project
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.dataset import TYPES, DatasetSpec
+from contracts.columns import TYPES
+from contracts.dataset import DatasetSpec
 from data.reading import read_tables
 
 CELLS = st.one_of(
