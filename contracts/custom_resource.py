@@ -27,7 +27,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from contracts.backends import BACKENDS, SELDON
-from contracts.document import DURATION, SHARE, Document, Share, documents_in
+from contracts.document import DURATION, SHARE, Document, Share, descriptions, documents_in
 from contracts.model import ServingSpec
 from contracts.rollout import WHOLE, Guards, RolloutSpec, RolloutStatus, Target, WeightPlan
 from contracts.signals import SIGNALS
@@ -340,10 +340,10 @@ def _object(document: type[BaseModel], schema: Json, definitions: Mapping[str, J
     """An object's schema: its properties in order, its defaults as a person writes them."""
     written = schema.get("properties")
     assert isinstance(written, dict)
-    fields = {field.alias or name: field for name, field in document.model_fields.items()}
+    named = {field.alias or name: name for name, field in document.model_fields.items()}
     properties: Json = {}
-    for name, part in written.items():
-        properties[name] = _value(fields[name], part, definitions)
+    for key, part in written.items():
+        properties[key] = _value(document, named[key], part, definitions)
     made: Json = {"type": "object", "description": _prose(document.__doc__ or "")}
     if required := schema.get("required"):
         made["required"] = required
@@ -355,11 +355,14 @@ def _object(document: type[BaseModel], schema: Json, definitions: Mapping[str, J
     return made
 
 
-def _value(field: FieldInfo, schema: Json, definitions: Mapping[str, Json]) -> Json:
+def _value(
+    document: type[BaseModel], name: str, schema: Json, definitions: Mapping[str, Json]
+) -> Json:
     """One field's schema, with its own description and default."""
+    field = document.model_fields[name]
     made = _plain(schema, _documents(field.annotation), definitions)
-    if field.description:
-        made["description"] = _prose(field.description)
+    if text := descriptions(document).get(name):
+        made["description"] = _prose(text)
     default = _default(field)
     if default is not None and (default != {} or made.get("properties")):
         made["default"] = default

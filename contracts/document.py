@@ -8,13 +8,18 @@ words them.
 
 from __future__ import annotations
 
+import ast
 import difflib
+import inspect
 import json
 import re
-from collections.abc import Callable, Hashable, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, ClassVar, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self, TypeVar, get_args
 
 import yaml
 from pydantic import (
@@ -25,10 +30,14 @@ from pydantic import (
     ValidationError,
     WithJsonSchema,
 )
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from contracts.errors import DocumentError
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
 
 SECONDS_PER_UNIT = {
     "ms": Decimal("0.001"),
@@ -56,8 +65,20 @@ class Document(BaseModel):
         frozen=True,
         strict=False,
         validate_default=True,
-        use_attribute_docstrings=True,
+        defer_build=True,  # a process imports many documents and reads few
     )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Pydantic's, with what each field is for."""
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema).get("properties", {})
+        for name, text in descriptions(cls).items():
+            key = cls.model_fields[name].alias or name
+            properties.get(key, {}).setdefault("description", text)
+        return schema
 
     @classmethod
     def parse(cls, value: object, *, where: str = "") -> Self:
@@ -179,6 +200,38 @@ def read_yaml(path: Path) -> object:
         raise DocumentError(f"this is not YAML: {problem}", where=place) from None
 
 
+@cache
+def descriptions(document: type[BaseModel]) -> Mapping[str, str]:
+    """What each field is for, by its name in Python: the docstrings under them.
+
+    Read when somebody asks. Pydantic can read them too, but while it makes each class: that was a
+    third of what importing the documents took, for what only schemas and missing keys tell.
+    """
+    written: dict[str, str] = {}
+    for base in reversed(document.__mro__):
+        if issubclass(base, BaseModel) and base is not BaseModel:
+            written |= _docstrings(base)
+    explicit = {name: field.description for name, field in document.model_fields.items()}
+    return {name: text for name in explicit if (text := explicit[name] or written.get(name))}
+
+
+def _docstrings(document: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    """Fields of the class itself, with the string that stands under each."""
+    try:
+        source = inspect.getsource(document)
+    except (OSError, TypeError):  # made by a call: its fields' descriptions were arguments
+        return
+    (made,) = ast.parse(textwrap.dedent(source)).body
+    assert isinstance(made, ast.ClassDef)
+    for line, under in pairwise(made.body):
+        match line, under:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                yield name, inspect.cleandoc(text)
+
+
 def nearest(name: str, names: Sequence[str]) -> str | None:
     """The name that was probably meant, or None."""
     matches = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
@@ -228,18 +281,19 @@ def model_at(document: type[BaseModel], location: Sequence[str | int]) -> type[B
     documents."""
     current: type[BaseModel] | None = document
     for part in location:
-        field = field_at(current, part) if current else None
-        if field is not None:
-            current = next(iter(documents_in(field.annotation)), None)
+        name = field_name(current, part) if current else None
+        if current and name:
+            annotation = current.model_fields[name].annotation
+            current = next(iter(documents_in(annotation)), None)
         # A list index, a mapping's key or a union's tag stays inside the same field's documents.
     return current
 
 
-def field_at(document: type[BaseModel], name: str | int) -> FieldInfo | None:
+def field_name(document: type[BaseModel], key: str | int) -> str | None:
     """The field that a person's key names."""
-    for own, field in document.model_fields.items():
-        if name in (own, field.alias):
-            return field
+    for name, field in document.model_fields.items():
+        if key in (name, field.alias):
+            return name
     return None
 
 
@@ -253,10 +307,11 @@ def documents_in(annotation: object) -> list[type[BaseModel]]:
 def expectation(document: type[BaseModel], location: Sequence[str | int]) -> str:
     """What a missing key is for, from its documentation."""
     owner = model_at(document, location[:-1])
-    field = field_at(owner, location[-1]) if owner else None
-    if field is None or not field.description:
+    name = field_name(owner, location[-1]) if owner else None
+    text = descriptions(owner).get(name) if owner and name else None
+    if not text:
         return "it is required"
-    first = field.description.split(". ")[0].rstrip(".")
+    first = text.split(". ")[0].rstrip(".")
     return f"it is required: {first[0].lower()}{first[1:]}"
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
-from contracts.document import documents_in
+from contracts.document import descriptions, documents_in
 from contracts.environment import Environment
 
 HEADING: Final = "## Every setting\n"
@@ -28,7 +28,8 @@ def rows(document: type[BaseModel] = Environment, prefix: str = "") -> Iterator[
         inner = documents_in(field.annotation)
         section = bool(inner) and inner[0] is field.annotation
         if not section:
-            yield f"`{name}`", default_of(field), description_of(field)
+            text = descriptions(document).get(key, "")
+            yield f"`{name}`", default_of(field), description_of(field, text)
         if inner:
             yield from rows(inner[0], f"{name}{place(field)}.")
 
@@ -41,9 +42,9 @@ def place(field: FieldInfo) -> str:
     return "[]" if kind.startswith("tuple") else ""
 
 
-def description_of(field: FieldInfo) -> str:
+def description_of(field: FieldInfo, text: str) -> str:
     """What a setting is, and its choices where they are few."""
-    description = " ".join((field.description or "").split())
+    description = " ".join(text.split())
     if get_origin(field.annotation) is not Literal:
         return description
     return (
