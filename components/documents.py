@@ -7,6 +7,7 @@ the document of the step that knew it, so that a run can be explained after it h
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -15,7 +16,7 @@ from pydantic import Field
 
 from contracts.artifact import Interval, Tensor, TrainingData
 from contracts.document import AnyDocument, Document
-from contracts.errors import PipelineError
+from contracts.errors import DocumentError, PipelineError
 from data.files import write_whole
 
 PartName = Literal["train", "validate", "test"]
@@ -48,7 +49,11 @@ def read(kind: type[AnyDocument], path: Path) -> AnyDocument:
             where=str(path),
             fix="the step that writes it has not finished: run the pipeline again",
         )
-    return kind.load(path)
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DocumentError(f"cannot be read: {error}", where=str(path)) from None
+    return kind.parse(value, where=str(path))
 
 
 class Part(Document):

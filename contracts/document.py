@@ -14,14 +14,13 @@ import inspect
 import json
 import re
 import textwrap
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self, TypeVar, get_args
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -33,6 +32,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from contracts.errors import DocumentError
+from contracts.yaml_files import YamlFile
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
@@ -50,6 +50,8 @@ SECONDS_PER_UNIT = {
 DURATION = r"^\d+(\.\d+)?\s*(ms|s|m|h|d)$"
 """How a duration is written; schemas carry it too, so it is the part that all dialects of regular
 expressions share."""
+LONGEST = 366_000 * 86_400
+"""Seconds of a thousand years; more is a slip, and Python's own durations end soon after."""
 SHARE = r"^\d+(\.\d+)?\s*%$"
 """How a share is written, likewise."""
 
@@ -93,7 +95,10 @@ class Document(BaseModel):
         """
         # Through JSON: pydantic's strict mode takes lists and ISO dates from JSON alone, and only
         # strict mode refuses `replicas: true` and `replicas: "3"` where a number is meant.
-        text = json.dumps(value, default=str)
+        try:
+            text = json.dumps(value, default=str)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise DocumentError(f"this is no document: {error}", where=where) from None
         try:
             return cls.model_validate_json(text, strict=True)
         except ValidationError as error:
@@ -110,12 +115,16 @@ class Document(BaseModel):
         Raises:
             DocumentError: the file is missing, is not YAML, lacks the key or is not this document.
         """
-        value = read_yaml(path)
+        file = YamlFile.read(path)
+        value = file.value
         for part in key.split(".") if key else ():
             if not isinstance(value, Mapping) or part not in value:
                 raise DocumentError(f"the key {key!r} is missing", where=str(path))
             value = value[part]
-        return cls.parse(value, where=f"{path}: {key}" if key else str(path))
+        try:
+            return cls.parse(value, where=f"{path}: {key}" if key else str(path))
+        except DocumentError as error:
+            raise file.located(error, key) from None
 
 
 AnyDocument = TypeVar("AnyDocument", bound=Document)
@@ -157,47 +166,6 @@ class VersionedDocument(Document):
         if version in range(1, newest):
             value = {**value, "schema_version": newest}
         return super().parse(value, where=where)
-
-
-class UniqueKeyLoader(yaml.SafeLoader):
-    """YAML's safe loader, which also refuses a key that is written twice.
-
-    YAML forbids it, PyYAML takes the last one: half of what a person wrote would be lost unsaid.
-    """
-
-    def construct_mapping(
-        self, node: yaml.MappingNode, deep: bool = False
-    ) -> dict[Hashable, object]:
-        seen: set[object] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {key!r} is written twice", problem_mark=key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(path: Path) -> object:
-    """The value of a YAML file.
-
-    Raises:
-        DocumentError: there is no such file, or it is not YAML (with line and column).
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DocumentError("there is no such file", where=str(path)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DocumentError(f"cannot be read: {error}", where=str(path)) from None
-    try:
-        return yaml.load(text, Loader=UniqueKeyLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        problem = getattr(error, "problem", None) or "is not valid"
-        raise DocumentError(f"this is not YAML: {problem}", where=place) from None
 
 
 @cache
@@ -318,14 +286,21 @@ def expectation(document: type[BaseModel], location: Sequence[str | int]) -> str
 def parse_duration(value: object) -> object:
     """Seconds from ``"50ms"``, ``"10s"``, ``"30m"``, ``"2h"``, ``"7d"``; a number is seconds."""
     if isinstance(value, bool) or not isinstance(value, str):
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
+        if (
+            isinstance(value, (int, float))
+            and not isinstance(value, bool)
+            and 0 <= value <= LONGEST
+        ):
             return float(value)
         raise ValueError(f"{value!r} is not a duration; write one such as 50ms, 10s, 30m, 2h or 7d")
     written = re.match(DURATION, value.strip())
     if not written:
         raise ValueError(f"{value!r} is not a duration; write one such as 50ms, 10s, 30m, 2h or 7d")
     unit = written[2]
-    return float(Decimal(written[0].removesuffix(unit)) * SECONDS_PER_UNIT[unit])
+    seconds = Decimal(written[0].removesuffix(unit)) * SECONDS_PER_UNIT[unit]
+    if seconds > LONGEST:
+        raise ValueError(f"{value!r} is longer than a thousand years")
+    return float(seconds)
 
 
 def format_duration(seconds: float) -> str:

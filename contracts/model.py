@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import sys
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -188,6 +189,9 @@ class Estimator(Document):
     """Its parameters, by the library's own names."""
 
 
+MOST = sys.float_info.max
+
+
 class Range(Document):
     """A range of a parameter to search."""
 
@@ -206,7 +210,10 @@ class Range(Document):
 
     @model_validator(mode="after")
     def ordered(self) -> Self:
-        """The range must be one, and positive where it is logarithmic."""
+        """The range must be one, of finite numbers, and positive where it is logarithmic."""
+        for name, end in (("low", self.low), ("high", self.high), ("step", self.step)):
+            if end is not None and not -MOST <= end <= MOST:
+                raise ValueError(f"{name} must be a finite number of 64 bits")
         if self.low >= self.high:
             raise ValueError(f"low ({self.low:g}) must be below high ({self.high:g})")
         if self.log and self.low <= 0:

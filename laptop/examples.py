@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from contracts.document import read_yaml
 from contracts.errors import DocumentError
 from contracts.features import FeatureTable
+from contracts.yaml_files import read_yaml
 from laptop.replay import recorded_rows
 
 BROKEN = {"categorical": {"encode": "onehot", "rare_below": 0, "unknown": "error"}}
