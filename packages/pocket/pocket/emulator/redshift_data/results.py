@@ -78,7 +78,7 @@ def offset_of(token: str | None, identifier: str) -> int:
 
 
 def _metadata(column: pa.Field) -> dict[str, object]:
-    name, length, precision, scale = _described(column.type)
+    name, length, precision, scale = described(column.type)
     return {
         "name": column.name,
         "label": column.name,
@@ -95,7 +95,7 @@ def _metadata(column: pa.Field) -> dict[str, object]:
     }
 
 
-def _described(kind: pa.DataType) -> tuple[str, int, int, int]:
+def described(kind: pa.DataType) -> tuple[str, int, int, int]:
     """(Redshift's name, length, precision, scale) of an arrow type."""
     if pa.types.is_decimal(kind):
         return "numeric", 0, kind.precision, kind.scale

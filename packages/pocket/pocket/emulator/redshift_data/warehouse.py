@@ -25,10 +25,13 @@ from pocket.emulator.redshift_data.sql import (
     MACROS,
     Copy,
     Execute,
+    Kind,
     Nothing,
     SqlError,
     Statement,
     Unload,
+    kind_of_column,
+    render,
 )
 
 _CONFIG = {
@@ -38,6 +41,12 @@ _CONFIG = {
     "memory_limit": "4GB",
 }
 _SESSION = "SET TimeZone='UTC'; SET integer_division=true; SET search_path='public'"
+
+
+_COLUMNS = (
+    "SELECT database_name, schema_name, table_name, column_name, data_type FROM duckdb_columns() "
+    "WHERE NOT internal AND database_name IN (current_database(), 'temp') ORDER BY column_index"
+)
 
 
 @dataclass(frozen=True)
@@ -187,7 +196,7 @@ class Warehouse:
                 f"different bucket / prefix, manually removing the target files in S3, or using "
                 f"the ALLOWOVERWRITE option: {unload.target}"
             )
-        *before, query = unload.query.sql
+        *before, query = render(unload.query, _catalogue(session))
         for sql in before:
             session.execute(sql)
         with tempfile.TemporaryDirectory(dir=_temporary(self._folder)) as name:
@@ -210,9 +219,26 @@ def _opened(path: Path, scratch: Path) -> duckdb.DuckDBPyConnection:
     connection.execute(f"SET allowed_directories=['{scratch}']")
     connection.execute("SET enable_external_access=false")
     connection.execute("CREATE SCHEMA IF NOT EXISTS public")
+    _drop_macros(connection, path.stem)
     for macro in MACROS:
-        connection.execute(f"CREATE OR REPLACE MACRO main.{macro}")
+        connection.execute(f"CREATE MACRO main.{macro}")
     return connection
+
+
+def _catalogue(session: duckdb.DuckDBPyConnection) -> Callable[[str, str], dict[str, Kind]]:
+    """What tables and views there are at this moment, looked up when it is asked for first."""
+    tables: dict[tuple[str, str], dict[str, Kind]] = {}
+
+    def columns(schema: str, name: str) -> dict[str, Kind]:
+        if not tables:
+            tables["", ""] = {}
+            for database, owner, table, column, kind in session.execute(_COLUMNS).fetchall():
+                place = "" if database == "temp" else owner
+                tables.setdefault((place, table), {})[column.lower()] = kind_of_column(kind)
+        places = (schema,) if schema else ("", "public", *(place for place, _ in tables))
+        return next((tables[place, name] for place in places if (place, name) in tables), {})
+
+    return columns
 
 
 def _drop_macros(session: duckdb.DuckDBPyConnection, database: str) -> None:
@@ -236,9 +262,9 @@ def _temporary(folder: Path) -> Path:
 
 
 def _run(session: duckdb.DuckDBPyConnection, statement: Execute) -> Outcome:
-    for sql in statement.sql[:-1]:
+    *before, last = render(statement, _catalogue(session))
+    for sql in before:
         session.execute(sql)
-    last = statement.sql[-1]
     word = last.split(maxsplit=1)[0].upper()
     if word in ("BEGIN", "START"):  # there is a transaction already
         return Outcome(None, 0)

@@ -1,18 +1,56 @@
-"""What a statement means: each node in the form that gives Redshift's answer in DuckDB."""
+"""What a statement means: each node in the form that gives Redshift's answer in DuckDB.
+
+What is in no table here or in `functions` is refused by its name.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from sqlglot import exp
 
+from pocket.emulator.redshift_data.sql.calls import (
+    FORMS,
+    call,
+    call_kind,
+    function,
+    joined,
+    key,
+    part,
+    settled,
+    unpadded,
+)
+from pocket.emulator.redshift_data.sql.functions import AGGREGATES, PREFIX, SCALARS, WINDOWS
+from pocket.emulator.redshift_data.sql.kinds import (
+    NUMBERS,
+    TEXT,
+    TIMESTAMP,
+    UNKNOWN,
+    Catalogue,
+    Kinds,
+    arithmetic,
+    kind_of_type,
+)
 from pocket.emulator.redshift_data.sql.statements import SqlError, absent
 
-_PLAIN_VARCHAR = 256
-_LONGEST_VARCHAR = 65535
-_REFUSED_FUNCTIONS = frozenset({"ratio_to_report", "fnv_hash", "crc32", "strtol", "object"})
-_SYSTEM_VIEWS = re.compile(r"(stl|stv|svl|svv|svcs|sys)_\w+|pg_table_def|pg_(?!sleep)\w+")
+_SYSTEM_VIEWS: Final = re.compile(r"(stl|stv|svl|svv|svcs|sys)_\w+|pg_table_def|pg_(?!sleep)\w+")
+
+_COMPARISONS: Final = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE)
+_OPERATORS: Final = (
+    *_COMPARISONS,
+    *(exp.And, exp.Or, exp.Not, exp.Is, exp.In, exp.Between, exp.Exists, exp.Any, exp.All),
+    *(exp.Like, exp.ILike, exp.SimilarTo, exp.RegexpLike, exp.Escape),
+    *(exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.Neg, exp.Pow, exp.DPipe),
+    *(exp.BitwiseAnd, exp.BitwiseOr, exp.Paren, exp.Alias, exp.AtTimeZone),
+)
+_SPECIAL: Final = (
+    *(exp.Anonymous, exp.Cast, exp.Case, exp.If, exp.Extract, exp.Trim, exp.Substring),
+    *(exp.StrPosition, exp.CurrentDate, exp.CurrentTimestamp),
+)
+_CHECKED: Final = (exp.Func, exp.Binary, exp.Unary, exp.Bracket, exp.Filter, exp.Lateral, exp.Pivot)
+_FRAMED: Final = (*AGGREGATES, "first_value", "last_value", "nth_value")
 
 
 def fill(tree: exp.Expr, parameters: Mapping[str, str], used: set[str]) -> exp.Expr:
@@ -33,121 +71,361 @@ def fill(tree: exp.Expr, parameters: Mapping[str, str], used: set[str]) -> exp.E
 
 
 def refuse(tree: exp.Expr) -> None:
+    """Let through only what has a meaning here.
+
+    Raises:
+        SqlError: a view, a function, an operator or a type has none.
+    """
     for table in tree.find_all(exp.Table):
-        name = table.name.lower()
-        if _SYSTEM_VIEWS.fullmatch(name):
-            raise absent(f"the system view {name}")
-    for call in tree.find_all(exp.Anonymous):
-        if call.name.lower() in _REFUSED_FUNCTIONS:
-            raise absent(f"the function {call.name.upper()}")
+        if _SYSTEM_VIEWS.fullmatch(table.name.lower()):
+            raise absent(f"the system view {table.name.lower()}")
+    for node in tree.walk():
+        if isinstance(node, exp.Anonymous):
+            function(node)
+        elif isinstance(node, exp.Cast) and kind_of_type(node.to) is None:
+            raise absent(f"the type {node.to.sql('redshift')}")
+        elif isinstance(node, exp.Window):
+            _refuse_frame(node)
+        elif not isinstance(node, _OPERATORS + _SPECIAL) and _operates(node):
+            named = node.sql_name() if isinstance(node, exp.Func) else type(node).__name__
+            raise absent(f"the function or operator {named.upper()}")
 
 
-def meaning(node: exp.Expr) -> exp.Expr:
-    """One node in the form that gives in DuckDB what Redshift would give."""
-    match node:
-        case exp.Identifier():
-            # Redshift folds names to lower case even within quotes, by default.
-            node.set("this", node.this.lower())
-        case exp.Div() if not isinstance(node.expression, exp.Literal) or (
-            float(node.expression.this or 1) == 0
-        ):
-            node.set("expression", exp.func("redshift_divisor", node.expression))
-        case exp.CurrentTimestamp() if not node.args.get("sysdate"):
-            return exp.cast(exp.CurrentTimestamp(), exp.DataType.Type.TIMESTAMP)
-        case exp.Trunc() | exp.Anonymous() if _truncates_time(node):
-            return exp.cast(node.this, exp.DataType.Type.DATE)
-        case exp.Cast() if (size := _size(node.to)) is not None:
-            # A cast cuts, where a column refuses.
-            whole = exp.cast(node.this, exp.DataType.Type.TEXT)
-            return exp.func("left", whole, exp.Literal.number(size), dialect="duckdb")
-        case exp.DataType() if node.this is exp.DataType.Type.SUPER:
-            return exp.DataType.build("JSON", dialect="duckdb")
+def _operates(node: exp.Expr) -> bool:
+    """Whether a node is an operation, and no part of a statement's form."""
+    return isinstance(node, _CHECKED) and not (
+        isinstance(node, exp.Dot | exp.PropertyEQ | exp.Connector)
+        or node.find_ancestor(exp.Property, exp.Alter, exp.Set)
+    )
+
+
+def _refuse_frame(window: exp.Window) -> None:
+    inner = window.find(exp.Anonymous)
+    named = inner.name.lower() if inner else ""
+    if named in _FRAMED and window.args.get("order") and not window.args.get("spec"):
+        raise SqlError(
+            f"ERROR: Aggregate window functions with an ORDER BY clause require a frame clause: "
+            f"{named.upper()}"
+        )
+
+
+def meant(tree: exp.Expr, catalogue: Catalogue) -> exp.Expr:
+    """A statement's tree in the form that gives in DuckDB what Redshift would give."""
+    kinds = Kinds(catalogue, call_kind)
+    for node in list(tree.walk()):
+        if isinstance(node, exp.Condition | exp.Query):
+            kinds(node)
+    return _rewritten(tree, kinds)
+
+
+def _rewritten(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    """A node whose parts have their forms already, in its own form."""
+    for name, value in list(node.args.items()):
+        if isinstance(value, exp.Expr):
+            node.set(name, _rewritten(value, kinds))
+        elif isinstance(value, list):
+            node.set(
+                name,
+                [_rewritten(each, kinds) if isinstance(each, exp.Expr) else each for each in value],
+            )
+    kind = kinds(node) if isinstance(node, exp.Condition) else UNKNOWN
+    form = next((form for types, form in _FORMS if isinstance(node, types)), None)
+    made = form(node, kinds) if form else node
+    if made is not node:
+        kinds.take(made, kind)
+    return made
+
+
+# --- forms ----------------------------------------------------------------------------------------
+
+
+def _identifier(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    # Redshift folds names to lower case even within quotes, by default.
+    node.set("this", node.this.lower())
     return node
 
 
-def _truncates_time(node: exp.Expr) -> bool:
-    """`TRUNC(timestamp)` is a date: told from a number's by the argument's look."""
-    if not isinstance(node, exp.Trunc) or node.args.get("decimals"):
-        return False
-    argument = node.this
-    if isinstance(argument, exp.Cast):
-        return argument.to.this in exp.DataType.TEMPORAL_TYPES
-    return isinstance(argument, exp.CurrentTimestamp | exp.TsOrDsAdd | exp.DateAdd)
+def _comparison(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    if isinstance(node.parent, exp.Update | exp.SetItem | exp.When):  # an assignment
+        return node
+    keys = _keys([node.this, node.expression], kinds)
+    node.set("this", keys[0])
+    node.set("expression", keys[1])
+    return node
 
 
-def _size(kind: exp.DataType) -> int | None:
-    """The n of VARCHAR(n), where it is a number."""
-    if kind.this not in exp.DataType.TEXT_TYPES or not kind.expressions:
-        return None
-    text = kind.expressions[0].name
-    return int(text) if text.isdigit() else None
+def _keys(values: list[exp.Expr], kinds: Kinds) -> list[exp.Expr]:
+    """Values to be compared: texts are alike whatever blanks are at their ends."""
+    found = [kinds(value) for value in values]
+    if any(kind.is_text for kind in found) and all(
+        kind.is_text or not kind.is_known for kind in found
+    ):
+        return [key(value, kinds) for value in values]
+    return values
 
 
-def create(tree: exp.Create) -> list[str]:
-    """Bring a CREATE into DuckDB's form; gives the statements that must come before it."""
-    tree.set("properties", _kept_properties(tree.args.get("properties")))
-    tree.set("no_schema_binding", None)
-    schema = tree.this
-    if tree.kind != "TABLE" or not isinstance(schema, exp.Schema):
-        return []
-    like = schema.find(exp.LikeProperty)
-    if like:
-        tree.set("this", schema.this)
-        tree.set("expression", exp.select("*").from_(like.this.copy()).limit(0))
-        return []
-    before: list[str] = []
-    columns: list[exp.Expression] = []
-    for part in schema.expressions:
-        if isinstance(part, exp.ColumnDef):
-            before += _column(part, schema.this.name.lower())
-            columns.append(part)
-        # What is not a column is a key: in Redshift keys inform the planner and bind nothing.
-    schema.set("expressions", columns)
-    return before
+def _in(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    query = node.args.get("query")
+    inner = query.this if isinstance(query, exp.Subquery) else query
+    if isinstance(inner, exp.Select) and kinds(node.this).is_text and len(inner.expressions) == 1:
+        (projection,) = inner.expressions
+        if kinds(projection).is_text:
+            inner.set("expressions", [key(projection.unalias(), kinds)])
+            node.set("this", key(node.this, kinds))
+        return node
+    this, *values = _keys([node.this, *node.expressions], kinds)
+    node.set("this", this)
+    node.set("expressions", values)
+    return node
 
 
-def _kept_properties(properties: exp.Properties | None) -> exp.Properties | None:
-    kept = [
-        item
-        for item in (properties.expressions if properties else [])
-        if isinstance(item, exp.TemporaryProperty)
-    ]
-    return exp.Properties(expressions=kept) if kept else None
+def _between(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    names = ("this", "low", "high")
+    for name, value in zip(names, _keys([node.args[name] for name in names], kinds), strict=True):
+        node.set(name, value)
+    return node
 
 
-def _column(column: exp.ColumnDef, table: str) -> list[str]:
-    """Keep a column's type, NOT NULL and DEFAULT; gives the sequence that an IDENTITY needs."""
-    kept: list[exp.Expression] = []
-    before: list[str] = []
-    for constraint in column.constraints:
-        kind = constraint.args.get("kind")
-        if isinstance(kind, exp.NotNullColumnConstraint | exp.DefaultColumnConstraint):
-            kept.append(constraint)
-        elif isinstance(kind, exp.GeneratedAsIdentityColumnConstraint):
-            sequence = f"{table}_{column.name.lower()}_seq"
-            start, step = (kind.args.get(key) for key in ("start", "increment"))
-            before.append(
-                f'CREATE OR REPLACE SEQUENCE "{sequence}" MINVALUE -9223372036854775808 '
-                f"START {start or 1} INCREMENT {step or 1}"
-            )
-            following = exp.func("nextval", exp.Literal.string(sequence))
-            kept.append(exp.ColumnConstraint(kind=exp.DefaultColumnConstraint(this=following)))
-    bound = _byte_limit(column.kind)
-    if bound is not None:
-        name = exp.column(column.this.copy())
-        check = exp.LTE(this=exp.func("strlen", name), expression=exp.Literal.number(bound))
-        kept.append(exp.ColumnConstraint(kind=exp.CheckColumnConstraint(this=check)))
-        column.set("kind", exp.DataType.build("TEXT"))
-    column.set("constraints", kept)
-    return before
+def _case(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    if node.this:
+        values = [node.this, *(branch.this for branch in node.args["ifs"])]
+        this, *tests = _keys(values, kinds)
+        node.set("this", this)
+        for branch, test in zip(node.args["ifs"], tests, strict=True):
+            branch.set("this", test)
+    return node
 
 
-def _byte_limit(kind: exp.DataType | None) -> int | None:
-    """How many bytes a text column takes; None for other types."""
-    if kind is None or kind.this not in exp.DataType.TEXT_TYPES:
-        return None
-    if not kind.expressions:
-        if kind.this in (exp.DataType.Type.CHAR, exp.DataType.Type.NCHAR):
-            return 1
-        return _PLAIN_VARCHAR
-    return _size(kind) or _LONGEST_VARCHAR
+def _quotient(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    left, right = kinds(node.this), kinds(node.expression)
+    kind = arithmetic(type(node), left, right)
+    others = {"text", "null"}
+    if kind == UNKNOWN and (left.family in others or right.family in others):
+        # A literal in quotes takes the other's kind, and so does NULL.
+        kind = left if left.is_number else right
+    if kind.family not in NUMBERS:
+        raise absent(f"{node.sql('redshift')}, of which the types are not known; cast both sides:")
+    if not isinstance(node.expression, exp.Literal) or float(node.expression.this or 1) == 0:
+        node.set("expression", call(f"{PREFIX}divisor", node.expression))
+    if isinstance(node, exp.Mod) and kind.is_float:
+        raise absent("a remainder of floating point numbers")
+    return settled(_wrapped(node), kind)
+
+
+def _sum(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    left, right = kinds(node.this), kinds(node.expression)
+    if left.is_float and right.is_number and left != right:
+        return exp.cast(_wrapped(node), "DOUBLE")
+    if right.is_float and left.is_number and left != right:
+        return exp.cast(_wrapped(node), "DOUBLE")
+    moments = ("timestamp", "timestamptz")
+    if isinstance(node, exp.Sub) and left.family in moments and right.family in moments:
+        raise absent("the difference of two timestamps (use DATEDIFF)")
+    if isinstance(node, exp.Sub) and left.family == right.family == "date":
+        return exp.cast(_wrapped(node), "INT")
+    return node
+
+
+def _wrapped(node: exp.Expr) -> exp.Expr:
+    return exp.Paren(this=node)
+
+
+def _join(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    return exp.cast(_wrapped(node), "TEXT") if node.find(exp.Null) else node
+
+
+def _power(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    return call(f"{PREFIX}power", node.this, node.expression)
+
+
+def _like(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    if isinstance(node.parent, exp.Escape):
+        return node
+    return exp.Escape(this=node, expression=exp.Literal.string("\\"))
+
+
+_SIMILAR: Final = {"%": ".*", "_": ".", ".": r"\.", "^": r"\^", "$": r"\$"}
+
+
+def _similar(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    """https://docs.aws.amazon.com/redshift/latest/dg/pattern-matching-conditions-similar-to.html"""
+    pattern = node.expression
+    if not isinstance(pattern, exp.Literal) or isinstance(node.parent, exp.Escape):
+        raise absent("SIMILAR TO with a computed pattern or an ESCAPE")
+    parts = re.findall(r"\\.|\[[^\]]*\]|.", pattern.name, flags=re.DOTALL)
+    text = "".join(_SIMILAR.get(each, each) for each in parts)
+    return call("regexp_full_match", node.this, exp.Literal.string(text), exp.Literal.string("s"))
+
+
+def _matches(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    return call("regexp_matches", node.this, node.expression)
+
+
+def _cast(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    kind, before = kind_of_type(node.args["to"]), kinds(node.this)
+    assert kind
+    this = node.this
+    if kind.is_integer and before.is_text:
+        this = call(f"{PREFIX}integer", this)
+    if kind.is_text:
+        text = call(f"{PREFIX}shortest", this) if before.is_float else exp.cast(this, "TEXT")
+        size = next((size.name for size in node.args["to"].expressions), "")
+        if size.isdigit():
+            # A cast cuts, where a column refuses.
+            text = call(f"{PREFIX}cut", text, exp.Literal.number(size))
+        return call("rtrim", text, exp.Literal.string(" ")) if kind.family == "char" else text
+    return exp.cast(this, exp.DataType.build(kind.sql(), dialect="duckdb"))
+
+
+def _extract(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    moment = node.expression
+    return settled(part(node.name, moment, kinds), kinds(node))
+
+
+def _trim(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    name = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(str(node.args.get("position")), "btrim")
+    return call(f"{PREFIX}{name}", node.this, *([node.expression] if node.expression else []))
+
+
+def _substring(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    start = node.args.get("start") or exp.Literal.number(1)
+    length = node.args.get("length")
+    return call(f"{PREFIX}substring", node.this, start, *([length] if length else []))
+
+
+def _position(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    return call(f"{PREFIX}strpos", node.this, node.args["substr"])
+
+
+def _now(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    return exp.cast(call("now"), TIMESTAMP.sql())
+
+
+def _call(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    name = node.name.lower()
+    if name in FORMS:
+        return FORMS[name](node, kinds)
+    if name in SCALARS:
+        made = call(f"{PREFIX}{name}", *node.expressions)
+        rule = SCALARS[name].kind
+        return made if rule == kinds(node) else settled(made, kinds(node))
+    if name in WINDOWS:
+        node.set("this", name)
+        return node
+    return _aggregate(node, kinds)
+
+
+def _aggregate(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    """A sum or the like; its type is settled around its window, if it has one."""
+    if isinstance(node.parent, exp.Window | exp.WithinGroup | exp.IgnoreNulls | exp.RespectNulls):
+        return node
+    return joined(node, kinds, lambda aggregate: aggregate)
+
+
+def _window(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    """A function over a window, which is compared like any text within its parts."""
+    node.set(
+        "partition_by",
+        [
+            key(each, kinds) if kinds(each).is_text else each
+            for each in node.args.get("partition_by") or []
+        ],
+    )
+    whole = node.this
+    inner = whole.this if isinstance(whole, exp.WithinGroup) else whole
+    if not isinstance(inner, exp.Anonymous) or inner.name.lower() not in AGGREGATES:
+        return settled(node, kinds(node)) if kinds(node).is_integer else node
+
+    def over(aggregate: exp.Expr) -> exp.Expr:
+        window = node.copy()
+        window.set("this", aggregate)
+        return window
+
+    return joined(whole, kinds, over)
+
+
+def _within_group(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    if isinstance(node.parent, exp.Window):
+        return node
+    return joined(node, kinds, lambda aggregate: aggregate)
+
+
+def _select(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    """Texts that end in blanks are alike where rows are grouped: refused, for which of them would
+    be shown nobody says.
+    """
+    group = node.args.get("group")
+    if group:
+        for each in list(group.expressions):
+            value = _grouped(node, each)
+            if kinds(value).is_text and not value.find(exp.Anonymous):
+                group.append("expressions", unpadded(value.copy()))
+    if node.args.get("distinct"):
+        node.set("expressions", [_unpadded(each, kinds) for each in node.expressions])
+    return node
+
+
+def _grouped(select: exp.Expr, value: exp.Expr) -> exp.Expr:
+    """What is grouped by: a number or a name may stand for a column of the result."""
+    if isinstance(value, exp.Literal) and not value.is_string:
+        place = int(value.name) - 1
+        chosen = select.expressions[place : place + 1]
+        return chosen[0].unalias() if chosen else value
+    if isinstance(value, exp.Column) and not value.table:
+        for projection in select.expressions:
+            if isinstance(projection, exp.Alias) and projection.alias == value.name:
+                return projection.unalias()
+    return value
+
+
+def _unpadded(projection: exp.Expr, kinds: Kinds) -> exp.Expr:
+    if projection.is_star or not kinds(projection).is_text:
+        return projection
+    made = exp.alias_(unpadded(projection.unalias()), projection.alias_or_name or "text")
+    kinds.take(made, TEXT)
+    return made
+
+
+def _united(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    if node.args.get("distinct"):
+        for side in (node.this, node.expression):
+            if isinstance(side, exp.Select):
+                side.set("expressions", [_unpadded(each, kinds) for each in side.expressions])
+    return node
+
+
+def _type(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    kind = kind_of_type(node) if isinstance(node, exp.DataType) else None
+    if kind is None or isinstance(node.parent, exp.Cast) or kind.is_text:
+        return node
+    return exp.DataType.build(kind.sql(), dialect="duckdb")
+
+
+_FORMS: Final[
+    tuple[tuple[tuple[type[exp.Expr], ...], Callable[[exp.Expr, Kinds], exp.Expr]], ...]
+] = (
+    ((exp.Identifier,), _identifier),
+    (_COMPARISONS, _comparison),
+    ((exp.In,), _in),
+    ((exp.Between,), _between),
+    ((exp.Case,), _case),
+    ((exp.Div, exp.Mod), _quotient),
+    ((exp.Add, exp.Sub, exp.Mul), _sum),
+    ((exp.DPipe,), _join),
+    ((exp.Pow,), _power),
+    ((exp.Like, exp.ILike), _like),
+    ((exp.SimilarTo,), _similar),
+    ((exp.RegexpLike,), _matches),
+    ((exp.Cast,), _cast),
+    ((exp.Extract,), _extract),
+    ((exp.Trim,), _trim),
+    ((exp.Substring,), _substring),
+    ((exp.StrPosition,), _position),
+    ((exp.CurrentTimestamp,), _now),
+    ((exp.Anonymous,), _call),
+    ((exp.Window,), _window),
+    ((exp.WithinGroup,), _within_group),
+    ((exp.Select,), _select),
+    ((exp.SetOperation,), _united),
+    ((exp.DataType,), _type),
+)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sqlglot import exp
+
 
 class SqlError(Exception):
     """A statement that cannot be executed; the text is what the Data API reports as its error."""
@@ -12,10 +14,14 @@ class SqlError(Exception):
 
 @dataclass(frozen=True)
 class Execute:
-    """SQL for DuckDB, in order; the last one gives the rows when `has_rows`."""
+    """A statement for DuckDB, which is written when it runs: what it means depends on the types of
+    the columns that there are then.
+    """
 
-    sql: tuple[str, ...]
+    tree: exp.Expr
     has_rows: bool
+    explained: bool = False
+    """Whether only its plan is asked for."""
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.dialects.redshift import Redshift
 from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from pocket.emulator.redshift_data.sql.cluster import without_cluster_words
+from pocket.emulator.redshift_data.sql.dialect import Dialect
+from pocket.emulator.redshift_data.sql.kinds import Catalogue
 from pocket.emulator.redshift_data.sql.loading import Reader, authorized, copy, options_of, s3
-from pocket.emulator.redshift_data.sql.meaning import create, fill, meaning, refuse
+from pocket.emulator.redshift_data.sql.meaning import fill, meant, refuse
 from pocket.emulator.redshift_data.sql.statements import (
     Execute,
     Nothing,
@@ -23,33 +23,7 @@ from pocket.emulator.redshift_data.sql.statements import (
     Unload,
     absent,
 )
-
-
-class _Words(Redshift.Tokenizer):
-    """Redshift's tokens, without taking what follows UNLOAD or GRANT as one piece of text."""
-
-    COMMANDS: ClassVar[set[TokenType]] = set()
-
-
-# Functions of Redshift that neither DuckDB has nor sqlglot translates.
-MACROS = (
-    "redshift_divisor(x) AS CASE WHEN x = 0 THEN error('Divide by zero') ELSE x END",
-    "isnull(x, y) AS coalesce(x, y)",
-    "btrim(x) AS trim(x), (x, y) AS trim(x, y)",
-    "replicate(x, n) AS repeat(x, n)",
-    "timeofday() AS strftime(now(), '%a %b %d %H:%M:%S.%f %Y UTC')",
-    "date_cmp(x, y) AS sign(epoch_us(x::TIMESTAMP) - epoch_us(y::TIMESTAMP))",
-    "timestamp_cmp(x, y) AS sign(epoch_us(x::TIMESTAMP) - epoch_us(y::TIMESTAMP))",
-    "dexp(x) AS exp(x)",
-    "dlog1(x) AS ln(x)",
-    "dlog10(x) AS log10(x)",
-    "len(x) AS length(x)",
-    "json_parse(x) AS x::JSON",
-    "json_serialize(x) AS x::VARCHAR",
-    "is_valid_json(x) AS json_valid(x)",
-    "json_array_length(x) AS json_array_length(x::JSON)",
-)
-
+from pocket.emulator.redshift_data.sql.tables import create
 
 _UPKEEP = frozenset({"VACUUM", "ANALYZE", "GRANT", "REVOKE", "LOCK", "RESET"})
 _REFUSED_COMMANDS = {
@@ -106,7 +80,7 @@ def translate(text: str, parameters: Mapping[str, str] | None = None) -> list[St
 
 def _groups(text: str) -> Iterator[list[Token]]:
     try:
-        tokens = list(_Words().tokenize(text))
+        tokens = list(Dialect.Tokenizer().tokenize(text))
     except SqlglotError as failure:
         raise SqlError(f"ERROR: syntax error: {failure}") from failure
     group: list[Token] = []
@@ -148,8 +122,7 @@ def _translate(
         explained = _translate(text, tokens[1:], parameters, used)
         if not isinstance(explained, Execute):
             raise SqlError("ERROR: EXPLAIN takes a query")
-        *before, last = explained.sql
-        return Execute((*before, f"EXPLAIN {last}"), True)
+        return Execute(explained.tree, True, explained=True)
     source = text[tokens[0].start : tokens[-1].end + 1]
     if first == "CREATE":
         source = without_cluster_words(text, tokens)
@@ -158,20 +131,34 @@ def _translate(
 
 def _parsed(source: str, parameters: Mapping[str, str], used: set[str]) -> Execute:
     try:
-        tree = sqlglot.parse_one(source, dialect="redshift")
+        tree = sqlglot.parse_one(source, dialect=Dialect)
     except SqlglotError as failure:
         raise SqlError(f"ERROR: syntax error: {_plain(failure)}") from failure
-    before: list[str] = []
+    for insert in tree.find_all(exp.Insert):
+        # Of a MERGE that names no columns, which is read as a call.
+        values = insert.this.find(exp.Anonymous) if isinstance(insert.this, exp.Tuple) else None
+        if values and values.name.upper() == "VALUES":
+            insert.set("expression", exp.Tuple(expressions=values.expressions))
+            insert.set("this", None)
     tree = fill(tree, parameters, used)
     refuse(tree)
-    if isinstance(tree, exp.Create):
-        before = create(tree)
-    tree = tree.transform(meaning)
+    return Execute(tree, isinstance(tree, _ROWS))
+
+
+def render(statement: Execute, catalogue: Catalogue) -> tuple[str, ...]:
+    """DuckDB's SQL for a statement, in order; the last one gives the rows when it has any.
+
+    Args:
+        catalogue: the tables that there are.
+
+    Raises:
+        SqlError: something that the laptop's warehouse does not have.
+    """
+    tree = meant(statement.tree.copy(), catalogue)
+    before = create(tree) if isinstance(tree, exp.Create) else []
     # Quoted, since DuckDB reserves words that Redshift does not (`at`, say).
     sql = tree.sql("duckdb", identify=True, unsupported_level=sqlglot.ErrorLevel.IGNORE)
-    if isinstance(tree, exp.Merge):
-        sql = re.sub(r"INSERT \((VALUES\(.*?\))\)$", r"INSERT \1", sql)
-    return Execute((*before, sql), isinstance(tree, _ROWS))
+    return (*before, f"EXPLAIN {sql}" if statement.explained else sql)
 
 
 def _plain(failure: SqlglotError) -> str:
