@@ -30,6 +30,7 @@ from laptop.replay import replaying
 from laptop.report import RolloutStory, TrainingStory, write_report
 from laptop.stack import Stack
 from pipelines.results import TrainingResult
+from pipelines.running import FolderRuns
 from pipelines.runs import output as output_of
 from project.here import REPORT_FILE
 
@@ -64,6 +65,7 @@ class Demo:
         where = self.where = stack.project
         self.spec = ModelSpec.find(where.models, MODEL)
         self.path = where.models / MODEL / "model.yaml"
+        self.runs = FolderRuns(where.root / "runs")
         self.trainings: list[TrainingStory] = []
         self.stories: list[RolloutStory] = []
 
@@ -71,6 +73,7 @@ class Demo:
         """All of it; a demo that is run again goes on from what is there."""
         began = time.monotonic()
         where = self.where
+        self.runs.prepare()  # It imports what trainings need while the environment comes up.
         with output.step(1, STEPS, "Local cloud up"):
             endpoints = self.stack.start_cloud()
             output.say(f"    AWS API server: {endpoints.endpoint_url}")
@@ -99,7 +102,7 @@ class Demo:
 
     def train(self, path: Path, days: dict[str, dt.date]) -> TrainingResult:
         """Train, and keep it for the report."""
-        result = train_here(self.where, path, dict(days))
+        result = train_here(self.where, path, dict(days), self.runs)
         steps = {step.step: step.seconds for step in result.steps}
         story = TrainingStory(version=result.version, evaluation=result.evaluation, steps=steps)
         self.trainings.append(story)

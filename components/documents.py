@@ -274,3 +274,5 @@ class Registration(Document):
     run_id: str
     """The tracking server's run."""
     alias: str = "candidate"
+    new: bool = True
+    """False where the registry had this very model, with these metrics, as that version already."""

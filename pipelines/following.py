@@ -24,7 +24,7 @@ LATE = 5
 """Looks at a run that has ended, until its last step has."""
 
 Progress = Callable[[str, str, float], None]
-"""(step, "started" | "finished" | "failed" | "kept", seconds): called as it happens."""
+"""(step, "started" | "finished" | "failed" | "kept" | "cached", seconds): called as it happens."""
 
 
 class RunState(StrEnum):
@@ -46,8 +46,10 @@ class RunState(StrEnum):
         return self not in (RunState.WAITING, RunState.RUNNING, RunState.STOPPING)
 
 
-StepState = Literal["waiting", "running", "finished", "kept", "failed"]
-"""``kept``: its outputs were there from before."""
+StepState = Literal["waiting", "running", "finished", "kept", "cached", "failed"]
+"""``kept``: the run had finished it before it was killed; ``cached``: another run had, with the
+same code, parameters and content."""
+REUSED: tuple[StepState, ...] = ("kept", "cached")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,7 @@ class RunStatus:
         ended = {step.state for step in self.steps}
         match self.state:
             case RunState.DONE:
-                return ended <= {"finished", "kept"}
+                return ended <= {"finished", *REUSED}
             case RunState.REJECTED | RunState.FAILED:
                 return "failed" in ended and "running" not in ended
         return self.state.over
@@ -107,6 +109,9 @@ class Request:
     spec: ModelSpec
     parameters: Mapping[str, str]
     """The pipeline's, without the run's key."""
+    cached: bool = True
+    """Whether a run on this machine may take outputs of earlier runs for those of the same inputs;
+    on a server every step runs, for what its cache compares are names and not content."""
 
 
 class AwayError(PipelineError):
@@ -118,6 +123,13 @@ class Runs(Protocol):
 
     pace: float
     """Seconds between two looks at a run."""
+
+    def check(self, spec: ModelSpec, where: str) -> None:
+        """Refuse an estimator that cannot be what the document says (`check_estimator`).
+
+        Raises:
+            DocumentError: with every problem; ``where`` names the file.
+        """
 
     def start(self, request: Request) -> str:
         """Start a run; its name comes back.
@@ -195,7 +207,7 @@ class Follower:
         for step in status.steps:
             if step.state == "waiting":
                 continue
-            if step.state != "kept":
+            if step.state not in REUSED:
                 self._tell(step.step, "started", 0.0)
             if step.state != "running":
                 self._tell(step.step, step.state, step.seconds)

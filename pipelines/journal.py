@@ -17,7 +17,7 @@ from typing import IO
 from components import entry
 from contracts.errors import MillwrightError
 from pipelines import runs
-from pipelines.following import StepStatus
+from pipelines.following import REUSED, StepStatus
 from pipelines.wiring import STEPS
 
 EVENTS = "events"
@@ -39,7 +39,6 @@ class Log(io.TextIOBase):
     listener: Listener
     current: str = "pipeline"
     error: MillwrightError | None = None
-    passed: set[str] = field(default_factory=set)
     files: dict[str, IO[str]] = field(default_factory=dict)
     _line: str = ""
 
@@ -58,10 +57,8 @@ class Log(io.TextIOBase):
             return
         step, event = str(said["step"]), str(said["event"])
         if event == "started":
-            self._keep_before(step)
             self.current = step
         elif event == "finished":
-            self.passed.add(step)
             self.current = "pipeline"
         else:
             self.error = entry.restore(said)
@@ -77,13 +74,9 @@ class Log(io.TextIOBase):
         self.files[self.current].write(line)
         self.files[self.current].flush()
 
-    def _keep_before(self, step: str) -> None:
-        """The steps before this one that did not run: their outputs are there from before a
-        kill."""
-        for earlier in STEPS[: STEPS.index(step)]:
-            if earlier not in self.passed:
-                self.passed.add(earlier)
-                self.listener({"step": earlier, "event": "kept"})
+    def reused(self, step: str, how: str) -> None:
+        """A step that is not run: its outputs are there from before."""
+        self.listener({"step": step, "event": how})
 
     def close(self) -> None:
         """Close the files."""
@@ -118,8 +111,8 @@ def steps(events: list[dict[str, object]]) -> tuple[StepStatus, ...]:
         seconds = float(str(event.get("seconds", 0.0)))
         if what == "started":
             stands[step] = StepStatus(step=step, state="running")
-        elif what in ("finished", "kept", "failed"):
-            stands[step] = StepStatus(step=step, state=what, seconds=seconds)  # type: ignore[arg-type]
+        elif what in ("finished", "failed", *REUSED):
+            stands[step] = StepStatus(step=step, state=what, seconds=seconds)
     return tuple(stands.values())
 
 

@@ -4,7 +4,7 @@
 handlers while it runs. In a process of its own it may; its output is then the run's log, and the
 program that shows progress keeps its terminal to itself.
 
-    python -m pipelines.local <run folder>
+    python -m pipelines.local <descriptor>      see `pipelines.warm`
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ import os
 import sys
 from pathlib import Path
 
-from components.libraries import registry
 from contracts.errors import RejectedError
-from contracts.model import ModelSpec
 from pipelines import journal, runs
 from pipelines.wiring import STEPS
 
 
-def main(folder: Path) -> int:
+def main(folder: Path, *, cached: bool = True) -> int:
     """Run the pipeline with the arguments that the run's folder holds.
 
     Finished steps of the same run are not run again: their outputs are in the folder.
+
+    Args:
+        folder: the run's.
+        cached: whether outputs of other runs are taken for those of the same inputs.
     """
     with runs.locked(folder, patience=1.0) as free:
         if not free:
@@ -35,7 +37,7 @@ def main(folder: Path) -> int:
         runs.resume(folder)
         log = journal.Log(folder, journal.writer(folder))
         with contextlib.closing(log), contextlib.redirect_stdout(log):
-            run(folder)
+            run(folder, log, cached=cached)
         if runs.output(folder, STEPS[-1], "registration") is not None and log.error is None:
             runs.finish(folder, "done")
         elif isinstance(log.error, RejectedError):
@@ -43,25 +45,29 @@ def main(folder: Path) -> int:
     return 0
 
 
-def run(folder: Path) -> None:
+def run(folder: Path, log: journal.Log, *, cached: bool) -> None:
     """The steps, one after another."""
     from kfp import local
+    from kfp.local import cache
 
     from pipelines import warm
+    from pipelines.caching import StepCache
     from pipelines.wiring import build
 
     arguments = json.loads((folder / runs.ARGUMENTS).read_text(encoding="utf-8"))
-    model = ModelSpec.model_validate_json(arguments["model"])
-    warm.install(STEPS, registry.find(model.estimator.library).packages)
+    warm.install()
     local.init(
         runner=local.SubprocessRunner(use_venv=False),
         pipeline_root=str(folder / runs.STEPS_FOLDER),
         raise_on_error=False,
         enable_caching=True,
-        cache_root=str(folder / "finished"),
     )
+    steps = StepCache(folder, arguments, log.reused, others=cached)
+    cache.get_local_cache = lambda: steps
     build()(**arguments)
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    from pipelines import warm
+
+    sys.exit(warm.main(sys.argv[1:]))

@@ -23,6 +23,7 @@ from pyarrow import fs
 from components import entry
 from components.documents import Evaluation
 from contracts.errors import MillwrightError, PipelineError, RejectedError
+from contracts.model import ModelSpec
 from contracts.outputs import PlatformOutputs
 from pipelines.following import Request, RunState, RunStatus, StepState, StepStatus
 from pipelines.journal import last_words
@@ -59,7 +60,7 @@ STATES = {
 """The server's states of a run; it waits in any other."""
 TASKS: dict[str, StepState] = {
     "SUCCEEDED": "finished",
-    "SKIPPED": "kept",
+    "SKIPPED": "cached",
     "FAILED": "failed",
     "RUNNING": "running",
 }
@@ -185,6 +186,12 @@ class PodRuns:
     now: datetime | None = None
     pace: float = field(default_factory=lambda: PACE)
     _identities: dict[str, str] = field(default_factory=dict)
+
+    def check(self, spec: ModelSpec, where: str) -> None:
+        """See `Runs.check`."""
+        from components.libraries.check import check_estimator
+
+        check_estimator(spec, where=where)
 
     def start(self, request: Request) -> str:
         """See `Runs.start`."""

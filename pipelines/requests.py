@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 
-from components.libraries.check import check_estimator
 from contracts.dataset import DatasetSpec
 from contracts.errors import PipelineError
 from contracts.model import ModelSpec
@@ -21,6 +20,8 @@ def request(
     outputs: PlatformOutputs,
     tracking_uri: str,
     split: Mapping[str, date | None],
+    *,
+    check: Callable[[ModelSpec, str], None],
 ) -> Request:
     """What to train, where, on which days.
 
@@ -31,6 +32,7 @@ def request(
         tracking_uri: MLflow's, as the steps reach it.
         split: days that replace the document's: ``start``, ``train_until``, ``validate_until``,
             ``test_until``; none keeps it.
+        check: refuses an estimator that cannot be what the document says (`Runs.check`).
 
     Raises:
         PipelineError: the features cannot be read.
@@ -39,7 +41,7 @@ def request(
     """
     path = model / "model.yaml" if model.is_dir() else model
     spec = ModelSpec.load(path).with_split(**split)
-    check_estimator(spec, where=str(path))
+    check(spec, str(path))
     dataset = DatasetSpec.find(datasets, spec.source.dataset)
     source = path.parent / spec.features
     try:

@@ -35,7 +35,7 @@ PLACES: Mapping[type[Document], tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class StepTiming:
-    """How long a step took; 0 where its outputs were there from before a kill."""
+    """How long a step took; 0 where its outputs were there from before."""
 
     step: str
     seconds: float
@@ -49,6 +49,8 @@ class TrainingResult:
     version: str
     uri: str
     """The artifact's folder."""
+    new: bool
+    """False where this very model was registered before, as that version."""
     run: str
     """The run's name."""
     location: str
@@ -143,6 +145,7 @@ def result(run: str, outputs: RunOutputs, steps: tuple[StepTiming, ...]) -> Trai
         name=registration.name,
         version=registration.version,
         uri=registration.uri,
+        new=registration.new,
         run=run,
         location=outputs.location,
         evaluation=written(Evaluation),

@@ -4,34 +4,27 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 from components import entry
 from contracts.document import suggest
 from contracts.errors import MillwrightError, PipelineError, UsageError
+from contracts.model import ModelSpec
 from contracts.outputs import PlatformOutputs
 from pipelines import journal, runs
 from pipelines.following import Follower, Progress, Request, RunState, RunStatus, outcome
+from pipelines.processes import QUIET_THREADS, WarmProcess
 from pipelines.requests import request
 from pipelines.results import TrainingResult
 
-QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "PYTHONUNBUFFERED": "1"}
-"""Waiting threads sleep: where cores are shared, XGBoost's spinning ones make a fit of a second
-take half a minute."""
-PROGRAM = (sys.executable, "-m", "pipelines.local")
-"""What runs in a run's process; the run's folder is its argument."""
-OWN_LOG = "pipeline"
-"""The log of what no step said."""
 STOPPED = "stopped"
 PATIENCE = 30.0
-"""Seconds in which a process begins or ends."""
+"""Seconds in which a run begins or ends."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +52,12 @@ class FolderOutputs:
 
     def last_words(self, step: str) -> str:
         """See `RunOutputs.last_words`."""
-        path = runs.log_path(self.folder, step or OWN_LOG)
+        path = runs.log_path(self.folder, step or runs.OWN_LOG)
         return journal.last_words(path.read_text(encoding="utf-8") if path.is_file() else "")
 
     def log(self, step: str) -> str:
         """See `RunOutputs.log`."""
-        return str(runs.log_path(self.folder, step or OWN_LOG))
+        return str(runs.log_path(self.folder, step or runs.OWN_LOG))
 
 
 @dataclass
@@ -81,28 +74,52 @@ class FolderRuns:
     work: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     now: datetime | None = None
-    pace: float = 0.05
-    _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    pace: float = 0.1
+    _process: WarmProcess | None = None
+    _begun: dict[str, int] = field(default_factory=dict)
+    """What was asked of the process, by run."""
+
+    def prepare(self) -> WarmProcess:
+        """Begin to import what steps import, beside whatever is done until a run starts."""
+        if self._process is None or self._process.has_ended():
+            self._process = WarmProcess.start()
+        return self._process
+
+    def close(self) -> None:
+        """Nothing more is started; runs that were go on."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+    def check(self, spec: ModelSpec, where: str) -> None:
+        """See `Runs.check`: in the process that has imported the model's library."""
+        process = self.prepare()
+        error = process.answer(
+            process.ask("check", model=spec.model_dump_json(by_alias=True), where=where)
+        )
+        if error is not None:
+            raise entry.restore(error)
 
     def start(self, request: Request) -> str:
         """See `Runs.start`; asking again for what was killed goes on after its last finished
-        step."""
+        step, and for what still goes is no new run."""
         now = self.now or datetime.now(UTC)
         folder = runs.open_run(self.work, request.spec.name, request.parameters, now)
+        if runs.busy(folder):
+            return folder.name
         (folder / runs.PROCESS).unlink(missing_ok=True)
-        log = runs.log_path(folder, OWN_LOG)
+        log = runs.log_path(folder, runs.OWN_LOG)
         log.parent.mkdir(exist_ok=True)
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                [*PROGRAM, str(folder)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **QUIET_THREADS, **self.environment},
-                start_new_session=True,
-            )
-        self._processes[folder.name] = process
-        wait_for(lambda: process.poll() is not None or runs.busy(folder), folder)
+        process = self.prepare()
+        variables = {**os.environ, **QUIET_THREADS, **self.environment}
+        question = process.ask(
+            "run", folder=str(folder), environment=variables, cached=request.cached
+        )
+        self._begun[folder.name] = question
+        wait_for(lambda: process.has_done(question) or runs.busy(folder), folder)
+        if process.has_ended():
+            with log.open("a", encoding="utf-8") as file:
+                file.write(process.words())
         return folder.name
 
     def list(self, limit: int) -> tuple[RunStatus, ...]:
@@ -130,15 +147,14 @@ class FolderRuns:
         wait_for(lambda: path.is_file() and bool(path.read_text(encoding="utf-8")), folder)
         with suppress(ProcessLookupError):
             os.killpg(int(path.read_text(encoding="utf-8")), signal.SIGKILL)
-        if status.run in self._processes:
-            self._processes.pop(status.run).wait()
+        self._begun.pop(status.run, None)
         wait_for(lambda: not runs.busy(folder), folder)
         runs.finish(folder, STOPPED)
 
     def leave(self, run: str) -> bool:
         """See `Runs.leave`: what this process started it takes down with it, and asking for the
         same again goes on from there."""
-        if run not in self._processes:
+        if run not in self._begun:
             return True
         self.stop(self.status(run))
         return False
@@ -213,6 +229,7 @@ def run(
     start: date | None = None,
     environment: Mapping[str, str] | None = None,
     now: datetime | None = None,
+    cached: bool = True,
 ) -> TrainingResult:
     """Run the pipeline on this machine, to its end.
 
@@ -229,6 +246,7 @@ def run(
         environment: variables for the steps beside this process's own, such as
             ``AWS_ENDPOINT_URL``.
         now: names the run.
+        cached: whether outputs of earlier runs are taken for those of the same inputs.
 
     Raises:
         RejectedTrainingError: a gate failed; nothing is registered.
@@ -242,10 +260,12 @@ def run(
         "test_until": test_until,
     }
     here = FolderRuns(work, environment or {}, now)
-    name = here.start(request(model, datasets, outputs, tracking_uri, days))
-    try:
-        status = Follower(progress).follow(here, name)
-    except BaseException:
-        here.leave(name)
-        raise
-    return outcome(here, status)
+    with closing(here):
+        asked = request(model, datasets, outputs, tracking_uri, days, check=here.check)
+        name = here.start(replace(asked, cached=cached))
+        try:
+            status = Follower(progress).follow(here, name)
+        except BaseException:
+            here.leave(name)
+            raise
+        return outcome(here, status)

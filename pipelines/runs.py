@@ -1,7 +1,7 @@
 """Run folders: where a run's arguments, outputs and logs are, and which run to go on with.
 
 A run that was killed is continued by asking for the same thing again: same model, same features,
-same split, same code. Anything else is another run.
+same split, same code; one that still goes is followed. Anything else is another run.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from filelock import FileLock, Timeout
 ARGUMENTS = "arguments.json"
 STEPS_FOLDER = "steps"
 LOCK = "lock"
+OWN_LOG = "pipeline"
+"""The log of what no step said."""
 PROCESS = "process"
 """The identity of the process that works in the folder, while the lock is held."""
 KEPT = 5
@@ -63,7 +65,7 @@ def code_digest() -> str:
 
 
 def open_run(work: Path, name: str, arguments: Mapping[str, str], now: datetime) -> Path:
-    """The folder of the unfinished run with these arguments, or of a new one.
+    """The folder of the unfinished run with these arguments, which may still go, or of a new one.
 
     Args:
         work: the folder of all runs.
@@ -76,7 +78,7 @@ def open_run(work: Path, name: str, arguments: Mapping[str, str], now: datetime)
     text = json.dumps([asked, code_digest()])
     identity = hashlib.sha256(text.encode()).hexdigest()[:12]
     for folder in sorted(work.glob(f"{name}-*-{identity}"), reverse=True):
-        if state(folder) not in ENDED and not busy(folder):
+        if state(folder) not in ENDED:
             return folder
     folder = work / f"{name}-{now.strftime(MOMENT)}-{identity}"
     folder.mkdir(parents=True)

@@ -1,56 +1,195 @@
-"""Steps of a run on this machine start from a process that has imported what they import.
+"""A process that has imported what steps import: runs are forks of it, and steps of their run.
 
 Nine steps are nine processes, and together they would import the same libraries for longer than
-most of them work. So one process imports them once, beside the first steps, and every later step is
-a fork of it (Python's own fork server): a process of its own all the same, with its own memory, its
-own end, and nothing left of it for the next one. In a cluster a step is a container, and none of
-this is there.
+most of them work. So one process imports them once, beside the command that asks for a run, and
+whatever works is a fork: a process of its own all the same, with its own memory, its own end, and
+nothing left of it for the next one. In a cluster a step is a container, and none of this is there.
+
+Whoever starts it writes a line of JSON for each thing to do on its standard input, and reads lines
+of JSON from the descriptor that the command line names: what was answered, and that it has ended.
+When the input ends so does the process, but not the runs that it has begun.
 """
 
 from __future__ import annotations
 
+import importlib
+import json
 import multiprocessing
 import os
+import select
+import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from multiprocessing import forkserver
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
-from kfp.local import subprocess_task_handler
+from components import entry
+from components.libraries import registry
+from contracts.errors import MillwrightError
+from contracts.model import ModelSpec
+from pipelines.wiring import STEPS
 
-LATER = ("kfp.dsl.executor_main", "mlflow", "onnxruntime", "optuna", "skl2onnx", "sklearn.pipeline")
+CHECK = ("components.libraries.check", "onnx", "onnxruntime")
+"""What the estimator's check needs beside its library."""
+LATER = (
+    *("kfp.local", "kfp.dsl.executor_main", "sklearn.pipeline", "mlflow", "optuna", "skl2onnx"),
+)
 """What steps import only when they need it."""
-COLD = 2
-"""So many steps start by themselves, while the imports go on beside them."""
 EXECUTOR = "-m kfp.dsl.executor_main"
 
+Given = TypeVar("Given")
+Asked = Mapping[str, object]
+_waiting: list[str] = []
+"""Modules that are still to be imported."""
 
-def install(steps: Sequence[str], packages: Sequence[str]) -> None:
-    """From now on, steps that ``kfp.local`` starts are forks of a process with everything
-    imported.
+
+def main(arguments: Sequence[str]) -> int:
+    """Import, and do what is asked.
 
     Args:
-        steps: the pipeline's; their modules are imported.
-        packages: what else they import, such as the model's library.
+        arguments: the descriptor for answers.
     """
-    context = multiprocessing.get_context("forkserver")
-    modules = [f"components.{step}.step" for step in steps]
-    context.set_forkserver_preload([*modules, *LATER, *packages])
-    forkserver.ensure_running()
-    cold = subprocess_task_handler.run_local_subprocess
-    count = 0
+    # What libraries print is for the log: a descriptor of its own keeps the answers apart.
+    return serve(int(arguments[0]), (*CHECK, *LATER, *(f"components.{s}.step" for s in STEPS)))
 
-    def run(full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
-        nonlocal count
-        count += 1
-        if count <= COLD or not is_executor(full_command):
-            return int(cold(full_command, env_vars))
+
+def serve(answers: int, modules: Sequence[str]) -> int:
+    """Import the modules between the things that are asked, until there is nothing to read."""
+    children: dict[int, object] = {}
+
+    def reap(*_: object) -> None:
+        for child in list(children):
+            with suppress(ChildProcessError):
+                if os.waitpid(child, os.WNOHANG)[0]:
+                    answer(answers, {"id": children.pop(child), "ended": True})
+
+    signal.signal(signal.SIGCHLD, reap)
+    _waiting[:] = modules
+    with open(0, "rb", buffering=0, closefd=False) as questions:
+        while True:
+            if _waiting and not select.select([questions], [], [], 0)[0]:
+                import_next()
+                continue
+            line = questions.readline()
+            if not line:
+                return 0
+            asked = json.loads(line)
+            if asked["do"] == "check":
+                import_for(asked)
+            child = os.fork()
+            if child == 0:
+                begin(asked, answers)
+            children[child] = asked["id"]
+            reap()  # It may have ended before it was known.
+
+
+def begin(asked: Asked, answers: int) -> None:
+    """In the fork: do it, and end."""
+    status = 1
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        status = DO[str(asked["do"])](asked, answers)
+    except BaseException:  # noqa: BLE001  nothing of the parent may go on in here
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def answer(answers: int, fields: Asked) -> None:
+    """One line; nobody may be there to read it."""
+    with suppress(BrokenPipeError):
+        os.write(answers, f"{json.dumps(fields)}\n".encode())
+
+
+def check(asked: Asked, answers: int) -> int:
+    """Whether a model's estimator can be what its document says (`check_estimator`)."""
+    from components.libraries.check import check_estimator
+
+    problem = None
+    try:
+        check_estimator(
+            ModelSpec.model_validate_json(str(asked["model"])), where=str(asked["where"])
+        )
+    except MillwrightError as error:
+        problem = entry.describe(error)
+    answer(answers, {"id": asked["id"], "error": problem})
+    return 0
+
+
+def run(asked: Asked, answers: int) -> int:
+    """A run in its folder, which outlives the process that it is a fork of."""
+    from pipelines import local, runs
+
+    os.close(answers)
+    os.setsid()
+    folder = Path(str(asked["folder"]))
+    with (
+        runs.log_path(folder, runs.OWN_LOG).open("ab") as log,
+        Path(os.devnull).open("rb") as nothing,
+    ):
+        os.dup2(nothing.fileno(), 0)
+        for stream in (1, 2):
+            os.dup2(log.fileno(), stream)
+    environment = asked["environment"]
+    assert isinstance(environment, dict)
+    os.environ.clear()
+    os.environ.update(environment)
+    return local.main(folder, cached=bool(asked["cached"]))
+
+
+DO: Mapping[str, Callable[[Asked, int], int]] = {"check": check, "run": run}
+
+
+# -- importing -----------------------------------------------------------------------------------
+
+
+def import_next() -> None:
+    """One of the modules that wait; what cannot be imported is a step's own error."""
+    with suppress(ImportError):
+        importlib.import_module(_waiting.pop(0))
+
+
+def import_for(asked: Asked) -> None:
+    """What the check of this model needs, before the others: its fork shares it."""
+    spec = ModelSpec.model_validate_json(str(asked["model"]))
+    packages: tuple[str, ...] = ()
+    with suppress(MillwrightError):
+        packages = registry.find(spec.estimator.library).packages
+    first = (*CHECK, *packages)
+    _waiting[:] = [*first, *(name for name in _waiting if name not in first)]
+    for _ in first:
+        import_next()
+
+
+def import_rest() -> None:
+    """All that still wait."""
+    while _waiting:
+        import_next()
+
+
+# -- steps as forks ------------------------------------------------------------------------------
+
+
+def install() -> None:
+    """From now on, steps that ``kfp.local`` starts are forks of this process, with everything
+    imported."""
+    from kfp.local import subprocess_task_handler
+
+    other = subprocess_task_handler.run_local_subprocess
+
+    def run_step(full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
+        if not is_executor(full_command):
+            return int(other(full_command, env_vars))
+        import_rest()
         return fork(full_command, env_vars or {})
 
-    subprocess_task_handler.run_local_subprocess = run
+    subprocess_task_handler.run_local_subprocess = run_step
 
 
 def is_executor(command: Sequence[str]) -> bool:
@@ -66,7 +205,7 @@ def fork(command: Sequence[str], environment: dict[str, str]) -> int:
     Returns:
         Its exit status.
     """
-    context = multiprocessing.get_context("forkserver")
+    context = multiprocessing.get_context("fork")
     reader, writer = context.Pipe(duplex=False)
     process = context.Process(target=execute, args=(writer, list(command), environment))
     process.start()
@@ -90,7 +229,9 @@ def execute(writer: Connection, command: list[str], environment: dict[str, str])
     """In the fork: what the shell would have done."""
     for stream in (1, 2):
         os.dup2(writer.fileno(), stream)
-    writer.close()
+    # As a program that is started has nothing of its parent's open: a step that outlives a killed
+    # run must not hold the run's lock.
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     sys.stdout = os.fdopen(1, "w", encoding="utf-8", buffering=1, closefd=False)
     sys.stderr = os.fdopen(2, "w", encoding="utf-8", buffering=1, closefd=False)
     os.environ.update(environment, _KFP_RUNTIME="true")
@@ -102,3 +243,26 @@ def execute(writer: Connection, command: list[str], environment: dict[str, str])
         program.write_text(source, encoding="utf-8")
         sys.argv = ["executor_main", "--component_module_path", str(program), *arguments]
         executor_main.executor_main()
+
+
+def apart(function: Callable[..., Given], *arguments: object) -> Given | None:
+    """What a function gives in a fork; None where it fails there.
+
+    A client that has started threads must not be in a process that forks afterwards.
+    """
+    context = multiprocessing.get_context("fork")
+    reader, writer = context.Pipe(duplex=False)
+
+    def give() -> None:
+        writer.send(function(*arguments))
+
+    process = context.Process(target=give)
+    process.start()
+    writer.close()
+    try:
+        given: Given = reader.recv()
+    except EOFError:
+        return None
+    finally:
+        process.join()
+    return given

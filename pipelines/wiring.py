@@ -71,9 +71,9 @@ def build(
         image: the image that the steps run in.
         defaults: values of parameters that a run need not give.
         variables: of the steps' environment.
-        caching: whether a step may be skipped that ran before on the same inputs. A step that reads
-            the lake has the same inputs when its tables have grown, so that only a run that goes
-            on where it was killed may.
+        caching: whether a step may be skipped that ran before on the same inputs, but for the last,
+            which acts on the registry. A server does not see that tables in the lake have grown;
+            `pipelines.caching` does.
     """
     from kfp import dsl
 
@@ -91,7 +91,7 @@ def build(
             taken = given.keys() & signature(component).parameters.keys()
             face: Any = dsl.component(component, base_image=image, install_kfp_package=False)
             tasks[step] = face(**{name: given[name] for name in sorted(taken)}, **inputs)
-            tasks[step].set_caching_options(caching)
+            tasks[step].set_caching_options(caching and step != STEPS[-1])
             for name, value in (variables or {}).items():
                 tasks[step].set_env_variable(name, value)
 

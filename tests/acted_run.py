@@ -1,6 +1,6 @@
 """A run's process in which the steps are acted: they say what steps say, and write small documents.
 
-    python -m tests.acted_run <run folder>
+    python -m tests.acted_run <descriptor>      as `pipelines.local`
 
 ``ACTED_FAILS`` names a step that fails, ``ACTED_REJECTS`` has the last one refuse the model, and
 ``ACTED_WAITS`` names one that waits until the run's folder has a file ``go``.
@@ -15,7 +15,8 @@ from pathlib import Path
 
 from components import entry
 from contracts.errors import DataError, RejectedError
-from pipelines import local, runs
+from pipelines import local, runs, warm
+from pipelines.journal import Log
 from pipelines.results import PLACES
 from pipelines.wiring import STEPS
 from tests.launched import documents
@@ -23,7 +24,7 @@ from tests.launched import documents
 PATIENCE = 60.0
 
 
-def act(folder: Path) -> None:
+def act(folder: Path, log: Log, *, cached: bool) -> None:
     """The steps, one after another."""
     rejects = bool(os.environ.get("ACTED_REJECTS"))
     for step in STEPS:
@@ -56,4 +57,4 @@ def wait(folder: Path, step: str) -> None:
 
 if __name__ == "__main__":
     local.run = act
-    sys.exit(local.main(Path(sys.argv[1])))
+    sys.exit(warm.serve(int(sys.argv[1]), ()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -40,7 +40,8 @@ def runs_of(where: Project, *, here: bool = False) -> Iterator[Runs]:
     if here or not where.has_pipelines_server:
         from pipelines.running import FolderRuns
 
-        yield FolderRuns(where.root / "runs")
+        with closing(FolderRuns(where.root / "runs")) as folders:
+            yield folders
         return
     from pipelines.kubeflow import Server
     from pipelines.pods import PodRuns
@@ -177,6 +178,7 @@ def follow(runs: Runs, run: str, back: str) -> TrainingResult:
             "model": made.name,
             "version": made.version,
             "uri": made.uri,
+            "new": made.new,
             "run": made.run,
             "location": made.location,
             "metrics": {name: metric.value for name, metric in made.evaluation.metrics.items()},
@@ -185,6 +187,9 @@ def follow(runs: Runs, run: str, back: str) -> TrainingResult:
         },
         lambda console: console.print(
             f"    registered [bold]{made.name} version {made.version}[/] at {made.uri}"
+            if made.new
+            else f"    nothing new: this is [bold]{made.name} version {made.version}[/], "
+            f"registered before, at {made.uri}"
         ),
     )
     return made
@@ -277,6 +282,7 @@ def took(status: RunStatus) -> str:
 LINES: dict[str, Callable[[str, float], str]] = {
     "finished": lambda step, seconds: f"    [green]✓[/] {step:<12} [dim]{seconds:5.1f} s[/]",
     "kept": lambda step, _: f"    [green]✓[/] {step:<12} [dim]was done before[/]",
+    "cached": lambda step, _: f"    [green]✓[/] {step:<12} [dim]cached[/]",
     "failed": lambda step, _: f"    [red]✗[/] {step}",
     "running": lambda step, _: f"    [cyan]…[/] {step}",
     "waiting": lambda step, _: f"      [dim]{step}[/]",

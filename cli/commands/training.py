@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,11 @@ def train(
     environment: EnvironmentOption = "local",
     here: HereOption = False,
     detach: bool = typer.Option(False, "--detach", help="Start the run, and do not follow it."),
+    no_cache: bool = typer.Option(
+        False,
+        "--no-cache",
+        help="Run steps again that an earlier run on this machine has done with the same inputs.",
+    ),
     kfp: KfpOption = "",
     mlflow: MlflowOption = "",
     outputs: OutputsOption = "",
@@ -66,7 +72,7 @@ def train(
             fix="Leave out one of --here and --detach.",
         )
     with asked(where, path, days, here=here) as (runs, request):
-        run = runs.start(request)
+        run = runs.start(replace(request, cached=not no_cache))
         back = come_back(where, run, here=here)
         if not detach:
             follow(runs, run, back)
@@ -97,23 +103,34 @@ def asked(
 ) -> Iterator[tuple[Runs, Request]]:
     """Where a training will run, and what it is given there."""
     from pipelines.requests import request
-    from pipelines.submitting import tracking_of
 
     where.connect()
     outputs = where.outputs()
     with runs_of(where, here=here) as runs:
         if here or not where.has_pipelines_server:
             with where.tracking() as tracking_uri:
-                yield runs, request(path, where.datasets, outputs, tracking_uri, days)
+                yield (
+                    runs,
+                    request(path, where.datasets, outputs, tracking_uri, days, check=runs.check),
+                )
         else:
+            from pipelines.submitting import tracking_of
+
             inside = tracking_of(outputs, where.addresses.get("tracking", ""))
-            yield runs, request(path, where.datasets, outputs, inside, days)
+            yield runs, request(path, where.datasets, outputs, inside, days, check=runs.check)
 
 
-def train_here(where: Project, path: Path, days: dict[str, dt.date | None]) -> TrainingResult:
-    """Run the pipeline on this machine; prints steps, metrics and gates."""
-    with asked(where, path, days, here=True) as (runs, request):
-        run = runs.start(request)
+def train_here(
+    where: Project, path: Path, days: dict[str, dt.date | None], runs: Runs
+) -> TrainingResult:
+    """Run the pipeline on this machine, among its runs; prints steps, metrics and gates."""
+    from pipelines.requests import request
+
+    where.connect()
+    with where.tracking() as uri:
+        run = runs.start(
+            request(path, where.datasets, where.outputs(), uri, days, check=runs.check)
+        )
         return follow(runs, run, come_back(where, run, here=True))
 
 

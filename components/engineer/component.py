@@ -19,10 +19,10 @@ def engineer(
     with step("engineer"):
         from components.documents import write
         from components.engineer.step import engineer as run
+        from components.reads import model_of
         from contracts.dataset import DatasetSpec
-        from contracts.model import ModelSpec
 
-        spec = ModelSpec.model_validate_json(model)
+        spec = model_of("engineer", model)
         # Kept beside what it made, so that an error's file and line can be looked at.
         file = Path(features.path).with_name(Path(spec.features).name)
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ def evaluate(
 
     with step("evaluate"):
         from components.evaluate.step import evaluate as run
-        from contracts.model import ModelSpec
+        from components.reads import model_of
 
-        spec = ModelSpec.model_validate_json(model)
+        spec = model_of("evaluate", model)
         run(Path(parts.path), Path(trained.path), spec, Path(evaluation.path))

@@ -18,12 +18,12 @@ def ingest(
     with step("ingest"):
         from components.documents import write
         from components.ingest.step import ingest as run
+        from components.reads import model_of
         from contracts.dataset import DatasetSpec
-        from contracts.model import ModelSpec
         from contracts.outputs import PlatformOutputs
 
         done = run(
-            ModelSpec.model_validate_json(model),
+            model_of("ingest", model),
             DatasetSpec.model_validate_json(dataset),
             PlatformOutputs.model_validate_json(outputs),
             Path(tables.path),

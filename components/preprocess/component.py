@@ -17,8 +17,8 @@ def preprocess(
     with step("preprocess"):
         from components.documents import read
         from components.preprocess.step import preprocess as run
+        from components.reads import model_of
         from contracts.features import FeatureTable
-        from contracts.model import ModelSpec
 
-        spec = ModelSpec.model_validate_json(model)
+        spec = model_of("preprocess", model)
         run(Path(features.path), read(FeatureTable, Path(table.path)), spec, Path(parts.path))

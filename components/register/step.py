@@ -2,7 +2,8 @@
 
 This is the one door between training and serving. A failed gate leaves nothing behind: no version,
 no object in the lake. A kill leaves a version number that nobody is shown, and running the step
-again with the same key and the same model completes it.
+again with the same key and the same model completes it. A model that is registered already, with
+the same signature, data and metrics, is no new version: the one that it is is named.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ from contracts.artifact import MODEL_FILE, Artifact, Interpretation, Interval
 from contracts.errors import RejectedError
 from contracts.model import ModelSpec
 from contracts.outputs import PlatformOutputs
-from data.model_registry import CANDIDATE, STABLE, Entry, ModelRegistry
+from data.model_registry import (
+    CANDIDATE,
+    DIGEST_TAG,
+    KEY_TAG,
+    STABLE,
+    Entry,
+    ModelRegistry,
+    read_artifact,
+)
 
 
 def register(
@@ -53,15 +62,11 @@ def register(
     registry = ModelRegistry(tracking_uri)
     location = f"s3://{outputs.lake.artifacts}/models/{spec.name}"
     # A run that is repeated may have trained another model: that is another version.
-    entry = registry.open(spec.name, key=f"{key}-{training.digest[:12]}", location=location)
-    artifact = describe(entry, spec, training, judged, code_version, now)
-    registry.record(
-        entry,
-        metrics={name: metric.value for name, metric in artifact.metrics.items()},
-        parameters=training.parameters,
-        tags={"fingerprint": training.trained_on.fingerprint, "code_version": code_version},
-    )
-    registry.publish(entry, artifact, (model / MODEL_FILE).read_bytes())
+    key = f"{key}-{training.digest[:12]}"
+    entry = same(registry, spec, training, judged)
+    if entry is None or entry.tags.get(KEY_TAG) == key:
+        entry = registry.open(spec.name, key=key, location=location)
+        put(registry, entry, model, describe(entry, spec, training, judged, code_version, now))
     make_candidate(registry, entry)
     registration = Registration(
         name=spec.name,
@@ -69,9 +74,40 @@ def register(
         uri=entry.uri,
         run_id=entry.run_id,
         alias=CANDIDATE,
+        new=entry.tags.get(KEY_TAG) == key,
     )
     write(registration, destination)
     return registration
+
+
+def put(registry: ModelRegistry, entry: Entry, model: Path, artifact: Artifact) -> None:
+    """Record and publish a version."""
+    registry.record(
+        entry,
+        metrics={name: metric.value for name, metric in artifact.metrics.items()},
+        parameters=artifact.parameters,
+        tags={
+            "fingerprint": artifact.trained_on.fingerprint,
+            "code_version": artifact.code_version,
+        },
+    )
+    registry.publish(entry, artifact, (model / MODEL_FILE).read_bytes())
+
+
+def same(
+    registry: ModelRegistry, spec: ModelSpec, training: Training, evaluation: Evaluation
+) -> Entry | None:
+    """The latest version that differs from this one in nothing but when and by which run and
+    commit it was made."""
+    for entry in reversed(registry.versions(spec.name)):
+        if entry.tags[DIGEST_TAG] == training.digest:
+            there = read_artifact(entry.uri, missing_ok=True)
+            if there is None:
+                continue
+            made = describe(entry, spec, training, evaluation, there.code_version, there.created)
+            if made == there:
+                return entry
+    return None
 
 
 def refuse_failed(evaluation: Evaluation, name: str) -> None:

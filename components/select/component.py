@@ -14,7 +14,7 @@ def select(
     from components.entry import step
 
     with step("select"):
+        from components.reads import model_of
         from components.select.step import select as run
-        from contracts.model import ModelSpec
 
-        run(Path(parts.path), ModelSpec.model_validate_json(model), Path(selection.path))
+        run(Path(parts.path), model_of("select", model), Path(selection.path))

@@ -16,13 +16,13 @@ def train(
     from components.entry import step
 
     with step("train"):
+        from components.reads import model_of
         from components.train.step import train as run
-        from contracts.model import ModelSpec
 
         run(
             Path(parts.path),
             Path(selection.path),
             Path(tuning.path),
-            ModelSpec.model_validate_json(model),
+            model_of("train", model),
             Path(trained.path),
         )

@@ -15,8 +15,8 @@ def tune(
     from components.entry import step
 
     with step("tune"):
+        from components.reads import model_of
         from components.tune.step import tune as run
-        from contracts.model import ModelSpec
 
-        spec = ModelSpec.model_validate_json(model)
+        spec = model_of("tune", model)
         run(Path(parts.path), Path(selection.path), spec, Path(tuning.path))

@@ -15,7 +15,7 @@ import pytest
 
 from cli.main import main
 from contracts.outputs import LakeOutputs
-from pipelines import running, runs
+from pipelines import processes, runs
 from pipelines.following import RunState
 from pipelines.running import FolderRuns
 from pipelines.wiring import STEPS
@@ -47,7 +47,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     outputs = platform(lake).model_copy(update={"environment": "local"})
     (root / "outputs.json").write_text(outputs.model_dump_json(), encoding="utf-8")
     monkeypatch.setattr(Project, "connect", lambda self: None)
-    monkeypatch.setattr(running, "PROGRAM", (sys.executable, "-m", "tests.acted_run"))
+    monkeypatch.setattr(processes, "PROGRAM", (sys.executable, "-m", "tests.acted_run"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     # Whoever edits the code while the tests run has started another run, rightly.
     monkeypatch.setattr(runs, "code_digest", lambda: "the same")
@@ -185,12 +185,28 @@ def test_a_rejected_model_and_a_failed_step(millwright, here, monkeypatch):
 
 
 def test_a_process_that_dies_before_its_first_step_says_why(millwright, monkeypatch):
-    code = "import sys; print('the disk is full'); sys.exit(1)"
-    monkeypatch.setattr(running, "PROGRAM", (sys.executable, "-c", code))
+    code = """
+import sys
+from pipelines import local, warm
+
+def main(folder, cached):
+    print("the disk is full")
+    return 1
+
+local.main = main
+warm.serve(int(sys.argv[1]), ())
+"""
+    monkeypatch.setattr(processes, "PROGRAM", (sys.executable, "-c", code))
     done = millwright("train", "flight-delay")
     assert done.returncode == 1
     assert "the disk is full" in done.stderr
     assert "logs/pipeline.log" in done.stderr
+
+    code = "import sys; sys.exit('there is no memory')"
+    monkeypatch.setattr(processes, "PROGRAM", (sys.executable, "-c", code))
+    done = millwright("train", "flight-delay")
+    assert done.returncode == 1
+    assert "there is no memory" in done.stderr
 
 
 def test_two_cannot_work_on_one_run(here, folder, monkeypatch, capfd):

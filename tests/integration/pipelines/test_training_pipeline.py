@@ -14,6 +14,7 @@ from components import parts
 from components.documents import PREPROCESSING, Preprocessing, read
 from components.train.step import NATIVE_FILE
 from contracts.errors import DocumentError, PipelineError, RejectedError
+from data.lake import Lake
 from data.model_registry import ModelRegistry
 from laptop.replay import request_body
 from pipelines import running, runs, wiring
@@ -88,6 +89,52 @@ def test_a_month_of_flights_becomes_a_registered_version(place):
     assert run.data.tags["fingerprint"] == artifact.trained_on.fingerprint
 
 
+def test_the_same_again_is_cached_and_no_new_version(place):
+    work, settings = place.folder / "work", {"tracking_uri": place.tracking_uri}
+    events = []
+
+    def again(model, tell=None, **changes):
+        events.clear()
+        given = settings | {"environment": place.environment} | changes
+        return running.run(model, DATASETS, place.outputs, work, tell or follow(events), **given)
+
+    made = again(place.model("again"))
+    assert events == [
+        *((step, "cached") for step in wiring.STEPS[:-1]),
+        ("register", "started"),
+        ("register", "finished"),
+    ]
+    assert (made.version, made.new) == ("1", False)
+    assert [timing.seconds > 0 for timing in made.steps] == [False] * 8 + [True]
+    registry = ModelRegistry(place.tracking_uri)
+    assert [entry.version for entry in registry.versions("flight-delay")] == ["1"]
+    assert registry.alias("flight-delay", "candidate") == "1"
+
+    # What a run was rejected for is no reason to train again.
+    with pytest.raises(RejectedError):
+        again(place.model("strict", gates={"roc_auc": ">= 0.999"}))
+    assert [step for step, state in events if state != "cached"][::2] == ["evaluate", "register"]
+
+    def stop_at_validate(step, state, seconds):
+        events.append((step, state))
+        if step == "validate":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        again(place.model("anew"), stop_at_validate, cached=False)
+    assert events == [("ingest", "started"), ("ingest", "finished"), ("validate", "started")]
+    # The lake has another row less: it is another question.
+    lake = Lake(place.outputs.lake)
+    rows = lake.read("flights", "airlines")
+    lake.write_table("flights", "airlines", rows.slice(1))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            again(place.model("less"), stop_at_validate)
+        assert ("ingest", "finished") in events
+    finally:
+        lake.write_table("flights", "airlines", rows)
+
+
 def test_a_killed_run_goes_on_and_a_failed_gate_registers_nothing(place, monkeypatch):
     # Whoever edits the code while the tests run has started another run, rightly.
     monkeypatch.setattr(runs, "code_digest", lambda: "the same")
@@ -100,7 +147,11 @@ def test_a_killed_run_goes_on_and_a_failed_gate_registers_nothing(place, monkeyp
             raise KeyboardInterrupt
 
     given = (model, DATASETS, place.outputs, place.folder / "work")
-    settings = {"tracking_uri": place.tracking_uri, "environment": place.environment}
+    settings = {
+        "tracking_uri": place.tracking_uri,
+        "environment": place.environment,
+        "cached": False,
+    }
     with pytest.raises(KeyboardInterrupt):
         running.run(*given, killed_in_tune, **settings)
     events = []

@@ -75,6 +75,7 @@ def test_output_goes_to_the_steps_logs_and_progress_is_told(tmp_path):
         lambda said: events.append((said["step"], said["event"], said.get("seconds", 0.0))),
     )
     log.add("before\n")
+    log.reused("ingest", "kept")
     log.add(marked(step="validate", event="started"))
     log.add("    a line\n")
     log.add(marked(step="validate", event="finished", seconds=1.5))
@@ -114,7 +115,7 @@ def test_the_same_question_continues_an_unfinished_run(tmp_path, monkeypatch):
     assert other != first
     with (first / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert runs.open_run(tmp_path, "toy", asked, later) != first
+        assert runs.open_run(tmp_path, "toy", asked, later) == first, "it is followed"
     runs.finish(first, "done")
     assert runs.state(first) == "done"
     monkeypatch.setattr(runs, "code_digest", lambda: "two")

@@ -2,39 +2,56 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+from pipelines import runs
 from pipelines.warm import EXECUTOR, is_executor
 
 SCRIPT = f'python3 {EXECUTOR} --component_module_path "$program_path/x.py" "$@"'
+WAYS = ("return", "exit", "raise", "kill", "return")
 ENDS = ["ended: return", "failed: exit", "failed: raise", "failed: kill", "ended: return"]
+PROGRAM = [sys.executable, "-m", "tests.unit.pipelines.warm_program"]
 
 
-def output(folder: Path, cold: int) -> str:
-    """What the program says whose first steps are cold."""
-    program = [sys.executable, "-m", "tests.unit.pipelines.warm_program", str(folder), str(cold)]
-    done = subprocess.run(program, capture_output=True, text=True, check=True, timeout=300)
-    return done.stdout
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for it."""
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_steps_are_forks_that_end_as_they_like_and_leave_nothing(tmp_path: Path) -> None:
-    text = output(tmp_path, 0)
+    words = [*PROGRAM, str(tmp_path), *WAYS]
+    text = subprocess.run(words, capture_output=True, text=True, check=True, timeout=300).stdout
     said = re.findall(r"step: (True|False) (\w+) (\d+)", text)
     assert [(imported, left) for imported, left, _ in said] == [("True", "None")] * 5
-    assert len({parent for _, _, parent in said}) == 1, "all are children of the warm process"
+    assert {parent for _, _, parent in said} == {re.findall(r"program: (\d+)", text)[0]}
     assert text.count("step: naïve") == 5
     assert "ValueError: the moon is full" in text
     assert re.findall(r"(?:ended|failed): \w+", text) == ENDS
 
 
-def test_the_first_steps_do_not_wait_for_the_imports(tmp_path: Path) -> None:
-    text = output(tmp_path, 2)
-    said = re.findall(r"step: (True|False)", text)
-    assert said == ["False", "False", "True", "True", "True"]
-    assert re.findall(r"(?:ended|failed): \w+", text) == ENDS
+def test_a_step_that_outlives_its_run_does_not_hold_the_runs_lock(tmp_path: Path) -> None:
+    """So that asking again goes on at once with a run whose process was killed."""
+    program = subprocess.Popen([*PROGRAM, str(tmp_path), f"wait {tmp_path}"])
+    try:
+        until((tmp_path / "step").is_file)
+        assert runs.busy(tmp_path)
+    finally:
+        program.kill()
+        program.wait()
+    step = int((tmp_path / "step").read_text() or 0)
+    os.kill(step, 0)
+    assert not runs.busy(tmp_path)
+    os.kill(step, signal.SIGKILL)
 
 
 def test_a_command_of_another_form_is_left_alone() -> None:
