@@ -21,6 +21,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self, TypeVar, get_args
 
+import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -32,7 +33,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from contracts.errors import DocumentError
-from contracts.yaml_files import YamlFile
+from contracts.yaml_files import DocumentLoader, YamlFile
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
@@ -109,13 +110,17 @@ class Document(BaseModel):
             ) from None
 
     @classmethod
-    def load(cls, path: Path, *, key: str = "") -> Self:
+    def load(
+        cls, path: Path, *, key: str = "", loader: type[yaml.SafeLoader] = DocumentLoader
+    ) -> Self:
         """Read a YAML file, or the mapping at ``key`` ("a.b" goes inwards) in it.
+
+        ``loader`` reads it where another program decides what its scalars mean.
 
         Raises:
             DocumentError: the file is missing, is not YAML, lacks the key or is not this document.
         """
-        file = YamlFile.read(path)
+        file = YamlFile.read(path, loader=loader)
         value = file.value
         for part in key.split(".") if key else ():
             if not isinstance(value, Mapping) or part not in value:

@@ -92,8 +92,8 @@ class YamlFile:
     root: yaml.Node | None
 
     @classmethod
-    def read(cls, path: Path) -> YamlFile:
-        """Read a file.
+    def read(cls, path: Path, *, loader: type[yaml.SafeLoader] = DocumentLoader) -> YamlFile:
+        """Read a file; ``loader`` says what its scalars mean.
 
         Raises:
             DocumentError: there is no such file, or it is not YAML (with line and column).
@@ -105,10 +105,10 @@ class YamlFile:
         except (OSError, UnicodeDecodeError) as error:
             raise DocumentError(f"cannot be read: {error}", where=str(path)) from None
         try:
-            loader = DocumentLoader(text)
-            root = loader.get_single_node()
+            reader = loader(text)
+            root = reader.get_single_node()
             count(root, {})
-            return cls(path, None if root is None else loader.construct_document(root), root)
+            return cls(path, None if root is None else reader.construct_document(root), root)
         except yaml.YAMLError as error:
             problem, place = explained(error, text)
             raise DocumentError(f"this is not YAML: {problem}", where=f"{path}{place}") from None

@@ -7,6 +7,7 @@ from pathlib import Path
 from contracts.document import suggest
 from contracts.environment import Environment
 from contracts.errors import UsageError
+from pocket.documents import PulumiLoader
 
 PROJECT_FILE = "Pulumi.yaml"
 STATE_FOLDER = ".millwright"
@@ -47,4 +48,5 @@ def read_environment(folder: Path, name: str) -> Environment:
             where=str(folder),
             fix=suggest(name, environment_names(folder)),
         )
-    return Environment.read(path)
+    # By Pulumi's loader, so that it is what the program gets from either engine.
+    return Environment.read(path, loader=PulumiLoader)

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, Self, get_args
 
+import yaml
 from pydantic import Field, field_validator, model_validator
 
 from contracts.document import Document
@@ -40,6 +41,7 @@ from contracts.environment.retention import RetentionSettings
 from contracts.environment.stream import StreamOutputs, StreamSettings
 from contracts.environment.warehouse import WarehouseOutputs, WarehouseSettings
 from contracts.errors import DocumentError
+from contracts.yaml_files import DocumentLoader
 
 __all__ = ["DAY", "TIERS", "Environment", "PlatformOutputs"]
 
@@ -155,13 +157,13 @@ class Environment(Document):
         return super().parse(cls.settled(value), where=where)
 
     @classmethod
-    def read(cls, path: Path) -> Self:
-        """The document in a ``Pulumi.<name>.yaml``.
+    def read(cls, path: Path, *, loader: type[yaml.SafeLoader] = DocumentLoader) -> Self:
+        """The document in a ``Pulumi.<name>.yaml``, whose scalars ``loader`` reads.
 
         Raises:
             DocumentError: the file is missing or wrong, or its name is not the environment's.
         """
-        environment = cls.load(path, key=CONFIG_KEY)
+        environment = cls.load(path, key=CONFIG_KEY, loader=loader)
         if path.name != f"Pulumi.{environment.name}.yaml":
             raise DocumentError(
                 f"the environment is named {environment.name!r}",

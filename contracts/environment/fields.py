@@ -88,9 +88,12 @@ def log_days(seconds: float) -> float:
 
 
 def quoted(value: object) -> object:
-    """An account number written without quotes has lost its leading zeros."""
-    if isinstance(value, int):
-        raise ValueError(f"put {value} in quotes: a number loses its leading zeros")
+    """An account number written without quotes is a number, and has lost its leading zeros."""
+    if isinstance(value, int | float):
+        raise ValueError(
+            f"put the twelve digits in quotes: as a number they read {str(value)[:15]}, "
+            "without leading zeros"
+        )
     return value
 
 

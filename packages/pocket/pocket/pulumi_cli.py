@@ -23,9 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from pocket import engine
+from pocket import documents, engine
 from pocket.engine import (
     Diagnostic,
     Event,
@@ -39,6 +37,7 @@ from pocket.engine import (
     Summary,
     Workspace,
 )
+from pocket.engine.config import has_secure
 from pocket.engine.events import Kind, Listener
 from pocket.engine.steps import Diff
 from pocket.engine.workspace import lent, recover, silent
@@ -329,16 +328,18 @@ class PulumiCli:
         project = self.workspace.project()
         write_private(self.home.folder / "Pulumi.yaml", f"name: {project.name}\nruntime: python\n")
         theirs = project.directory / f"Pulumi.{self.workspace.stack}.yaml"
-        settings = (yaml.safe_load(theirs.read_text()) or {}) if theirs.is_file() else {}
-        salt = document["deployment"]["secrets_providers"]["state"]["salt"]
-        settings.setdefault("encryptionsalt", salt)
-        settings.setdefault("config", {}).update(
-            {
-                key if ":" in key else f"{project.name}:{key}": value
-                for key, value in self.workspace.config.items()
-            }
-        )
-        write_private(self.config_file, yaml.safe_dump(settings, sort_keys=False))
+        settings = documents.read(theirs) if theirs.is_file() else {}
+        if not has_secure(settings.get("config")):
+            # The file's own salt may be there for a backend with another passphrase.
+            provider = document["deployment"]["secrets_providers"]
+            settings["encryptionsalt"] = provider["state"]["salt"]
+        given = {
+            key if ":" in key else f"{project.name}:{key}": value
+            for key, value in self.workspace.config.items()
+        }
+        settings["config"] = {**(settings.get("config") or {}), **given}
+        # JSON is YAML in which every text has quotes, and so stays one.
+        write_private(self.config_file, json.dumps(settings, ensure_ascii=False))
         backend = self.home.state / ".pulumi" / "stacks" / project.name
         if not (backend / f"{self.workspace.stack}.json").is_file():
             self.call("stack", "init", self.workspace.stack, "--no-select")

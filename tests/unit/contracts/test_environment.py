@@ -50,7 +50,12 @@ REFUSED: list[tuple[str, object, str]] = [
     ("name", "a--b", "is not a name of lower-case letters"),
     ("name", "x" * 17, "name: string should have at most 16 characters"),
     ("tier", "stagign", "tier: 'stagign' is not known; did you mean 'staging'?"),
-    ("account", 123456789012, "account: put 123456789012 in quotes"),
+    (
+        "account",
+        123456789012,
+        "account: put the twelve digits in quotes: as a number they read 12345",
+    ),
+    ("account", 12345678901.0, "account: put the twelve digits in quotes"),
     ("account", "1234", "account: '1234' is not an AWS account: twelve digits, in quotes"),
     ("region", "Frankfurt", "region: 'Frankfurt' is not an AWS region such as eu-central-1"),
     ("netwrok", {}, "netwrok: unknown key; did you mean 'network'?"),

@@ -7,14 +7,12 @@ value is decrypted and its key marked secret.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from pocket.documents import as_text, read
 from pocket.engine.secrets import Crypter
 from pocket.engine.values import Properties, secret
 from pocket.errors import DeploymentError
@@ -57,21 +55,6 @@ class Config:
         }
 
 
-def read(path: Path) -> dict[str, Any]:
-    """A YAML mapping; empty where the file is.
-
-    Raises:
-        DeploymentError: it is not YAML, or not a mapping.
-    """
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise DeploymentError(f"this is not YAML: {error}", where=str(path)) from None
-    if not isinstance(value or {}, dict):
-        raise DeploymentError("a mapping of keys was expected", where=str(path))
-    return value or {}
-
-
 def load_project(program: Path) -> Project:
     """The project of a program: the nearest ``Pulumi.yaml`` at or above its directory.
 
@@ -97,33 +80,49 @@ def project_of(path: Path, program: Path) -> Project:
     name = value.get("name")
     if not name:
         raise DeploymentError("the project has no name", where=str(path))
-    runtime = value.get("runtime", "python")
-    language = runtime.get("name") if isinstance(runtime, Mapping) else runtime
+    runtime = value.get("runtime") or "python"
+    runtime = section(value, "runtime", path) if not isinstance(runtime, str) else {"name": runtime}
+    language = runtime.get("name")
     if language != "python":
         raise DeploymentError(
             f"programs in {language!r} are not run by this engine, only Python ones",
             where=str(path),
             fix="Use the Pulumi CLI for it.",
         )
-    url = (value.get("backend") or {}).get("url", "")
-    if url.startswith(UNSUPPORTED_BACKENDS):
+    url = section(value, "backend", path).get("url") or ""
+    if str(url).startswith(UNSUPPORTED_BACKENDS):
         raise DeploymentError(
             "the project keeps its state in a cloud backend, which this engine does not use",
             where=str(path),
             fix="Run it with the Pulumi CLI, or take `backend` out for a local stack.",
         )
+    for owner, key in ((value, "main"), (section(runtime, "options", path), "virtualenv")):
+        if not isinstance(owner.get(key) or "", str):
+            raise DeploymentError(f"{key}: a path was expected", where=str(path))
     main = path.parent / value["main"] if value.get("main") else program
-    options = (runtime.get("options") or {}) if isinstance(runtime, Mapping) else {}
-    named = options.get("virtualenv")
+    named = section(runtime, "options", path).get("virtualenv")
     virtualenv = path.parent / named if named else None
-    return Project(str(name), path.parent, main, value.get("config") or {}, virtualenv)
+    return Project(str(name), path.parent, main, section(value, "config", path), virtualenv)
+
+
+def section(value: Mapping[str, Any], key: str, path: Path) -> Mapping[str, Any]:
+    """A mapping in a file; empty where it is left out.
+
+    Raises:
+        DeploymentError: it is something else.
+    """
+    found = value.get(key) or {}
+    if not isinstance(found, Mapping):
+        raise DeploymentError(f"{key}: a mapping of keys was expected", where=str(path))
+    return found
 
 
 def load_config(project: Project, stack: str, crypter: Crypter) -> Config:
     """The configuration of a stack: its file over the project's defaults."""
     path = project.directory / f"Pulumi.{stack}.yaml"
     values, secret_keys = project_defaults(project)
-    for key, value in (read(path).get("config") or {}).items() if path.exists() else ():
+    written = section(read(path), "config", path) if path.exists() else {}
+    for key, value in written.items():
         full = qualify(str(key), project.name)
         plain, is_secret = decode(value, crypter, f"{path}|{full}")
         values[full] = as_text(plain)
@@ -169,15 +168,12 @@ def decode(value: Any, crypter: Crypter, place: str) -> tuple[Any, bool]:
     return value, False
 
 
-def as_text(value: Any) -> str:
-    """A configuration value as the program gets it."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool) or value is None:
-        return json.dumps(value)
-    if isinstance(value, (int, float)):
-        return repr(value)
-    return json.dumps(value, separators=(",", ":"), default=str)
+def has_secure(value: Any) -> bool:
+    """Whether a part of a settings file holds an encrypted value."""
+    if isinstance(value, Mapping):
+        sealed = set(value) == {"secure"} and isinstance(value["secure"], str)
+        return sealed or any(map(has_secure, value.values()))
+    return isinstance(value, list) and any(map(has_secure, value))
 
 
 def stack_salt(project: Project, stack: str) -> str:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pocket.engine import steps, urns
 from pocket.engine.calls import ProviderError
 from pocket.engine.config import Config
-from pocket.engine.events import Listener
+from pocket.engine.events import Diagnostic, Listener
 from pocket.engine.executor import Executor, as_error
 from pocket.engine.journal import Snapshot
 from pocket.engine.known_providers import Identity, KnownProviders
@@ -85,8 +85,7 @@ class Run:
         self._started: set[str] = set()
         self._replaced: set[str] = set()
         self._renamed: dict[str, str] = {}
-        self._claimed: set[int] = set()
-        self._settled: set[str] = set()
+        self._claimed: dict[str, str] = {}
         self._condemned: dict[int, threading.Event] = {}
         self._cascaded: dict[str, Diff] = {}
         self._olds = {
@@ -130,15 +129,17 @@ class Run:
             self._started.add(goal.urn)
             former = urns.former_urns(goal.urn, goal.parent, aliases, self._renamed)
             goal = replace(goal, aliases=tuple(former))
-            for urn in (goal.urn, *former):
-                number = self._olds.get(urn)
-                if number is not None and number not in self._claimed:
-                    self._claimed.add(number)
-                    self._settled.add(urn)
-                    if urn != goal.urn:
-                        self._renamed[goal.urn] = urn
-                    return goal, number
-            return goal, None
+            urn = next((one for one in (goal.urn, *former) if one in self._olds), None)
+            try:
+                steps.refuse_claimed(goal.urn, urn or goal.urn, self._claimed, self._started)
+            except DeploymentError as failure:
+                raise self.fail(failure) from None
+            if urn is None:
+                return goal, None
+            self._claimed[urn] = goal.urn
+            if urn != goal.urn:
+                self._renamed[goal.urn] = urn
+            return goal, self._olds[urn]
 
     @property
     def failure(self) -> DeploymentError | None:
@@ -165,12 +166,10 @@ class Run:
         if urns.is_provider(goal.type):
             return self._bring_provider_about(goal, number, old)
         provider = self.providers.of(goal.provider) if goal.custom else None
-        inputs, seed = goal.inputs, os.urandom(32)
+        asked, seed = self._asked(goal, old), os.urandom(32)
+        inputs = asked.news
         if provider is not None:
-            olds, news = steps.check_inputs(goal, old)
-            inputs = provider.check(goal.urn, olds, news, seed)
-        elif old is not None:
-            _, inputs = steps.check_inputs(goal, old)
+            inputs = provider.check(goal.urn, asked.olds, asked.news, seed)
         diff = self._difference(goal, old, inputs, provider)
         decision = steps.decide(goal, old, diff)
         if decision.op is Op.REPLACE and provider is not None and old is not None:
@@ -182,6 +181,14 @@ class Run:
             self.recovery.refuse_foreign(new, provider)
         return self._carry_out(goal, number, new, decision, provider)
 
+    def _asked(self, goal: Goal, old: ResourceState | None) -> steps.Asked:
+        asked = steps.check_inputs(goal, old)
+        if asked.unignored:
+            paths = ", ".join(asked.unignored)
+            text = f"changes in added or removed elements cannot be ignored: {paths}"
+            self.listener(Diagnostic("info", text, goal.urn))
+        return asked
+
     def _difference(
         self, goal: Goal, old: ResourceState | None, inputs: Properties, provider: Provider | None
     ) -> Diff:
@@ -189,6 +196,8 @@ class Run:
             return steps.NO_DIFF
         if old.pending_replacement:
             return self._cascaded.get(old.urn, steps.because("id"))
+        if old.taint:
+            return steps.because("id")
         with self._lock:
             companions = steps.blamed_on_companions(goal, self._replaced)
         if companions is not None:
@@ -302,11 +311,11 @@ class Run:
         """
         while True:
             with self._lock:
-                settled = self._started | self._settled
+                settled = self._started | self._claimed.keys()
             resources = self.snapshot.deployment().resources
             dependents = steps.cascade(root, resources, settled, self._ask)
             with self._lock:
-                came = self._started | self._settled
+                came = self._started | self._claimed.keys()
                 if any(state.urn in came for state, _ in dependents):
                     continue  # the program came to it while its provider was asked
                 return self._claim_condemned(root, dependents)
@@ -322,22 +331,13 @@ class Run:
                 continue  # an earlier run has deleted it
             going[number] = state
             if number not in self._condemned:
-                self._refuse_protected(state, root.urn)
+                steps.refuse_condemning(state, root.urn)
                 mine[number] = diff
         for number, diff in mine.items():
             self._condemned[number] = threading.Event()
             self._cascaded[going[number].urn] = diff
             self._replaced.add(going[number].urn)
         return going, set(mine)
-
-    @staticmethod
-    def _refuse_protected(state: ResourceState, because_of: str) -> None:
-        if state.protect:
-            raise DeploymentError(
-                f"it would be replaced together with {because_of}, and it is protected",
-                where=state.urn,
-                fix="Set `protect=False` on it and run `up` first, or undo the change.",
-            )
 
     def _await_condemned(self, number: int | None) -> None:
         """Wait until a resource that must go with another is gone."""
@@ -363,10 +363,12 @@ class Run:
         self, goal: Goal, number: int | None, old: ResourceState | None
     ) -> int:
         provider = self.registry.make(goal.urn)
-        olds, news = steps.check_inputs(goal, old)
-        inputs = provider.check_config(olds, news)
+        asked = self._asked(goal, old)
+        inputs = provider.check_config(asked.olds, asked.news)
         diff = steps.NO_DIFF
-        if old is not None:
+        if old is not None and old.taint:
+            diff = steps.because("id")
+        elif old is not None:
             diff = steps.complete(
                 provider.diff_config(old, inputs), old, inputs, goal.ignore_changes
             )

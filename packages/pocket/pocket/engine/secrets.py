@@ -81,12 +81,15 @@ class Crypter:
         passphrase: what the key is derived from; None where there is none, which fails at the first
             secret.
         state: the salt as Pulumi keeps it (``v1:<salt>:<encrypted probe>``); made on first need
-        when empty.
+            when empty.
+        proposed: nothing is encrypted with this salt yet. It is the settings file's, which may be
+            there for a backend with another passphrase; then a new one is made.
     """
 
-    def __init__(self, passphrase: str | None, state: str = "") -> None:
+    def __init__(self, passphrase: str | None, state: str = "", *, proposed: bool = False) -> None:
         self._passphrase = passphrase
         self._state = state
+        self._proposed = proposed
         self._lock = threading.Lock()
         self._key: bytes | None = None
         self._known: dict[tuple[str, str], str] = {}
@@ -103,6 +106,8 @@ class Crypter:
 
     def describe(self) -> dict[str, Any] | None:
         """The ``secrets_providers`` part of a deployment, or None before the first secret."""
+        if self._proposed and self._state and self._passphrase is not None:
+            self.key()
         return {"type": "passphrase", "state": {"salt": self._state}} if self._state else None
 
     def encrypt(self, plaintext: str, place: str) -> str:
@@ -141,6 +146,8 @@ class Crypter:
             right = unseal(probe, key) == PROBE
         except DeploymentError:
             right = False
+        if not right and self._proposed:
+            return self._start()
         if not right:
             raise DeploymentError(
                 "the passphrase is not this stack's",

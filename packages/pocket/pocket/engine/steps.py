@@ -8,7 +8,7 @@ order can be tested with values alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -139,18 +139,29 @@ class Step:
         return tuple(dict.fromkeys([*found, *self.diff.replace_keys]))
 
 
-def check_inputs(goal: Goal, old: ResourceState | None) -> tuple[Properties | None, Properties]:
-    """What Check is asked: the old inputs (None where there is nothing to carry over) and the
-    new."""
-    if old is None or old.external or old.pending_replacement:
-        return None, goal.inputs
-    return old.inputs, paths.keep_ignored(old.inputs, goal.inputs, goal.ignore_changes)
+@dataclass(frozen=True)
+class Asked:
+    """What Check is asked: the old inputs (None where there is nothing to carry over) and the new;
+    and the paths of ``ignoreChanges`` at which a list's length differs, which is not ignored."""
+
+    olds: Properties | None
+    news: Properties
+    unignored: tuple[str, ...] = ()
+
+
+def check_inputs(goal: Goal, old: ResourceState | None) -> Asked:
+    """What Check is asked about a resource: nothing is carried over to one that takes the place of
+    another."""
+    if old is None or old.external or old.pending_replacement or old.taint:
+        return Asked(None, goal.inputs)
+    return Asked(old.inputs, *paths.keep_ignored(old.inputs, goal.inputs, goal.ignore_changes))
 
 
 def by_inputs(old_inputs: Properties, new_inputs: Properties, ignored: Sequence[str] = ()) -> Diff:
     """The difference of the inputs themselves: for components, and for providers that do not
     say."""
-    differences = paths.compare(old_inputs, paths.keep_ignored(old_inputs, new_inputs, ignored))
+    news, _ = paths.keep_ignored(old_inputs, new_inputs, ignored)
+    differences = paths.compare(old_inputs, news)
     return Diff(
         changed=bool(differences),
         changed_keys=tuple(dict.fromkeys(str(path[0]) for path in differences if path)),
@@ -164,8 +175,18 @@ def complete(diff: Diff, old: ResourceState, inputs: Properties, ignored: Sequen
 
 
 def force_replacements(diff: Diff, selectors: Iterable[str]) -> Diff:
-    """The difference under ``replaceOnChanges``: a change at or below a selector replaces."""
-    chosen = [paths.parse(one) for one in selectors]
+    """The difference under ``replaceOnChanges``: a change at or below a selector replaces.
+
+    Raises:
+        DeploymentError: a selector is not a property path.
+    """
+    try:
+        chosen = [paths.parse(one) for one in selectors]
+    except ValueError as error:
+        raise DeploymentError(
+            f"replace_on_changes: {error}",
+            fix="Write one such as size, tags.owner or rules[*].port.",
+        ) from None
     if not diff.changed or not chosen:
         return diff
 
@@ -240,6 +261,38 @@ def refuse_replacing(goal: Goal, old: ResourceState) -> None:
             "it would be replaced, and it is protected",
             where=goal.urn,
             fix="Undo what replaces it, or set `protect=False`, run `up`, and then change it.",
+        )
+
+
+def refuse_condemning(state: ResourceState, because_of: str) -> None:
+    """Refuse to delete a protected resource together with one that is replaced."""
+    if state.protect:
+        raise DeploymentError(
+            f"it would be replaced together with {because_of}, and it is protected",
+            where=state.urn,
+            fix="Set `protect=False` on it and run `up` first, or undo the change.",
+        )
+
+
+def refuse_claimed(
+    urn: str, former: str, claimed: Mapping[str, str], started: Collection[str]
+) -> None:
+    """Refuse that two resources go on from one: each by an alias, or one by its own name.
+
+    Args:
+        urn: the resource that the program registers.
+        former: the URN of the old state that it goes on from; its own where there is none.
+        claimed: URNs of the old state, and the resources that go on from them.
+        started: what the program has registered.
+    """
+    other = claimed.get(urn) or claimed.get(former)
+    if other is None and former != urn and former in started:
+        other = former
+    if other is not None:
+        raise DeploymentError(
+            f"this resource and {other} both claim to have been {former}",
+            where=urn,
+            fix="Take the alias out of the one that is new.",
         )
 
 

@@ -116,8 +116,8 @@ class Store:
         if document is None:
             document = parse(self._text(), self.state_path)
         provider = (document.get("deployment") or {}).get("secrets_providers")
-        salt = read_salt(provider, where=str(self.state_path)) or self._salt
-        return Crypter(self._passphrase, salt)
+        salt = read_salt(provider, where=str(self.state_path))
+        return Crypter(self._passphrase, salt or self._salt, proposed=not salt)
 
     def journal(self, base: str) -> JournalFile:
         return JournalFile(self.journal_path, base)

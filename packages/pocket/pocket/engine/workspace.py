@@ -167,10 +167,12 @@ def deploy(run: Run, go: Callable[[Run], None], refresh_first: bool) -> None:
         run.refresh()
         # Listeners have seen the drift; the result is about what the program leads to.
         run.executor.steps.clear()
-    go(run)
+    try:
+        go(run)
+    finally:
+        run.settle_root()  # what the program told before it failed holds as well
     if run.failure is not None:
         raise run.failure
-    run.settle_root()
     run.delete_leftovers()
 
 

@@ -11,6 +11,7 @@ the tag ``pocket:urn``; its answer has an empty id when nothing is there, and it
 status ALREADY_EXISTS when what is there is not ours.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -81,6 +82,7 @@ CONFIG_KEYS = frozenset(
     ]
 )
 _KINDS = provider_pb2.PropertyDiff.Kind
+_STEPS = re.compile(r"(\[\*\]|\.\*(?=[.\[]|$))")
 
 
 class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
@@ -301,10 +303,14 @@ def _as_left(
 
 
 def _covered(difference: Difference, ignored: Any) -> bool:
-    return any(
-        path in ("*", difference.path) or difference.path.startswith((f"{path}.", f"{path}["))
-        for path in ignored
-    )
+    return any(path == "*" or _at_or_below(path).match(difference.path) for path in ignored)
+
+
+def _at_or_below(path: str) -> re.Pattern[str]:
+    """What lies at a property path or below; ``[*]`` and ``.*`` in it stand for any one step."""
+    step = r"(?:\.[^.\[]+|\[[^\]]*\])"
+    known = (step if part in ("[*]", ".*") else re.escape(part) for part in _STEPS.split(path))
+    return re.compile("".join(known) + r"(?=[.\[]|$)")
 
 
 def _diff_response(

@@ -248,7 +248,7 @@ def test_configuration_as_the_cli_reads_it(tmp_path: Path) -> None:
         "demo:n": "1.5",
         "demo:object": '{"a":[1,"hush"]}',
         "aws:secretKey": "hush",
-        "demo:none": "null",
+        "demo:none": "",
     }
     assert config.secret_keys == {"demo:object", "aws:secretKey"}
     assert config.of_package("aws") == {"region": "eu-north-1", "secretKey": secret("hush")}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pocket.engine import steps
 from pocket.engine.state import ResourceState
-from pocket.engine.steps import Decision, Diff, Goal, Op
+from pocket.engine.steps import Asked, Decision, Diff, Goal, Op
 from pocket.engine.values import UNKNOWN
 from pocket.errors import DeploymentError
 
@@ -72,10 +72,11 @@ def test_a_protected_resource_is_not_replaced() -> None:
 
 def test_what_check_is_asked() -> None:
     goal = replace(GOAL, ignore_changes=("size",))
-    assert steps.check_inputs(goal, None) == (None, {"size": 2})
-    assert steps.check_inputs(goal, OLD) == ({"size": 1}, {"size": 1})
-    assert steps.check_inputs(goal, replace(OLD, pending_replacement=True)) == (None, {"size": 2})
-    assert steps.check_inputs(goal, replace(OLD, external=True)) == (None, {"size": 2})
+    assert steps.check_inputs(goal, None) == Asked(None, {"size": 2})
+    assert steps.check_inputs(goal, OLD) == Asked({"size": 1}, {"size": 1})
+    for mark in ("pending_replacement", "external", "taint"):
+        old = replace(OLD, **{mark: True})
+        assert steps.check_inputs(goal, old) == Asked(None, {"size": 2})
 
 
 def test_replace_on_changes_selects_by_path() -> None:

@@ -63,6 +63,8 @@ def test_equality_sees_through_secrets_and_tells_true_from_one() -> None:
         ('a["b.c"]', ("a", "b.c")),
         ('a["say \\"so\\""]', ("a", 'say "so"')),
         ("a[*].b", ("a", "*", "b")),
+        ("a-b/c", ("a-b/c",)),
+        ('a.["b"]', ("a", "b")),
         ("a.*", ("a", "*")),
     ],
 )
@@ -71,7 +73,7 @@ def test_paths(text: str, path: paths.Path) -> None:
     assert paths.parse(paths.render(path)) == path
 
 
-@pytest.mark.parametrize("text", ["a[", "a[x", 'a["b', "a]"])
+@pytest.mark.parametrize("text", ["a[", "a[x]", 'a["b', ".a", "a.", "a[1", "a[1.5]", "a[]"])
 def test_what_is_no_path(text: str) -> None:
     with pytest.raises(ValueError, match="not a property path"):
         paths.parse(text)
@@ -90,7 +92,9 @@ def test_ignoring_every_difference_leaves_the_old_inputs(
 ) -> None:
     top = sorted({str(path[0]) for path in paths.compare(old, new)})
     before = copy.deepcopy(new)
-    assert equal(paths.keep_ignored(old, new, [paths.render((key,)) for key in top]), old)
+    kept, left = paths.keep_ignored(old, new, [paths.render((key,)) for key in top])
+    assert equal(kept, old)
+    assert not left
     assert new == before
 
 
@@ -98,7 +102,43 @@ def test_ignoring_by_wildcard() -> None:
     old = {"rules": [{"port": 1, "to": 2}, {"port": 3}], "tags": {"a": 1}}
     new = {"rules": [{"port": 9, "to": 8}, {"port": 9}], "tags": {"b": 1}}
     kept = paths.keep_ignored(old, new, ["rules[*].port", "tags.*"])
-    assert kept == {"rules": [{"port": 1, "to": 8}, {"port": 3}], "tags": {"a": 1}}
+    assert kept == ({"rules": [{"port": 1, "to": 8}, {"port": 3}], "tags": {"a": 1}}, ())
+
+
+HUSH = secret({"b": 1})
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "kept", "whole"),
+    [
+        ("a[*]", [1], [2, 3], [1, 3], False),
+        ("a[*]", [1, 2], [3], [1], False),
+        ("a[*]", [], [3], [3], False),
+        ("a[1]", [1], [2, 3], [2, 3], False),
+        ("a[0]", [1], [2, 3], [1, 3], True),
+        ("a[5]", [1], [2, 3], [2, 3], True),
+        ("a[-1]", [1], [2], [2], False),
+        ("a[*].b", [{"b": 1}], [{"b": 2}, {"b": 3}], [{"b": 1}, {"b": 3}], False),
+        ("a[*].b", [{"b": 1}, {}], [{"b": 2}, {"b": 3}], [{"b": 1}, {}], True),
+        ("a.b.c", {"b": {"c": 1}}, {}, {}, False),
+        ("a.b.c", {}, {"b": {"c": 1}}, {"b": {}}, True),
+        ("a.b", 1, {"b": 1}, {}, True),
+        ("a.b", {"b": 1}, 1, 1, False),
+        ("a.*.c", {"b": {"c": 1}}, {"b": {"c": 2}, "d": {"c": 3}}, None, True),
+        ("a.*", {"b": 1}, {"c": 2}, {"b": 1}, True),
+        ("a.b", HUSH, {"b": 2}, {"b": secret(1)}, True),
+        ("a.b", HUSH, secret({"b": 2}), HUSH, True),
+        ("a[", 1, 2, 2, True),
+    ],
+)
+def test_ignoring_as_the_cli_does(
+    path: str, old: object, new: object, kept: object, whole: bool
+) -> None:
+    """What ``PropertyPath.Reset`` of Pulumi's Go SDK makes of the same values."""
+    result, left = paths.keep_ignored({"a": old}, {"a": new}, [path])
+    expected = {"b": {"c": 1}, "d": {"c": 3}} if kept is None else kept
+    assert result == {"a": expected}
+    assert left == (() if whole else (path,))
 
 
 STACK = "urn:pulumi:dev::demo::pulumi:pulumi:Stack::demo-dev"

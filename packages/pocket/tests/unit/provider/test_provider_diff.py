@@ -67,7 +67,7 @@ def test_two_of_one_name_cannot_live_at_once() -> None:
 
 def test_ignored_changes_are_none() -> None:
     olds, news = {"tags": {"a": "1"}}, {"tags": {"a": "2"}}
-    for path in ("tags", "tags.a", "*"):
+    for path in ("tags", "tags.a", "*", "tags.*", "tags[*]"):
         assert diff(VPC, olds, news, (path,)).changes == 1
     assert diff(VPC, olds, news, ("cidrBlock",)).changes == 2
 
