@@ -24,6 +24,8 @@ from infra.registry import Registry
 MANIFESTS: Final = Path(__file__).resolve().parents[2] / "manifests" / "operator"
 NAMESPACE: Final = "millwright"
 DEFINITION: Final = "CustomResourceDefinition"
+# PyYAML without libyaml takes a second for the definition's schema.
+LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 IMAGES: Final = re.compile(r"millwright/(operator|runtime):[\w.-]+")
 """Our images as the files name them: the repository, which the environment has one for."""
 
@@ -83,7 +85,7 @@ def objects(folder: Path) -> Iterator[dict[str, Any]]:
         InfrastructureError: a document is not a Kubernetes object.
     """
     for file in sorted(folder.rglob("*.yaml")):
-        for document in yaml.safe_load_all(file.read_text()):
+        for document in yaml.load_all(file.read_text(), Loader=LOADER):
             if document is None or document.get("kind") in ("Namespace", "Kustomization"):
                 continue
             if not document.get("apiVersion") or not document.get("metadata", {}).get("name"):

@@ -4,11 +4,7 @@ steps, its lake on an S3 server, its MLflow a server."""
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,42 +13,14 @@ import pytest
 from cli.main import main
 from contracts.outputs import ServiceOutputs
 from tests.integration.pipelines.conftest import copy_documents
-
-PATIENCE = 300.0
+from tests.mlflow_server import mlflow_server
 
 
 @pytest.fixture
 def mlflow(tmp_path: Path) -> Iterator[str]:
     """The environment's MLflow."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    store = ("--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db", "--workers", "1")
-    with (tmp_path / "mlflow.log").open("wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", "--port", str(port), *store],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    url = f"http://127.0.0.1:{port}"
-    until = time.monotonic() + PATIENCE
-    while not answers(f"{url}/health"):
-        assert server.poll() is None, (tmp_path / "mlflow.log").read_text()
-        assert time.monotonic() < until
-        time.sleep(0.1)
-    yield url
-    server.terminate()
-    server.wait(30)
-
-
-def answers(url: str) -> bool:
-    """Whether something does."""
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+    with mlflow_server(tmp_path) as address:
+        yield address
 
 
 def test_a_version_is_registered_in_the_environments_own_stores(

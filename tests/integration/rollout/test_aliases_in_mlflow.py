@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 import pytest
 
 from contracts.errors import RolloutError
-from pocket.supervisor import HttpReady, Spec, Supervisor
 from serving.rollout.mlflow import AGAIN_AFTER, MlflowServer
+from tests.mlflow_server import mlflow_server
 
 MODEL = "flight-delay"
 
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """MLflow's server without its command, which takes many seconds more."""
-    folder = tmp_path_factory.mktemp("mlflow")
-    supervisor = Supervisor(folder)
-    spec = Spec(
-        name="mlflow",
-        argv=(sys.executable, "-m", "flask", "--app", "mlflow.server:app", "run", "-p", "{port}"),
-        env={
-            "_MLFLOW_SERVER_FILE_STORE": f"sqlite:///{folder / 'mlflow.db'}",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-        },
-        cwd=folder,
-        ready=HttpReady(path="/health"),
-        ready_within=120,
-    )
-    try:
-        yield supervisor.start(spec).url
-    finally:
-        supervisor.stop_all()
+    with mlflow_server(tmp_path_factory.mktemp("mlflow")) as address:
+        yield address
 
 
 def test_aliases_follow_and_a_version_that_is_not_there_is_tried_again_later(uri: str) -> None:

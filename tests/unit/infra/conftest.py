@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import json
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import Any
 
 import pulumi
 import pytest
+from filelock import FileLock
 from pulumi.runtime import mocks
 from pulumi.runtime.stack import run_pulumi_func
 
@@ -168,9 +170,22 @@ def plan_of(name: str) -> Plan:
 
 
 @pytest.fixture(scope="session")
-def planned() -> Callable[[str], Plan]:
-    """Plans by environment, each made once."""
-    return plan_of
+def planned(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[[str], Plan]:
+    """Plans by environment, each made once, by whichever worker asks first."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own if worker_id == "master" else own.parent
+
+    @cache
+    def plan(name: str) -> Plan:
+        file = shared / f"plan.{name}"
+        with FileLock(f"{file}.lock"):
+            if not file.exists():
+                file.write_bytes(pickle.dumps(plan_of(name)))
+        made = pickle.loads(file.read_bytes())
+        assert isinstance(made, Plan)
+        return made
+
+    return plan
 
 
 @pytest.fixture(scope="session")
