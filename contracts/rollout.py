@@ -456,6 +456,9 @@ class RolloutStatus(Document):
     """Requests per second, of all versions, in the last look."""
     quiet: float = 0.0
     """Requests that the candidate should have had, by its weight, since it last had one."""
+    uncounted: tuple[Count, ...] = ()
+    """Requests that the candidate's servers answered at looks in a row at which the data plane
+    counted none of them: before the last of those looks, and in it. Nobody judges what they got."""
     blind: Count = 0
     """Looks in a row that gave no outcomes of some guard, or of any request."""
     missing: tuple[str, ...] = ()

@@ -84,6 +84,11 @@ TALLIES: list[Tally] = [
         meaning="Predictions with a known outcome, of requests that this version served.",
     ),
     Tally(name="wrong", source="servers", meaning="Of the feedback, predictions that were wrong."),
+    Tally(
+        name="received",
+        source="servers",
+        meaning="Requests that named no version, whichever way they came.",
+    ),
 ]
 """What is counted of each version, in the order in which it is written down."""
 

@@ -15,6 +15,8 @@ from typing import Final, Literal
 
 REQUESTS: Final = "millwright_requests_total"
 """Counter: inference requests answered, by ``CODE``."""
+ADDRESSED: Final = "millwright_addressed_requests_total"
+"""Counter: of the requests, those that named a version, and so were not shared out by weight."""
 REQUEST_SECONDS: Final = "millwright_request_seconds"
 """Histogram: seconds to answer one."""
 PREDICTIONS: Final = "millwright_predictions"
@@ -42,6 +44,7 @@ INFINITY: Final = "+Inf"
 HELP: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         REQUESTS: ("counter", "Inference requests by status."),
+        ADDRESSED: ("counter", "Inference requests that named a version."),
         REQUEST_SECONDS: ("histogram", "Time to answer a request."),
         PREDICTIONS: ("histogram", "Predicted scores, one a row."),
         FEEDBACK: ("counter", "Predictions judged by outcomes."),
@@ -102,6 +105,7 @@ class Series:
 READINGS: Final[dict[str, tuple[Series, ...]]] = {
     "requests": (Series(metric=REQUESTS),),
     "errors": (Series(metric=REQUESTS, labels={CODE: "5.."}),),
+    "received": (Series(metric=REQUESTS), Series(metric=ADDRESSED, sign=-1)),
     "timed": (Series(metric=count(REQUEST_SECONDS)),),
     "slow": (
         Series(metric=count(REQUEST_SECONDS)),

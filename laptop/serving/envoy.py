@@ -4,10 +4,12 @@ Envoy reads its routes, clusters and endpoints from files that are replaced atom
 never sees half a configuration and weights change without a lost request. What was written is not
 yet what happens: every decision is taken on what Envoy's admin interface confirms.
 
-For each predictor there are two clusters with the same servers: one for the requests that are
-shared out by weight, whose counters are the rollout's evidence, and one (`direct`) for those
-addressed to a version (feedback, metadata, health), which must not dilute it. A request's id picks
-the server within a version, so that its feedback reaches the one that remembers it.
+For each predictor there are two clusters with the same servers: one for the inferences that are
+shared out by weight, whose counters are the rollout's evidence, and one (`direct`) for what is
+addressed to a version, and for feedback, metadata and health, which must not dilute it. What an
+inference is says `serving.protocol`, for these routes and for the servers; a path that is not in
+its table reaches no server. A request's id picks the server within a version, so that its feedback
+reaches the one that remembers it.
 
 Source: https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/ (route, cluster, endpoint, bootstrap).
 """
@@ -16,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,9 +29,9 @@ from laptop.serving.loopback import get
 from pocket.files import write_whole
 from pocket.supervisor import HttpReady, Running, Spec
 from project.here import FRONT_DOOR
+from serving.protocol import INFER, PREDICTOR_HEADER, REQUEST_ID_HEADER, paths
 
 PROCESS = FRONT_DOOR
-PREDICTOR_HEADER = "x-millwright-predictor"
 
 _API = "type.googleapis.com/envoy"
 _ROUTES = "serving"
@@ -63,12 +64,14 @@ class Backend:
         deployment: its SeldonDeployment's name.
         name: the predictor's name.
         version: the model's version, for requests that ask for one.
+        model: the name in its servers' paths.
         ports: where its servers listen on 127.0.0.1.
     """
 
     deployment: str
     name: str
     version: str
+    model: str
     ports: tuple[int, ...]
 
     @property
@@ -168,6 +171,8 @@ def _bootstrap(folder: Path) -> dict[str, Any]:
         "rds": {"route_config_name": _ROUTES, "config_source": _file(folder / "rds.json")},
         # The client's id must come through unchanged: it picks the server, and feedback names it.
         "preserve_external_request_id": True,
+        # As Istio's gateway does: what is routed by is what the servers get.
+        "normalize_path": True,
         "request_id_extension": {
             "typed_config": {
                 "@type": f"{_API}.extensions.request_id.uuid.v3.UuidRequestIdConfig",
@@ -302,39 +307,40 @@ def written_weights(folder: Path) -> dict[str, dict[str, int]]:
 
 
 def _routes(front: Front) -> list[dict[str, Any]]:
-    base = re.escape(front.path)
-    path = {"safe_regex": {"regex": base + ".*"}}
-    header = {"name": PREDICTOR_HEADER}
-    routes = [
-        _to(
-            front,
-            f"{front.name}/{backend.name}",
-            {**path, "headers": [{**header, "string_match": {"exact": backend.name}}]},
-            {"cluster": backend.direct},
-        )
-        for backend in front.backends
-    ]
-    gone = {**path, "headers": [{**header, "present_match": True}]}
-    routes.append(_sorry(gone, 404, f"{front.name} has no such predictor"))
+    """A route for each known path, compared whole, and written anew as the servers know it: so
+    whatever else is asked for reaches none of them."""
+    models = dict.fromkeys(backend.model for backend in front.backends)
+    addressed = {"name": PREDICTOR_HEADER}
+    routes = []
     for backend in front.backends:
-        versioned = rf"{base}v2/models/[^/]+/versions/{re.escape(backend.version)}(/.*)?"
-        routes.append(
-            _to(
-                front,
-                f"{front.name}/versions/{backend.version}",
-                {"safe_regex": {"regex": versioned}},
-                {"cluster": backend.direct},
-            )
-        )
+        named = [{**addressed, "string_match": {"exact": backend.name}}]
+        direct = {"cluster": backend.direct}
+        for path in paths(backend.model):
+            routes.append(_to(front, f"{front.name}/{backend.name}", path, direct, named))
+        for path in paths(backend.model, backend.version):
+            name = f"{front.name}/versions/{backend.version}"
+            routes.append(_to(front, name, path, direct))
+    everything = {"prefix": front.path}
+    gone = {**everything, "headers": [{**addressed, "present_match": True}]}
+    routes.append(_sorry(gone, 404, f"{front.name} has no such predictor with this path"))
     if not front.weights:
-        everything = {"prefix": front.path}
         return [*routes, _sorry(everything, 503, f"no predictor of {front.name} is ready yet")]
-    infer = {"safe_regex": {"regex": rf"{base}v2/models/[^/]+/infer"}}
-    shared = _to(front, f"{front.name}#infer", infer, _split(front, ""))
-    shared["route"]["request_mirror_policies"] = [
-        {"cluster": f"{front.name}.{shadow}"} for shadow in front.shadows
-    ]
-    return [*routes, shared, _to(front, f"{front.name}#rest", path, _split(front, ".direct"))]
+    infer = [{"name": ":method", "string_match": {"exact": INFER.method}}]
+    for model in models:
+        shared = _to(front, f"{front.name}#infer", INFER.of(model), _split(front, ""), infer)
+        shared["route"]["request_mirror_policies"] = [
+            {"cluster": f"{front.name}.{shadow}"} for shadow in front.shadows
+        ]
+        # First, for it is what is asked for most.
+        shared["match"]["headers"].append({**addressed, "present_match": False})
+        routes.insert(0, shared)
+        for path in paths(model):
+            routes.append(_to(front, f"{front.name}#rest", path, _split(front, ".direct")))
+    nothing = (
+        f"{front.name} has nothing at this path, which is taken as it is spelled; see "
+        f"{front.path}v2/models/<name>"
+    )
+    return [*routes, _sorry(everything, 404, nothing)]
 
 
 def _split(front: Front, suffix: str) -> dict[str, Any]:
@@ -346,15 +352,24 @@ def _split(front: Front, suffix: str) -> dict[str, Any]:
     return {"weighted_clusters": {"clusters": clusters}}
 
 
-def _to(front: Front, name: str, match: dict[str, Any], target: dict[str, Any]) -> dict[str, Any]:
-    # The servers know no prefix, as behind Istio, where Seldon has it rewritten.
-    rewrite = {"pattern": {"regex": "^" + re.escape(front.path)}, "substitution": "/"}
+def _to(
+    front: Front,
+    name: str,
+    path: str,
+    target: dict[str, Any],
+    headers: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """A route of one of the servers' paths; they know no prefix, as behind Istio, where Seldon has
+    it rewritten."""
+    match: dict[str, Any] = {"path": front.path + path[1:]}
+    if headers:
+        match["headers"] = list(headers)
     action = {
         **target,
-        "regex_rewrite": rewrite,
+        "prefix_rewrite": path,
         "timeout": _TIMEOUT,
         "retry_policy": _SAFE_RETRIES,
-        "hash_policy": [{"header": {"header_name": "x-request-id"}}],
+        "hash_policy": [{"header": {"header_name": REQUEST_ID_HEADER}}],
     }
     return {"name": name, "match": match, "route": action}
 

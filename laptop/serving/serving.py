@@ -282,7 +282,7 @@ class LocalServing:
             deployment_name, _, predictor_name = cluster.partition(".")
             ports = tuple(sorted(own.port for own in leaving[cluster] if own.alive))
             backend = envoy.Backend(
-                deployment=deployment_name, name=predictor_name, version="", ports=ports
+                deployment=deployment_name, name=predictor_name, version="", model="", ports=ports
             )
             if in_use(backend, view):
                 backends.append(backend)

@@ -127,6 +127,7 @@ def backend_of(
         deployment=deployment,
         name=predictor.name,
         version=version,
+        model=predictor.model,
         ports=tuple(sorted(current)),
     )
 

@@ -75,9 +75,12 @@ class PredictorCounters:
 
 
 def gateway_counts(stats: Mapping[str, int], cluster: str) -> dict[str, int] | None:
-    """What Envoy counted of a cluster; None where it counts no requests of it yet."""
+    """What Envoy counted of a cluster; None where it does not know the cluster.
+
+    A counter is made at the first request that it counts; that of all requests is there before.
+    """
     prefix, rows = f"cluster.{cluster}.upstream_rq_", tallies("gateway")
-    if f"{prefix}{rows[0].envoy}" not in stats:
+    if f"{prefix}total" not in stats:
         return None
     return {row.name: stats.get(f"{prefix}{row.envoy}", 0) for row in rows}
 

@@ -162,6 +162,8 @@ class PrometheusTelemetry:
         )
         if servers:
             made |= servers.counters()
+        if own and gateway and gateway.age > own.age:
+            made.pop("received", None)  # Not comparable: what the gateway counted is older.
         if timed and gateway:
             epoch = f"{gateway.epoch}+{servers.epoch if servers else ''}"
             made |= timed | {"servers": epoch}

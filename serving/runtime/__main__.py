@@ -37,6 +37,13 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--slow-over", type=duration, default=0.05, metavar="DURATION")
     parser.add_argument("--grace", type=duration, default=5.0, metavar="DURATION")
     parser.add_argument("--max-body", type=int, default=Limits.body, metavar="BYTES")
+    parser.add_argument(
+        "--origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="an origin whose pages may ask, such as https://app.example.com; * for all",
+    )
     parser.add_argument("--max-active", type=int, default=Limits.active, metavar="REQUESTS")
     return parser.parse_args(argv)
 
@@ -65,6 +72,7 @@ def main(argv: list[str] | None = None) -> int:
         predictor=options.predictor,
         slow_over=options.slow_over,
         limits=Limits(body=options.max_body, active=options.max_active),
+        origins=options.origin,
     )
     structlog.get_logger("serving.runtime").info(
         "serving",

@@ -13,18 +13,19 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from random import getrandbits
-from typing import Any
-from urllib.parse import quote
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
 
-from contracts.version import VERSION
-from serving import metrics
+from serving import metrics, protocol
+from serving.runtime import about, coding
 from serving.runtime.counters import Counters
 from serving.runtime.feedback import Record, read_feedback
 from serving.runtime.model import Answer, Model
+from serving.runtime.origins import Origins
 from serving.runtime.refusal import Refusal, shown
 
 Message = MutableMapping[str, Any]
@@ -32,11 +33,19 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Header = tuple[bytes, bytes]
 Handler = Callable[[Message, Receive, Send], Awaitable[None]]
+Result = TypeVar("Result")
 
 _JSON: Header = (b"content-type", b"application/json")
+_BYTES: Header = (b"content-type", b"application/octet-stream")
 _TEXT: Header = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 _CLOSE: Header = (b"connection", b"close")
 _MAX_ID = 1024
+_DENSEST = 16
+"""A packed body is taken for this many times its size, when it is decided where it is unpacked."""
+
+_PREDICTOR = protocol.PREDICTOR_HEADER.encode()
+_REQUEST_ID = protocol.REQUEST_ID_HEADER.encode()
+_JSON_SIZE = protocol.BINARY_HEADER.encode()
 
 _log = structlog.get_logger("serving.runtime")
 _encode = msgspec.json.encode
@@ -71,6 +80,7 @@ class App:
         predictor: the name under which traffic is sent to this version.
         slow_over: seconds; a response that takes longer is slow.
         limits: what bounds the work.
+        origins: the origins whose pages may ask, such as ``https://app.example.com``.
     """
 
     def __init__(
@@ -80,6 +90,7 @@ class App:
         predictor: str = "",
         slow_over: float = 0.05,
         limits: Limits | None = None,
+        origins: Iterable[str] = (),
     ) -> None:
         self.model = model
         self.draining = False
@@ -92,21 +103,28 @@ class App:
         }
         self.counters = Counters(labels, slow_over, model.meaning.bounds)
         self._record = Record(model.version, model.meaning.is_wrong)
-        self._headers: list[Header] = [(b"x-millwright-version", model.version.encode())]
+        self._predictor = predictor.encode()
+        self._origins = Origins(origins)
+        self._headers: list[Header] = [
+            (protocol.VERSION_HEADER.encode(), model.version.encode()),
+        ]
         if predictor:
-            self._headers.append((b"x-millwright-predictor", predictor.encode()))
+            self._headers.append((_PREDICTOR, self._predictor))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="large-requests")
         self._large = 0
-        base = f"/v2/models/{model.name}"
-        self._infer_paths = {f"{base}/infer", f"{base}/versions/{model.version}/infer"}
-        self._routes = self._table(base, f"{base}/versions/{model.version}")
+        self._routes = self._table()
+        self._versioned = protocol.INFER.of_version(model.name, model.version).encode()
+        self._infer_paths = {protocol.INFER.of(model.name).encode(), self._versioned}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """The ASGI entry."""
         if scope["type"] != "http":
             return
+        if self._origins:
+            send = self._origins.told(scope, send)
         try:
-            if scope["path"] in self._infer_paths and scope["method"] == "POST":
+            # As it was sent, byte for byte: what a front door compares too.
+            if scope["raw_path"] in self._infer_paths and scope["method"] == "POST":
                 await self._infer(scope, receive, send)
             else:
                 await self._other(scope, receive, send)
@@ -118,37 +136,53 @@ class App:
     async def _infer(self, scope: Message, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         headers = dict(scope["headers"])
-        request_id: bytes | None = headers.get(b"x-request-id")
+        request_id: bytes | None = headers.get(_REQUEST_ID)
+        if _PREDICTOR in headers or scope["raw_path"] == self._versioned:
+            self.counters.addressed += 1
         self.active += 1
         try:
             body = await self._body(headers, receive)
             header_id = request_id.decode("latin-1") if request_id else f"{getrandbits(128):032x}"
-            identity, answer = await self._answer(body, header_id[:_MAX_ID])
+            identity, answer = await self._answer(
+                body, header_id[:_MAX_ID], headers.get(_JSON_SIZE)
+            )
+            content, lines = answer.body, [_JSON]
+            if answer.json_size is not None:
+                lines = [_BYTES, (_JSON_SIZE, b"%d" % answer.json_size)]
+            if (accepted := headers.get(b"accept-encoding")) is not None:
+                content = await self._packed(content, accepted, lines)
         except Refusal as refusal:
             self.counters.request(refusal.status, time.perf_counter() - began)
-            await self._refuse(send, refusal, _id_header(request_id))
+            await self._refuse(send, refusal, _id_header(request_id) if request_id else ())
             return
         finally:
             self.active -= 1
         self.counters.request(200, time.perf_counter() - began)
+        self.counters.rows += answer.rows
+        self.counters.last = time.time()
         self.counters.predictions(answer.scores)
         self._record.remember(identity, answer.classes)
-        given = request_id or identity.encode("ascii", "ignore")
-        await self._send(send, 200, answer.body, (_JSON, *_id_header(given)))
+        lines += _id_header(request_id or identity.encode())
+        await self._send(send, 200, content, lines)
 
-    async def _answer(self, body: bytes, request_id: str) -> tuple[str, Answer]:
+    async def _answer(
+        self, body: bytes, request_id: str, json_size: bytes | None
+    ) -> tuple[str, Answer]:
         if len(body) <= self._limits.inline:
-            return self._checked(self.model.answer(body, request_id))
+            return self._checked(self.model.answer(body, request_id, json_size))
         if self._large >= self._limits.large:
             raise Refusal(503, f"{self._large} large requests are waiting", fix="try again in 1 s")
         self._large += 1
         try:
-            loop = asyncio.get_running_loop()
             return self._checked(
-                await loop.run_in_executor(self._thread, self.model.answer, body, request_id)
+                await self._aside(partial(self.model.answer, body, request_id, json_size))
             )
         finally:
             self._large -= 1
+
+    async def _aside(self, work: Callable[[], Result]) -> Result:
+        """Do it in the thread, so that health checks are answered meanwhile."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     @staticmethod
     def _checked(answered: tuple[str, Answer]) -> tuple[str, Answer]:
@@ -156,17 +190,34 @@ class App:
             raise Refusal(400, f"the id has {len(answered[0])} characters; at most {_MAX_ID}")
         return answered
 
+    async def _packed(self, body: bytes, accepted: bytes, lines: list[Header]) -> bytes:
+        """The answer as the client wants it; says in the headers what was done."""
+        wish = coding.wish_of(accepted)
+        if wish.coding is None or len(body) < wish.least:
+            return body
+        lines += [(b"content-encoding", wish.coding), (b"vary", b"accept-encoding")]
+        if len(body) <= self._limits.inline:
+            return coding.packed(body, wish.coding)
+        return await self._aside(partial(coding.packed, body, wish.coding))
+
     async def _body(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         if self.active > self._limits.active:
             raise Refusal(503, f"{self.active} requests are being answered", fix="try again in 1 s")
-        if b"inference-header-content-length" in headers:
-            raise Refusal(400, "the binary data extension is not supported; send JSON tensors")
-        coding = headers.get(b"content-encoding")
-        if coding not in (None, b"identity"):
+        addressed = headers.get(_PREDICTOR)
+        if addressed is not None and addressed != self._predictor and self._predictor:
             raise Refusal(
-                400, f"content-encoding {shown(coding)} is not supported; send plain JSON"
+                421,
+                f"this is predictor {self._predictor.decode()!r}, and the request is addressed to "
+                f"{shown(addressed.decode('latin-1'))}",
             )
-        return await self._receive(receive)
+        name = headers.get(b"content-encoding")
+        if name is None or (packing := coding.coding_of(name)) is None:
+            return await self._receive(receive)
+        body = await self._receive(receive)
+        unpack = partial(coding.unpacked, body, packing, self._limits.body)
+        if len(body) * _DENSEST <= self._limits.inline:
+            return unpack()
+        return await self._aside(unpack)
 
     async def _receive(self, receive: Receive) -> bytes:
         message = await receive()
@@ -197,66 +248,72 @@ class App:
 
     # -- everything else -------------------------------------------------------------------------
 
-    def _table(self, base: str, versioned: str) -> dict[str, tuple[str, Handler]]:
+    def _table(self) -> dict[bytes, tuple[str, Handler]]:
         """Path → method and handler; exact, because a server has one model in one version."""
-        metadata = self._constant(self._metadata())
-        return {
-            "/v2": ("GET", self._constant(_SERVER)),
-            "/v2/health/live": ("GET", self._constant({"live": True})),
-            "/v2/health/ready": ("GET", self._ready({"live": True}, {"live": False})),
-            base: ("GET", metadata),
-            versioned: ("GET", metadata),
-            f"{base}/ready": ("GET", self._model_ready()),
-            f"{versioned}/ready": ("GET", self._model_ready()),
-            f"{base}/feedback": ("POST", self._feedback),
-            f"{versioned}/feedback": ("POST", self._feedback),
-            "/metrics": ("GET", self._metrics),
+        handlers: dict[str, Handler] = {
+            "infer": self._infer,
+            "server": self._constant(about.SERVER),
+            "live": self._constant({"live": True}),
+            "ready": self._ready({"ready": True}, {"ready": False}),
+            "index": self._asked(self._index),
+            "load": self._asked(self._steering),
+            "unload": self._asked(self._steering),
+            "all_stats": self._statistics,
+            "model": self._constant(about.metadata(self.model)),
+            "model_ready": self._model_ready(),
+            "config": self._constant(about.config(self.model)),
+            "stats": self._statistics,
+            "feedback": self._asked(self._feedback),
+            "metrics": self._metrics,
         }
+        name, version = self.model.name, self.model.version
+        table: dict[bytes, tuple[str, Handler]] = {}
+        for route in protocol.ROUTES:
+            entry = (route.method, handlers[route.name])
+            table[route.of(name).encode()] = entry
+            if route.versioned:
+                table[route.of_version(name, version).encode()] = entry
+        return table
 
     async def _other(self, scope: Message, receive: Receive, send: Send) -> None:
-        path, method = scope["path"].rstrip("/"), scope["method"]
-        handler: Handler
-        if path in self._infer_paths:
-            allowed, handler = "POST", self._infer
-        elif path in self._routes:
-            allowed, handler = self._routes[path]
+        path, method = scope["raw_path"], scope["method"]
+        if path not in self._routes:
+            await self._refuse(send, self._unknown(scope["path"]), ())
+            return
+        taken, handler = self._routes[path]
+        allowed = "GET, HEAD, OPTIONS" if taken == "GET" else f"{taken}, OPTIONS"
+        if method == "OPTIONS":
+            await self._send(send, 204, b"", [(b"allow", allowed.encode())])
+        elif method == taken or (method == "HEAD" and taken == "GET"):
+            await handler(scope, receive, send)
         else:
-            await self._refuse(send, self._unknown(path), ())
-            return
-        if method != allowed and not (method == "HEAD" and allowed == "GET"):
-            refusal = Refusal(405, f"{path} takes {allowed}, not {method}")
+            refusal = Refusal(405, f"{path.decode()} takes {taken}, not {shown(method)}")
             await self._refuse(send, refusal, [(b"allow", allowed.encode())])
-            return
-        await handler(scope, receive, send)
 
     def _unknown(self, path: str) -> Refusal:
+        own = self.model
+        if meant := protocol.respelled(path, (known.decode() for known in self._routes)):
+            return Refusal(
+                404,
+                f"there is nothing at {shown(path)}: paths are taken as they are spelled",
+                fix=f"write {meant}",
+            )
         match path.split("/"):
-            case ["", "v2", "models", name, *_] if name != self.model.name:
-                return Refusal(
-                    404, f"there is no model {shown(name)} here; it is {self.model.name!r}"
-                )
-            case ["", "v2", "models", _, "versions", version, *_] if version != self.model.version:
+            case ["", "v1", *_] | ["", "api", *_]:
                 return Refusal(
                     404,
-                    f"version {shown(version)} is not served here; it is {self.model.version!r}",
+                    f"there is nothing at {shown(path)}: this server speaks the Open Inference "
+                    "Protocol, which is V2",
+                    fix=f"post to {protocol.INFER.of(own.name)}; KServe's client does with "
+                    'RESTConfig(protocol="v2")',
                 )
-        return Refusal(404, f"there is nothing at {shown(path)}; see /v2/models/{self.model.name}")
-
-    def _metadata(self) -> dict[str, object]:
-        artifact = self.model.artifact
-        tensors = {
-            side: [
-                {"name": t.name, "datatype": t.datatype, "shape": t.shape, **_notes(t.optional)}
-                for t in declared
-            ]
-            for side, declared in (("inputs", artifact.inputs), ("outputs", artifact.outputs))
-        }
-        return {
-            "name": self.model.name,
-            "versions": [self.model.version],
-            "platform": "onnx_onnxv1",
-            **tensors,
-        }
+            case ["", "v2", "models", name, *_] if name != own.name:
+                return Refusal(404, f"there is no model {shown(name)} here; it is {own.name!r}")
+            case ["", "v2", "models", _, "versions", version, *_] if version != own.version:
+                return Refusal(
+                    404, f"version {shown(version)} is not served here; it is {own.version!r}"
+                )
+        return Refusal(404, f"there is nothing at {shown(path)}; see /v2/models/{own.name}")
 
     def _constant(self, value: object) -> Handler:
         body = _encode(value)
@@ -282,15 +339,37 @@ class App:
     async def _metrics(self, scope: Message, receive: Receive, send: Send) -> None:
         await self._send(send, 200, self.counters.text(), (_TEXT,))
 
-    async def _feedback(self, scope: Message, receive: Receive, send: Send) -> None:
-        try:
-            verdict = self._record.judge(read_feedback(await self._receive(receive)))
-        except Refusal as refusal:
-            await self._refuse(send, refusal, ())
-            return
+    async def _statistics(self, scope: Message, receive: Receive, send: Send) -> None:
+        await self._send(send, 200, _encode(about.statistics(self.model, self.counters)), (_JSON,))
+
+    def _asked(self, respond: Callable[[bytes], object]) -> Handler:
+        """What answers a body that is no inference."""
+
+        async def answer(scope: Message, receive: Receive, send: Send) -> None:
+            try:
+                value = respond(await self._body(dict(scope["headers"]), receive))
+            except Refusal as refusal:
+                await self._refuse(send, refusal, ())
+                return
+            await self._send(send, 200, _encode(value), (_JSON,))
+
+        return answer
+
+    def _index(self, body: bytes) -> object:
+        return about.index(self.model, body, draining=self.draining)
+
+    def _steering(self, body: bytes) -> object:
+        raise Refusal(
+            403,
+            "which version is served is a rollout's to decide; it is not loaded or unloaded here",
+            fix="see millwright rollout",
+        )
+
+    def _feedback(self, body: bytes) -> object:
+        verdict = self._record.judge(read_feedback(body))
         self.counters.feedback[metrics.RIGHT] += verdict.right
         self.counters.feedback[metrics.WRONG] += verdict.wrong
-        await self._send(send, 200, _encode(verdict), (_JSON,))
+        return verdict
 
     # -- answering -------------------------------------------------------------------------------
 
@@ -305,7 +384,9 @@ class App:
         await self._send(send, refusal.status, _encode({"error": refusal.sentence()}), extra)
 
     async def _send(self, send: Send, status: int, body: bytes, headers: Iterable[Header]) -> None:
-        lines = [*headers, *self._headers, (b"content-length", b"%d" % len(body))]
+        lines = [*headers, *self._headers]
+        if status != 204:
+            lines.append((b"content-length", b"%d" % len(body)))
         # While draining, connections are given up after an answer, so that clients go elsewhere.
         if self.draining:
             lines.append(_CLOSE)
@@ -313,17 +394,6 @@ class App:
         await send({"type": "http.response.body", "body": body})
 
 
-_SERVER = {"name": "millwright", "version": VERSION, "extensions": ["feedback"]}
-
-
-def _notes(optional: bool) -> dict[str, object]:
-    return {"parameters": {"optional": True}} if optional else {}
-
-
-def _id_header(value: bytes | None) -> tuple[Header, ...]:
-    """The request's id as a header; quoted where it holds what a header cannot."""
-    if not value:
-        return ()
-    text = value.decode("latin-1")
-    plain = text if text.isascii() and text.isprintable() else quote(text)
-    return ((b"x-request-id", plain.encode()),)
+def _id_header(value: bytes) -> tuple[Header]:
+    """The request's id as a header."""
+    return ((_REQUEST_ID, protocol.header_text(value.decode(errors="replace")).encode()),)

@@ -28,12 +28,12 @@ class Histogram:
         self.bounds = sorted(set(bounds))
         self._edges = np.array(self.bounds)
         self._counts = [0] * (len(self.bounds) + 1)
-        self._sum = 0.0
+        self.sum = 0.0
 
     def add(self, value: float) -> None:
         """Count one value."""
         self._counts[bisect_left(self.bounds, value)] += 1
-        self._sum += value
+        self.sum += value
 
     def add_all(self, values: Sequence[float]) -> None:
         """Count many values."""
@@ -43,7 +43,7 @@ class Histogram:
             return
         added = np.bincount(np.searchsorted(self._edges, values), minlength=len(self._counts))
         self._counts = [old + new for old, new in zip(self._counts, added.tolist(), strict=True)]
-        self._sum += sum(values)
+        self.sum += sum(values)
 
     def lines(self, name: str, labels: str) -> Iterator[str]:
         """In Prometheus's text form."""
@@ -54,7 +54,7 @@ class Histogram:
             yield f'{bucket}{{{labels},{metrics.EDGE}="{metrics.edge(bound)}"}} {total}'
         total += self._counts[-1]
         yield f'{bucket}{{{labels},{metrics.EDGE}="{metrics.INFINITY}"}} {total}'
-        yield f"{metrics.total(name)}{{{labels}}} {self._sum!r}"
+        yield f"{metrics.total(name)}{{{labels}}} {self.sum!r}"
         yield f"{metrics.count(name)}{{{labels}}} {total}"
 
 
@@ -73,6 +73,14 @@ class Counters:
     ) -> None:
         self._labels = ",".join(f'{key}="{_escaped(value)}"' for key, value in labels.items())
         self.requests: Counter[int] = Counter({200: 0})
+        self.addressed = 0
+        """Of the requests those that named this version, which no weight has sent here."""
+        self.rows = 0
+        """Rows of the requests that were answered."""
+        self.refused_seconds = 0.0
+        """Of the seconds, those of requests that were refused or failed."""
+        self.last = 0.0
+        """When the last request was answered, in seconds since 1970; 0 for never."""
         self.seconds = Histogram((*_SECONDS, slow_over))
         self.scores = Histogram(score_bounds)
         self.feedback: Counter[str] = Counter({metrics.RIGHT: 0, metrics.WRONG: 0})
@@ -82,6 +90,8 @@ class Counters:
         """Count one answered inference request."""
         self.requests[code] += 1
         self.seconds.add(seconds)
+        if code != 200:
+            self.refused_seconds += seconds
 
     def predictions(self, scores: Sequence[float]) -> None:
         """Count the predictions of one request."""
@@ -96,6 +106,8 @@ class Counters:
         yield from _head(metrics.REQUESTS)
         for code, count in sorted(self.requests.items()):
             yield f'{metrics.REQUESTS}{{{labels},{metrics.CODE}="{code}"}} {count}'
+        yield from _head(metrics.ADDRESSED)
+        yield f"{metrics.ADDRESSED}{{{labels}}} {self.addressed}"
         yield from _head(metrics.REQUEST_SECONDS)
         yield from self.seconds.lines(metrics.REQUEST_SECONDS, labels)
         yield from _head(metrics.PREDICTIONS)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from contracts.artifact import Artifact
+from serving.runtime.binary import Array
 from serving.runtime.refusal import Refusal, shown
-from serving.runtime.tensors import Array
 
 _PROBABILITY_BOUNDS = tuple(tenth / 10 for tenth in range(1, 11))
 _NUMBER_BOUNDS = (-1e6, -1e4, -100.0, -10.0, -1.0, 0.0, 1.0, 10.0, 100.0, 1e4, 1e6)

@@ -8,18 +8,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import onnxruntime as ort  # type: ignore[import-untyped,unused-ignore]
 
 from contracts.artifact import Artifact
 from contracts.errors import ServingError
+from serving.runtime.binary import Array, split
 from serving.runtime.meaning import Meaning
 from serving.runtime.refusal import Refusal
 from serving.runtime.tensors import (
-    Array,
     InferResponse,
     Signature,
+    binary_outputs,
     output_tensor,
     read_request,
     write_response,
@@ -41,6 +43,7 @@ _ORT_TYPES = {
     "BYTES": "tensor(string)",
 }
 """ONNX Runtime's name for each datatype."""
+_NOTHING: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,11 +51,14 @@ class Answer:
     """An answered request.
 
     `scores` is what the histogram counts, `classes` what feedback is compared with; one a row.
+    `json_size` says where the body's JSON ends, where bytes of tensors follow it.
     """
 
     body: bytes
+    rows: int
     scores: Sequence[float]
     classes: Sequence[Any]
+    json_size: int | None = None
 
 
 class Model:
@@ -80,12 +86,15 @@ class Model:
         self._outputs = [tensor.name for tensor in artifact.outputs]
         self._tensors = {tensor.name: tensor for tensor in artifact.outputs}
 
-    def answer(self, body: bytes, request_id: str) -> tuple[str, Answer]:
+    def answer(
+        self, body: bytes, request_id: str, json_size: bytes | None = None
+    ) -> tuple[str, Answer]:
         """Answer an inference request.
 
         Args:
-            body: the request's JSON.
+            body: the request's JSON, and the bytes of tensors behind it.
             request_id: its id when the body has none.
+            json_size: the header that says where the JSON ends; None where nothing is behind it.
 
         Returns:
             The id, and the answer.
@@ -93,21 +102,42 @@ class Model:
         Raises:
             Refusal: the request is not one that this model takes (400), or the model failed (500).
         """
-        request = read_request(body)
-        identity = request.id if request.id is not None else request_id
-        feeds, rows = self.signature.feeds(request)
+        if json_size is None:
+            request, behind = read_request(body), None
+        else:
+            text, behind = split(body, json_size)
+            request = read_request(text)
+        identity = request.id or request_id
+        feeds, rows, left_out = self.signature.feeds(request, behind)
         wanted = self.signature.wanted(request)
+        plain = request.outputs is None and request.parameters is None
+        as_bytes = _NOTHING if plain else binary_outputs(request)
         results = self._run(feeds, rows)
         scores, predicted = self.meaning.of(results)
         self.meaning.relabel(results, predicted)
+        tensors: list[bytes] = []
         response = InferResponse(
             self.name,
             self.version,
             identity,
-            [output_tensor(self._tensors[name], results[name]) for name in wanted],
+            [
+                output_tensor(
+                    self._tensors[name],
+                    results[name],
+                    tensors if as_bytes is None or name in as_bytes else None,
+                )
+                for name in wanted
+            ],
         )
+        if left_out:
+            response.parameters = {"missing": ",".join(map(quote, left_out))}
         body = write_response(response)
-        return identity, Answer(body=body, scores=scores, classes=predicted)
+        size = len(body) if tensors else None
+        if tensors:
+            body = b"".join((body, *tensors))
+        return identity, Answer(
+            body=body, rows=rows, scores=scores, classes=predicted, json_size=size
+        )
 
     def warm_up(self) -> None:
         """Answer one request of missing values, so that the first client does not wait for it."""

@@ -13,6 +13,8 @@ import time
 from types import FrameType
 from typing import Any
 
+import httptools
+import msgspec
 import structlog
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -21,6 +23,8 @@ from serving.runtime.app import App
 
 _log = structlog.get_logger("serving.runtime")
 _LINGER = 0.2
+_OFFER = (b"upgrade", b"http2-settings")
+"""Headers, and words of the header Connection, that offer another protocol."""
 
 
 class OneWrite:
@@ -63,11 +67,68 @@ class OneWrite:
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1, with one write for each answer."""
+    """uvicorn's HTTP/1.1, with one write for each answer, our refusals, and nothing lost to an
+    offer of another protocol."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
         super().connection_made(OneWrite(transport))  # type: ignore[arg-type]
+        self._offer = False
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a client.
+
+        A client that offers another protocol (Java's HttpClient does, ``Upgrade: h2c``) is answered
+        in this one, as RFC 9110 (7.8) has it. The parser takes such a request to be over after its
+        head, and what follows for the other protocol; so it is given the head again, without the
+        offer.
+        """
+        self._unset_keepalive_if_required()
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offer:
+                if not self._offer:  # CONNECT, which has been refused
+                    return
+                data = self._head() + data[offer.args[0] :]
+                self._offer = False
+                self.parser = httptools.HttpRequestParser(self)
+            except httptools.HttpParserError:
+                self.send_400_response("this is not a request in HTTP/1.1")
+                return
+            else:
+                return
+
+    def on_headers_complete(self) -> None:
+        """A request's head is there; one that offers another protocol is read again."""
+        self._offer = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        if not self._offer:
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """A request is there."""
+        if not self._offer:
+            super().on_message_complete()
+
+    def _head(self) -> bytes:
+        """The request's head without the offer of another protocol."""
+        lines = [b"%s %s HTTP/1.1" % (self.parser.get_method(), self.url)]
+        for name, value in self.headers:
+            if name == b"connection":
+                tokens = (token.strip() for token in value.split(b","))
+                value = b", ".join(token for token in tokens if token.lower() not in _OFFER)
+            if name not in _OFFER:
+                lines.append(b"%s: %s" % (name, value))
+        return b"\r\n".join((*lines, b"", b""))
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, in the form of all refusals."""
+        body = msgspec.json.encode({"error": msg})
+        self.transport.write(
+            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
+            b"content-length: %d\r\nconnection: close\r\n\r\n%s" % (len(body), body)
+        )
+        self.transport.close()
 
 
 class Server(uvicorn.Server):

@@ -1,9 +1,10 @@
-"""Tensors in JSON, both ways.
+"""Tensors as requests send them and answers give them.
 
 The Open Inference Protocol sends a tensor as name, shape, datatype and data, flat or nested. A
 request is decoded straight into the type that the model's signature declares (msgspec checks types
 and ranges in C), so that checking each value costs nothing extra and whatever is wrong is named
-with its place.
+with its place. Tensors may also come as bytes behind the JSON (`serving.runtime.binary`), some of
+a request's in one form and some in the other.
 
 Source: https://github.com/kserve/open-inference-protocol, specification/protocol/inference_rest.md.
 """
@@ -16,15 +17,14 @@ from typing import Annotated, Any
 
 import msgspec
 import numpy as np
-from msgspec import Meta, Raw, Struct
-from numpy.typing import NDArray
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from contracts.artifact import Datatype, Tensor
 from contracts.document import suggest
 from contracts.errors import ServingError
+from serving.runtime import binary
+from serving.runtime.binary import Array
 from serving.runtime.refusal import Refusal, shown
-
-Array = NDArray[Any]
 
 _FP16_MAX = 65504.0
 _FP32_MAX = float(np.finfo(np.float32).max)
@@ -56,6 +56,7 @@ _JSON_TYPES: dict[Datatype, tuple[Any, type[np.generic]]] = {
 
 _CAN_BE_MISSING: tuple[Datatype, ...] = ("FP16", "FP32", "FP64", "BYTES")
 _MAX_RANK = 8
+_NO_DATA = Raw(b"")
 
 
 class RequestInput(Struct):
@@ -64,7 +65,7 @@ class RequestInput(Struct):
     name: str
     shape: list[int]
     datatype: str
-    data: Raw
+    data: Raw = _NO_DATA
     parameters: dict[str, Any] | None = None
 
 
@@ -85,12 +86,13 @@ class InferRequest(Struct):
 
 
 class ResponseOutput(Struct):
-    """One output tensor of a response, its data flat and in row order."""
+    """One output tensor of a response, its data flat and in row order, or behind the JSON."""
 
     name: str
     shape: tuple[int, ...]
     datatype: str
-    data: list[Any]
+    data: list[Any] | UnsetType = UNSET
+    parameters: dict[str, int] | UnsetType = UNSET
 
 
 class InferResponse(Struct):
@@ -100,6 +102,7 @@ class InferResponse(Struct):
     model_version: str
     id: str
     outputs: list[ResponseOutput]
+    parameters: dict[str, str] | UnsetType = UNSET
 
 
 _decode_request = msgspec.json.Decoder(InferRequest).decode
@@ -151,8 +154,12 @@ class InputSignature:
         value = self._missing_text if self.is_text else math.nan
         return np.full(shape, value, dtype=self.dtype)
 
-    def array(self, given: RequestInput) -> Array:
+    def array(self, given: RequestInput, raw: memoryview | None = None) -> Array:
         """The request's tensor.
+
+        Args:
+            given: as the request's JSON has it.
+            raw: its data, where that came as bytes.
 
         Raises:
             Refusal: its datatype, shape or data is not what the model takes.
@@ -170,6 +177,10 @@ class InputSignature:
                 f"input {self.name!r} has shape {shown(shape)}; expected {list(self.shape)}"
                 + (", where -1 is the number of rows, at least 1" if -1 in self.shape else ""),
             )
+        if raw is not None:
+            return self._from_bytes(raw, shape)
+        if given.data is _NO_DATA:
+            raise Refusal(400, f"input {self.name!r} has no `data`; expected {self._expected()}")
         try:
             array = self._decode(given.data, shape)
         except (msgspec.DecodeError, OverflowError, ValueError) as error:
@@ -183,6 +194,21 @@ class InputSignature:
                 f"input {self.name!r} has shape {shape}, but its data {list(array.shape)}; "
                 "expected one for each element, flat in row order or nested as the shape says",
             )
+        return array
+
+    def _from_bytes(self, raw: memoryview, shape: list[int]) -> Array:
+        """A tensor that came as bytes; a missing number is NaN, as in JSON it is null."""
+        try:
+            array = binary.decoded(raw, self.dtype, math.prod(shape)).reshape(shape)
+        except ValueError as error:
+            raise Refusal(400, f"input {self.name!r}: {error}") from None
+        if self.dtype.kind == "f" and not np.isfinite(array).all():
+            if np.isinf(array).any():
+                raise Refusal(400, f"input {self.name!r} holds an infinite number")
+            if not self.optional:
+                raise Refusal(
+                    400, f"input {self.name!r} holds NaN; it must not be missing in any row"
+                )
         return array
 
     def _fits(self, shape: list[int]) -> bool:
@@ -231,15 +257,27 @@ class Signature:
         self._required = [name for name, own in self.inputs.items() if not own.optional]
         self._unused = [name for name, own in self.inputs.items() if not own.used]
 
-    def feeds(self, request: InferRequest) -> tuple[dict[str, Array], int]:
-        """What the model reads, by name, and the number of rows.
+    def feeds(
+        self, request: InferRequest, behind: memoryview | None = None
+    ) -> tuple[dict[str, Array], int, list[str]]:
+        """What the model reads, by name; the number of rows; and which of what it reads was left
+        out.
+
+        Args:
+            request: the request's JSON.
+            behind: what came behind it: the binary tensors, in the order of the inputs.
 
         Raises:
             Refusal: a name, shape, datatype or value is not what the model takes.
         """
         feeds: dict[str, Array] = {}
         rows = 0
+        left_out: list[str] = []
         for given in request.inputs:
+            raw = None
+            if given.parameters is not None:
+                present = given.data is not _NO_DATA
+                raw, behind = binary.taken(given.name, given.parameters, behind, present=present)
             own = self.inputs.get(given.name)
             if own is None:
                 raise Refusal(
@@ -249,7 +287,7 @@ class Signature:
                 )
             if given.name in feeds:
                 raise Refusal(400, f"input {given.name!r} is given twice; expected once")
-            array = own.array(given)
+            array = own.array(given, raw)
             if rows and array.shape[0] != rows:
                 raise Refusal(
                     400,
@@ -258,21 +296,28 @@ class Signature:
                 )
             rows = array.shape[0]
             feeds[given.name] = array
+        if behind:
+            raise Refusal(
+                400,
+                f"{len(behind)} bytes behind the JSON belong to no input; expected as many as the "
+                "inputs' binary_data_size say",
+            )
         if len(feeds) < len(self.inputs):
-            self._fill(feeds, rows)
+            left_out = self._fill(feeds, rows)
         for name in self._unused:
             del feeds[name]
-        return feeds, rows
+        return feeds, rows, left_out
 
-    def _fill(self, feeds: dict[str, Array], rows: int) -> None:
+    def _fill(self, feeds: dict[str, Array], rows: int) -> list[str]:
         absent = [name for name in self._required if name not in feeds]
         if absent:
             raise Refusal(400, f"missing inputs: {', '.join(absent)}; these are required")
         if not rows:
             raise Refusal(400, "no inputs; expected at least one, which tells the number of rows")
-        for name, own in self.inputs.items():
-            if name not in feeds:
-                feeds[name] = own.missing(rows)
+        left_out = [name for name in self.inputs if name not in feeds]
+        for name in left_out:
+            feeds[name] = self.inputs[name].missing(rows)
+        return [name for name in left_out if self.inputs[name].used]
 
     def wanted(self, request: InferRequest) -> list[str]:
         """The names of the outputs to answer with.
@@ -292,7 +337,7 @@ class Signature:
         return list(dict.fromkeys(output.name for output in request.outputs))
 
 
-def read_request(body: bytes) -> InferRequest:
+def read_request(body: bytes | memoryview) -> InferRequest:
     """The body of ``infer``.
 
     Raises:
@@ -315,19 +360,54 @@ def write_response(response: InferResponse) -> bytes:
     return _encode(response)
 
 
-def output_tensor(tensor: Tensor, array: Array) -> ResponseOutput:
+def binary_outputs(request: InferRequest) -> frozenset[str] | None:
+    """The names of the outputs that are wanted as bytes; None for all of them.
+
+    Raises:
+        Refusal: an output is wanted in a way that is not spoken here.
+    """
+    chosen = [output for output in request.outputs or () if output.parameters]
+    for output in chosen:
+        binary.check_wanted(output.name, output.parameters or {})
+    everything = bool((request.parameters or {}).get("binary_data_output"))
+    if everything and not request.outputs:
+        return None
+    return frozenset(
+        output.name
+        for output in request.outputs or ()
+        if (output.parameters or {}).get("binary_data", everything)
+    )
+
+
+def output_tensor(
+    tensor: Tensor, array: Array, behind: list[bytes] | None = None
+) -> ResponseOutput:
     """One output in the protocol's form.
+
+    Args:
+        tensor: as the artifact declares it.
+        array: the model's output.
+        behind: where its bytes are put, to follow the JSON; None for data inside the JSON.
 
     Raises:
         Refusal: (500) it holds a value that is not a finite number, which no client could use.
     """
+    if behind is not None:
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise Refusal(500, _NO_NUMBER.format(tensor.name))
+        behind.append(binary.encoded(array))
+        size = {"binary_data_size": len(behind[-1])}
+        return ResponseOutput(tensor.name, array.shape, tensor.datatype, UNSET, size)
     data = array.ravel().tolist()
     few = len(data) < 32  # where starting numpy costs more than its loop saves
     if array.dtype.kind == "f" and not (
         all(map(math.isfinite, data)) if few else np.isfinite(array).all()
     ):
-        raise Refusal(500, f"the model's output {tensor.name!r} holds a value that is not a number")
+        raise Refusal(500, _NO_NUMBER.format(tensor.name))
     return ResponseOutput(tensor.name, array.shape, tensor.datatype, data)
+
+
+_NO_NUMBER = "the model's output {!r} holds a value that is not a number"
 
 
 def _depth(raw: Raw) -> int:

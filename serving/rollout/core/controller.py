@@ -109,7 +109,7 @@ def _obey(step: Step) -> None:
     if "pause" in commands:
         step.set(paused=True, promotion_asked=False)
     elif "resume" in commands:
-        step.set(paused=False)
+        step.set(paused=False, uncounted=(), quiet=0.0)
     if "promote" in commands and "pause" not in commands and step.phase in BEFORE_PROMOTION:
         step.set(paused=False, promotion_asked=True)
     if step.status.promotion_asked:

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import math
 
-from contracts.rollout import WHOLE, Counters, GuardState, Outcomes, Phase, RolloutSpec
+from contracts.rollout import (
+    WHOLE,
+    Counters,
+    GuardState,
+    Outcomes,
+    Phase,
+    RolloutSpec,
+    RolloutStatus,
+)
 from contracts.signals import SERVED, signal
 from serving.rollout.core import drift, judge, ramp
 from serving.rollout.core.growth import growth
@@ -21,6 +29,9 @@ over the day; so only odds of a bad outcome this many times what is tolerated co
 collapse."""
 WATCH_SHARE = 0.1
 """The part of the error probability that is kept for the time after the promotion."""
+SILENCE = 10.0
+"""The candidate should have had this many requests by its weight and had none: by chance that
+happens to one in 22,000."""
 LARGEST_STEP = 60.0
 """Between two calls the rollout's clock moves by at most this many seconds, or ten intervals."""
 
@@ -98,6 +109,7 @@ def _judge(step: Step, own: Counters, other: Counters) -> None:
     if spec.guards.drift and own.predictions is not None and other.predictions is not None:
         predictions = drift.extend(predictions, own.predictions, other.predictions)
     mirrored = step.phase is Phase.SHADOW
+    uncounted = () if mirrored or status.mirroring else _uncounted(status, own)
     answered = own.count(SERVED) or 0
     requests = answered + (other.count(SERVED) or 0)
     missing = tuple(sorted(watched.keys() - step.guards.keys()))
@@ -109,8 +121,36 @@ def _judge(step: Step, own: Counters, other: Counters) -> None:
         harm=status.harm if mirrored else ramp.harm(states.values()),
         look=status.look + 1,
         quiet=0.0 if answered else status.quiet + due,
+        uncounted=uncounted,
         blind=status.blind + 1 if missing or not requests else 0,
         missing=missing,
+    )
+
+
+def _uncounted(status: RolloutStatus, own: Counters) -> tuple[int, ...]:
+    """What `RolloutStatus.uncounted` is after a look: a request that the data plane counts ends it,
+    and without a weight, or where one of the two says nothing, it stays as it was."""
+    counted, received = own.count(SERVED), own.count("received")
+    if counted:
+        return ()
+    if counted is None or not received or status.weight == 0:
+        return status.uncounted
+    return (sum(status.uncounted), received) if status.uncounted else (received,)
+
+
+def unjudged(step: Step) -> str:
+    """Whether the candidate answers requests that nobody judges, in words; or nothing.
+
+    One look may find a request between the two that count; two in a row, and as many requests as
+    make silence certain, are another way to the candidate than the one that is counted.
+    """
+    requests = step.status.uncounted
+    if len(requests) < 2 or sum(requests) < SILENCE:
+        return ""
+    return (
+        f"the candidate's servers answered {sum(requests)} requests of which the data plane counted"
+        " none: they come by a way that is not judged, so its weight is taken away until a person "
+        "resumes"
     )
 
 

@@ -8,11 +8,13 @@ from contracts.rollout import WHOLE, Counters, Phase, RolloutStatus, percent
 from contracts.signals import signal
 from serving.rollout.core import judge, ramp
 from serving.rollout.core.judging import (
+    SILENCE,
     collapsed,
     drifted,
     harmful,
     measure_rate,
     take_look,
+    unjudged,
 )
 from serving.rollout.core.signals import awaited
 from serving.rollout.core.step import (
@@ -24,9 +26,6 @@ from serving.rollout.core.step import (
     weights_with,
 )
 
-SILENCE = 10.0
-"""The candidate should have had this many requests by its weight and had none: by chance that
-happens to one in 22,000."""
 BLIND = 2
 """So many looks in a row without outcomes are *no data*. One alone is not: a version's first look
 often finds its counters only just begun, and a scrape can fail."""
@@ -112,6 +111,7 @@ def _afresh(step: Step) -> dict[str, object]:
         "counters": dict(step.seen.counters or {}),
         "looked": step.now,
         "quiet": 0.0,
+        "uncounted": (),
         "blind": 0,
         "missing": (),
     }
@@ -139,9 +139,13 @@ def _ramping(step: Step) -> None:
     take_look(step)
     if reason := harmful(step):
         return roll_back(step, reason)
-    if _overdue(step):
-        if step.spec.on_deadline == "rollback":
-            return roll_back(step, "no verdict before the deadline")
+    overdue = _overdue(step)
+    if overdue and step.spec.on_deadline == "rollback":
+        return roll_back(step, "no verdict before the deadline")
+    if reason := unjudged(step):
+        step.set(wanted=weights_with(step.status, 0))
+        return step.hold(reason)
+    if overdue:
         return _await_a_person(step)
     if obstacle := _obstacle(step):
         return step.hold(obstacle)
@@ -166,7 +170,7 @@ def _count_copies(step: Step) -> None:
 
 def _move(step: Step) -> None:
     """The next weight."""
-    if step.status.weight == 0:  # It had been lost and is back.
+    if step.status.weight == 0:  # It had been lost, or was not judged.
         return _start_again(step)
     step.set(wanted=weights_with(step.status, _fitting_weight(step)))
     return step.go_on("no verdict yet")
@@ -211,7 +215,7 @@ def _start_again(step: Step) -> None:
     requests = None if rate is None else rate * step.spec.interval
     charged = step.status.harm.charged
     weight = ramp.next_weight(step.spec, 0, requests, 1.0, charged)
-    step.go_on("the candidate is ready again")
+    step.go_on("the candidate gets traffic again")
     step.set(wanted=weights_with(step.status, weight))
 
 

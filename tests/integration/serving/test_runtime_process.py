@@ -99,17 +99,38 @@ def test_an_answer_is_one_write(artifacts: Artifacts) -> None:
     with server(str(artifacts["v1"])) as (_, url), connected(url) as client:
         for _ in range(50):
             client.sendall(start + b"\r\n" + body(1))
-            assert client.recv(2**16).endswith(b"]}]}"), "the head came without its body"
+            assert client.recv(2**16).endswith(b"}}"), "the head came without its body"
         # What has no body is not waited for.
         client.sendall(b"HEAD /v2 HTTP/1.1\r\nhost: x\r\n\r\n")
         assert client.recv(2**16).startswith(b"HTTP/1.1 200 OK\r\n")
         client.sendall(start + b"expect: 100-continue\r\n\r\n")
         assert client.recv(2**16) == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.sendall(body(1))
-        assert client.recv(2**16).endswith(b"]}]}")
+        assert client.recv(2**16).endswith(b"}}")
         client.sendall(b"no HTTP at all\r\n\r\n")
-        assert client.recv(2**16).startswith(b"HTTP/1.1 400 ")
+        assert client.recv(2**16).endswith(b'{"error":"this is not a request in HTTP/1.1"}')
         assert client.recv(2**16) == b""
+
+
+@pytest.mark.parametrize("offer", ["h2c", "websocket", "TLS/1.2, h2c"])
+@pytest.mark.parametrize("cut", [1, 0])
+def test_an_offer_of_another_protocol_loses_no_body(
+    artifacts: Artifacts, offer: str, cut: int
+) -> None:
+    head = (
+        f"POST /v2/models/{NAME}/infer HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, "
+        f"HTTP2-Settings\r\nupgrade: {offer}\r\nhttp2-settings: AAMAAABk\r\n"
+    ).encode()
+    plain = head + f"content-length: {len(body(1))}\r\n\r\n".encode() + body(1)
+    parts = [body(1)[:20], body(1)[20:]]
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (*parts, b""))
+    chunked = head + b"transfer-encoding: chunked\r\n\r\n" + chunks
+    with server(str(artifacts["v1"])) as (_, url), connected(url) as client:
+        for request in (plain, chunked, plain):  # on one connection
+            middle = len(head) - 5 if cut else len(request) - 5
+            client.sendall(request[:middle])
+            client.sendall(request[middle:])
+            assert b'"outputs"' in client.recv(2**16)
 
 
 def connected(url: str) -> socket.socket:

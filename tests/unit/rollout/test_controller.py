@@ -118,6 +118,56 @@ def test_a_candidate_that_gets_none_of_its_traffic_is_held():
     assert "no traffic reaches the candidate" in status.reason
 
 
+def unjudged(rate: float, uncounted: int, looks: int) -> tuple[World, RolloutStatus]:
+    """A candidate that the data plane counts nothing of, while its servers answer requests."""
+    world = World(beside={})
+    status = ramping(world)
+    world.rate = rate
+    for _ in range(looks):
+        world.pass_time(10)
+        world.counts["v2"] = [0, 0]
+        if world.weights["v2"]:
+            world.beside["v2"] = world.beside.get("v2", 0) + uncounted
+        status, actions = once(world, status)
+        world.act(actions)
+    return world, status
+
+
+@pytest.mark.parametrize("rate", [0.0, 100.0])
+def test_a_candidate_that_answers_what_nobody_counts_loses_its_weight(rate):
+    world, status = unjudged(rate, uncounted=30, looks=6)
+    assert status.phase is Phase.HELD
+    assert "answered 60 requests of which the data plane counted none" in status.reason
+    assert world.weights["v2"] == 0
+    # It is a person who says that the way to it is mended.
+    world.rate = 100.0
+    for command in ("resume", "resume", "resume"):
+        world.pass_time(10)
+        status, actions = once(world, status, command)
+        world.act(actions)
+    assert (status.phase, status.uncounted) == (Phase.RAMPING, ())
+    assert world.weights["v2"] > 0
+
+
+@pytest.mark.parametrize(("uncounted", "looks"), [(500, 1), (4, 2), (0, 5)])
+def test_what_may_lie_between_two_counts_is_no_finding(uncounted, looks):
+    world, status = unjudged(100.0, uncounted, looks)
+    assert "counted none" not in status.reason
+    assert world.weights["v2"] > 0
+
+
+def test_copies_of_requests_are_not_unjudged():
+    world = World(beside={})
+    spec = RolloutSpec.parse({"interval": "10s", "shadow": "30s"})
+    status = play(world, spec, serving_one(), target(2), until=frozenset({Phase.SHADOW}))
+    for _ in range(3):
+        world.pass_time(10)
+        world.beside["v2"] = world.beside.get("v2", 0) + 100
+        status, actions = once(world, status, spec=spec)
+        world.act(actions)
+    assert (status.phase, status.uncounted) == (Phase.RAMPING, ())
+
+
 def test_a_candidate_that_never_gets_ready_is_given_up():
     world = World(ready={"v1": True, "v2": False})
     status = play(world, SPEC, serving_one(), target(2), until=OVER)

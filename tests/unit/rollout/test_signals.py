@@ -49,7 +49,7 @@ def test_a_row_has_its_minimum_from_its_settings() -> None:
 def test_who_counts_what_is_read_off_the_table() -> None:
     assert families() == {
         "epoch": ("requests", "errors"),
-        "servers": ("timed", "slow", "feedback", "wrong", "predictions"),
+        "servers": ("timed", "slow", "feedback", "wrong", "received", "predictions"),
     }
     counted = Counters(timed=10, slow=3)
     assert outcomes(counted, "errors") is None

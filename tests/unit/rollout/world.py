@@ -45,6 +45,9 @@ class World:
     weights: dict[str, int] = field(default_factory=lambda: {"v1": WHOLE})
     ready: dict[str, bool] = field(default_factory=lambda: {"v1": True})
     counts: dict[str, list[int]] = field(default_factory=dict)
+    beside: dict[str, int] | None = None
+    """Requests that each predictor's servers answered and the data plane did not count; None where
+    no server is asked."""
     epoch: int = 0
     aliases: dict[str, str | None] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
@@ -74,6 +77,7 @@ class World:
                 epoch=f"e{self.epoch}",
                 requests=total,
                 errors=bad,
+                **self.of_servers(name, total),
             )
             for name, (total, bad) in self.counts.items()
             if name in self.weights
@@ -89,6 +93,12 @@ class World:
             aliases=dict(self.aliases),
             commands=frozenset(commands),
         )
+
+    def of_servers(self, name: str, total: int) -> dict[str, object]:
+        if self.beside is None:
+            return {}
+        received = total + self.beside.get(name, 0)
+        return {"servers": "s", "timed": received, "slow": 0, "received": received}
 
     def act(self, actions: tuple[Action, ...]) -> None:
         for action in actions:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -33,7 +34,8 @@ class Reply:
 def call(
     app: App, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
 ) -> Reply:
-    """One request, without a socket; the body comes in two pieces when it is long."""
+    """One request to a path as it is sent, without a socket; the body comes in two pieces when it
+    is long."""
     pieces = [body] if len(body) < 1000 else [body[:1000], body[1000:]]
     sent: list[dict[str, Any]] = []
 
@@ -44,8 +46,16 @@ def call(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    raw = [(key.lower().encode(), value.encode()) for key, value in (headers or {}).items()]
-    scope = {"type": "http", "method": method, "path": path, "headers": raw}
+    raw = [
+        (key.lower().encode(), value.encode("latin-1")) for key, value in (headers or {}).items()
+    ]
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": unquote(path),
+        "raw_path": path.encode("latin-1"),
+        "headers": raw,
+    }
     asyncio.run(app(scope, receive, send))
     answered = {key.decode(): value.decode() for key, value in sent[0]["headers"]}
     return Reply(sent[0]["status"], answered, sent[1]["body"])

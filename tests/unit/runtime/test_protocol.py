@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from contracts.errors import ServingError
+from laptop.serving.telemetry import parse_metrics
+from serving.protocol import INFER
 from serving.runtime.app import App, Limits
 from serving.runtime.model import Model
 from serving.runtime.store import fetch
@@ -169,35 +171,121 @@ def test_overload_is_refused_at_once(model: Model) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "value"),
-    [("inference-header-content-length", "10"), ("content-encoding", "gzip")],
-)
-def test_encodings_that_are_not_spoken(header: str, value: str, infer: Infer) -> None:
-    reply = infer(request(), **{header: value})
-    assert reply.status == 400
-    assert "not supported" in reply.json["error"]
-
-
-@pytest.mark.parametrize(
     ("method", "path", "status"),
     [
         ("GET", "/v2", 200),
-        ("GET", "/v2/", 200),
         ("GET", "/v2/health/live", 200),
         ("GET", "/v2/health/ready", 200),
         ("GET", BASE, 200),
         ("GET", f"{BASE}/versions/7", 200),
         ("GET", f"{BASE}/versions/7/ready", 200),
+        ("GET", f"{BASE}/config", 200),
+        ("GET", f"{BASE}/versions/7/stats", 200),
+        ("GET", "/v2/models/stats", 200),
+        ("POST", "/v2/repository/index", 200),
+        ("GET", "/v2/repository/index", 405),
+        ("POST", "/v2/repository/models/flight-delay/load", 403),
+        ("POST", "/v2/repository/models/flight-delay/unload", 403),
+        ("OPTIONS", f"{BASE}/infer", 204),
         ("GET", f"{BASE}/versions/8", 404),
         ("GET", "/v2/models/other", 404),
         ("POST", "/v2/models/other/infer", 404),
         ("GET", f"{BASE}/infer", 405),
         ("POST", BASE, 405),
         ("GET", "/nowhere", 404),
+        ("OPTIONS", "/nowhere", 404),
     ],
 )
 def test_routes(method: str, path: str, status: int, app: App) -> None:
     assert call(app, method, path).status == status
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("/v2/", "write /v2"),
+        (f"{BASE}/infer/", f"write {BASE}/infer"),
+        (f"/{BASE}//INFER", f"write {BASE}/infer"),
+        (f"{BASE}/versions/7/%69nfer", f"write {BASE}/versions/7/infer"),
+        ("/v1/models/flight-delay:predict", 'RESTConfig(protocol="v2")'),
+        ("/api/v1.0/predictions", f"post to {BASE}/infer"),
+    ],
+)
+def test_what_is_meant_is_said(path: str, sentence: str, app: App) -> None:
+    reply = call(app, "POST", path)
+    assert reply.status == 404
+    assert sentence in reply.json["error"]
+
+
+def test_what_is_addressed_to_another_predictor_is_not_answered(app: App, infer: Infer) -> None:
+    assert infer(request(), **{"x-millwright-predictor": "v7"}).status == 200
+    reply = infer(request(), **{"x-millwright-predictor": "v8"})
+    assert reply.status == 421
+    assert "predictor 'v7'" in reply.json["error"]
+    told = call(app, "POST", f"{BASE}/feedback", b"{}", {"x-millwright-predictor": "v8"})
+    assert told.status == 421
+
+
+def test_requests_that_name_a_version_are_counted_apart(app: App, infer: Infer) -> None:
+    body = json.dumps(request()).encode()
+    infer(request())
+    infer(request(), **{"x-millwright-predictor": "v7"})
+    call(app, "POST", f"{BASE}/versions/7/infer", body)
+    seen = parse_metrics(app.counters.text().decode(), process="p", slow_over="50ms")
+    assert (seen.counts["requests"], seen.counts["received"]) == (3, 1)
+
+
+METHODS = ["POST", "GET", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "QUERY"]
+PIECES = [
+    "",
+    "v2",
+    "models",
+    "flight-delay",
+    "versions",
+    "7",
+    "8",
+    "infer",
+    "Infer",
+    "%69nfer",
+    "..",
+]
+PIECES += [
+    "infer;a",
+    "infer ",
+    "metrics",
+    "ready",
+    "feedback",
+    "*",
+    "config",
+    "%2F",
+    "\xfc",
+    "v%32",
+]
+
+
+@given(
+    pieces=st.lists(st.sampled_from(PIECES), max_size=7)
+    | st.permutations(["v2", "models", "flight-delay", "infer"])
+    | st.lists(st.sampled_from(["", "/", "infer"]), max_size=3).map(
+        lambda more: ["v2", "models", "flight-delay", "infer", *more]
+    ),
+    method=st.sampled_from(METHODS),
+    override=st.sampled_from(["x-http-method-override", "x-method-override", "x-original-url"]),
+)
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_an_inference_is_what_the_definition_says_and_nothing_else(
+    pieces: list[str], method: str, override: str, model: Model
+) -> None:
+    app = App(model, predictor="v7")
+    path = "/" + "/".join(pieces)
+    reply = call(app, method, path, json.dumps(request()).encode(), {override: f"{BASE}/infer"})
+    ours = {INFER.of("flight-delay"), INFER.of_version("flight-delay", "7")}
+    is_one = path in ours and method == "POST"
+    assert sum(app.counters.requests.values()) == is_one
+    assert b'"outputs":[{"name":"label","shape":[2]' not in reply.body or is_one
+    assert is_one or reply.status in (200, 204, 404, 405, 400, 403)
 
 
 def test_draining_is_not_ready_but_still_answers(app: App) -> None:

@@ -25,8 +25,17 @@ def body(colour: str) -> bytes:
 
 
 def test_what_the_model_does_not_read_is_taken_and_left_out() -> None:
-    feeds, rows = SIGNATURE.feeds(read_request(body('"red"')))
-    assert (list(feeds), rows) == (["age"], 1)
+    feeds, rows, left_out = SIGNATURE.feeds(read_request(body('"red"')))
+    assert (list(feeds), rows, left_out) == (["age"], 1, [])
+
+
+def test_what_is_left_out_is_told_of_what_the_model_reads_only() -> None:
+    def sent(*inputs: bytes) -> list[str]:
+        return SIGNATURE.feeds(read_request(b'{"inputs": [%s]}' % b",".join(inputs)))[2]
+
+    age, colour = (own + b"}" for own in body('"red"')[12:-2].rstrip(b"}").split(b"},"))
+    assert sent(age) == []
+    assert sent(colour) == ["age"]
 
 
 def test_it_is_still_checked() -> None:

@@ -16,7 +16,8 @@ from serving.runtime.counters import Counters
 
 def front(weights: dict[str, int]) -> envoy.Front:
     backends = tuple(
-        envoy.Backend(deployment="m", name=name, version=name[1:], ports=(1, 2)) for name in weights
+        envoy.Backend(deployment="m", name=name, version=name[1:], model="m", ports=(1, 2))
+        for name in weights
     )
     return envoy.Front(name="m", namespace="default", backends=backends, weights=weights)
 
@@ -79,6 +80,7 @@ def test_a_servers_metrics_are_read_as_counted() -> None:
         "slow": 2,
         "feedback": 3,
         "wrong": 3,
+        "received": 4,
     }
     assert seen.predictions == (1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0)
     assert len(seen.bounds) == 10

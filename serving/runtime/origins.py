@@ -1,0 +1,71 @@
+"""Pages of other origins that may ask: what a browser has to be told before it lets them.
+
+Nothing is said where no origin is named, which keeps browsers from asking at all.
+
+Source: https://fetch.spec.whatwg.org/#http-cors-protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any
+
+from serving import protocol
+
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+
+_READABLE = (
+    protocol.REQUEST_ID_HEADER,
+    protocol.VERSION_HEADER,
+    protocol.PREDICTOR_HEADER,
+    protocol.BINARY_HEADER,
+)
+_SECONDS = 600
+"""For which a browser may remember an answer."""
+
+
+class Origins:
+    """The origins whose pages may ask.
+
+    Args:
+        names: such as ``https://app.example.com``; ``*`` for all.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = frozenset(name.encode() for name in names)
+
+    def __bool__(self) -> bool:
+        return bool(self._names)
+
+    def told(self, scope: Message, send: Send) -> Send:
+        """A `send` that also says whether the page that asks may read the answer."""
+        headers = dict(scope["headers"])
+        lines = [(b"vary", b"origin")]
+        if (origin := headers.get(b"origin")) and self._names & {origin, b"*"}:
+            lines += self._granted(origin, headers, scope["method"])
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *lines]
+            await send(message)
+
+        return sending
+
+    @staticmethod
+    def _granted(
+        origin: bytes, headers: Mapping[bytes, bytes], method: str
+    ) -> list[tuple[bytes, bytes]]:
+        lines = [
+            (b"access-control-allow-origin", origin),
+            (b"access-control-expose-headers", ", ".join(_READABLE).encode()),
+        ]
+        wanted = headers.get(b"access-control-request-method")
+        if method == "OPTIONS" and wanted is not None:
+            lines += [
+                (b"access-control-allow-methods", b"GET, HEAD, POST"),
+                (b"access-control-max-age", b"%d" % _SECONDS),
+            ]
+            if asked := headers.get(b"access-control-request-headers"):
+                lines.append((b"access-control-allow-headers", asked))
+        return lines

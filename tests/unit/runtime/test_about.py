@@ -1,0 +1,88 @@
+"""What a server says of itself, and whom it lets read it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from serving.runtime.app import App
+from serving.runtime.model import Model
+from tests.unit.runtime.conftest import Reply, call
+from tests.unit.runtime.test_protocol import BASE, request
+
+Infer = Callable[..., Reply]
+PAGE = "https://app.example.com"
+
+
+def test_health_has_the_protocols_words(app: App) -> None:
+    assert call(app, "GET", "/v2/health/live").json == {"live": True}
+    assert call(app, "GET", "/v2/health/ready").json == {"ready": True}
+    app.draining = True
+    unready = call(app, "GET", "/v2/health/ready")
+    assert (unready.status, unready.json) == (503, {"ready": False})
+
+
+def test_the_configuration_is_the_signature(app: App) -> None:
+    config = call(app, "GET", f"{BASE}/config").json
+    assert config["name"] == "flight-delay"
+    kinds = [(own["name"], own["data_type"], own["dims"]) for own in config["input"]]
+    assert kinds == [
+        ("distance", "TYPE_FP32", [-1, 1]),
+        ("hour", "TYPE_FP32", [-1, 1]),
+        ("carrier", "TYPE_STRING", [-1, 1]),
+    ]
+    assert [own["optional"] for own in config["input"]] == [True, False, True]
+
+
+def test_statistics_are_what_was_counted(app: App, infer: Infer) -> None:
+    for rows in (2, 3):
+        infer(request(rows=rows))
+    infer(b"{")
+    (own,) = call(app, "GET", f"{BASE}/stats").json["model_stats"]
+    assert (own["inference_count"], own["execution_count"]) == (5, 2)
+    assert own["inference_stats"]["success"]["count"] == 2
+    assert own["inference_stats"]["fail"]["count"] == 1
+    assert own["inference_stats"]["success"]["ns"] > own["inference_stats"]["fail"]["ns"] > 0
+    assert own["last_inference"] > 1.7e12
+
+
+def test_the_index_is_the_one_model(app: App) -> None:
+    entry = {"name": "flight-delay", "version": "7", "state": "READY", "reason": ""}
+    for body in (b"", b"{}", b'{"ready": true}'):
+        assert call(app, "POST", "/v2/repository/index", body).json == [entry]
+    assert call(app, "POST", "/v2/repository/index", b"[]").status == 400
+    app.draining = True
+    assert call(app, "POST", "/v2/repository/index", b'{"ready": true}').json == []
+
+
+def test_pages_of_named_origins_may_ask(model: Model) -> None:
+    app = App(model, predictor="v7", origins=[PAGE])
+    asked = {"origin": PAGE, "access-control-request-method": "POST"}
+    asked["access-control-request-headers"] = "content-type,x-request-id"
+    reply = call(app, "OPTIONS", f"{BASE}/infer", headers=asked)
+    assert reply.status == 204
+    assert reply.headers["access-control-allow-origin"] == PAGE
+    assert "POST" in reply.headers["access-control-allow-methods"]
+    assert reply.headers["access-control-allow-headers"] == "content-type,x-request-id"
+    body = json.dumps(request()).encode()
+    for content, status in ((body, 200), (b"{", 400)):
+        reply = call(app, "POST", f"{BASE}/infer", content, {"origin": PAGE})
+        assert reply.status == status
+        assert reply.headers["access-control-allow-origin"] == PAGE
+        assert "x-millwright-version" in reply.headers["access-control-expose-headers"]
+        assert "access-control-allow-methods" not in reply.headers
+
+
+@pytest.mark.parametrize(
+    ("origins", "allowed"), [([], None), ([PAGE], None), (["*"], "https://evil.example")]
+)
+def test_pages_of_other_origins_may_not(
+    origins: list[str], allowed: str | None, model: Model
+) -> None:
+    app = App(model, origins=origins)
+    for method in ("OPTIONS", "GET"):
+        reply = call(app, method, BASE, headers={"origin": "https://evil.example"})
+        assert reply.status in (200, 204)
+        assert reply.headers.get("access-control-allow-origin") == allowed
