@@ -13,12 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from contracts.model import a_hundredth
+
 Codes = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 NUMERIC_BINS = 32
-RARE_CATEGORY = 50
-"""A category with fewer training rows shares a bin with the other rare ones."""
+RARE_CATEGORY = (5, 50)
+"""A category with less than a hundredth of the training rows shares a bin with the other rare ones;
+these are the bounds of that."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class Binning:
             inner = np.quantile(known, np.arange(1, NUMERIC_BINS) / NUMERIC_BINS)
             return cls(np.unique(inner), None)
         counts = values.value_counts()
-        return cls(None, pd.Index(sorted(counts.index[counts >= RARE_CATEGORY])))
+        least = a_hundredth(len(values), *RARE_CATEGORY)
+        return cls(None, pd.Index(sorted(counts.index[counts >= least])))
 
     @property
     def count(self) -> int:

@@ -90,6 +90,8 @@ class Learned(Document):
     """The categories that are common enough; an empty text is a missing value."""
     rare: int = 0
     """How many categories were too rare, and are treated as one."""
+    rare_rows: float = 0.0
+    """The share of training rows that have one of them."""
 
 
 class Dropped(Document):
@@ -110,6 +112,8 @@ class Preprocessing(Document):
     slices: tuple[str, ...] = ()
     columns: int
     """How many columns the estimator would see if every feature were kept."""
+    warnings: tuple[str, ...] = ()
+    """What was left out, filled in or says nothing, a sentence each."""
 
 
 class Ranked(Document):
@@ -257,6 +261,8 @@ class Evaluation(Document):
     roc: tuple[CurvePoint, ...] = ()
     slices: tuple[SliceScore, ...] = ()
     importance: tuple[Importance, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What the model does not see of its data, here and in the steps before, a sentence each."""
 
     @property
     def accepted(self) -> bool:

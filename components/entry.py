@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from contracts import errors
@@ -41,6 +41,12 @@ def say(**fields: object) -> None:
     """One marked line."""
     sys.stdout.write(f"{MARK}{json.dumps(fields)}\n")
     sys.stdout.flush()
+
+
+def warn(step: str, sentences: Iterable[str]) -> None:
+    """What a person should know of a step that goes on: a marked line each."""
+    for sentence in sentences:
+        say(step=step, event="warning", text=sentence)
 
 
 def heard(line: str) -> dict[str, object] | None:

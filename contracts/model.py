@@ -127,6 +127,11 @@ class Split(Document):
         return self
 
 
+def a_hundredth(rows: int, least: int, most: int) -> int:
+    """Of so many rows, within bounds: what is few grows with the data."""
+    return min(most, max(least, rows // 100))
+
+
 class NumericPreprocessing(Document):
     """How numbers are made ready."""
 
@@ -141,8 +146,9 @@ class CategoricalPreprocessing(Document):
 
     encode: Literal["onehot", "ordinal"] = "onehot"
     """How categories become numbers."""
-    rare_below: int = Field(default=200, ge=0)
-    """Categories seen fewer times than this in training are one category, *rare*."""
+    rare_below: int | None = Field(default=None, ge=0)
+    """Categories seen fewer times than this in training are one category, *rare*. Left out: a
+    hundredth of the training rows, at least 5 and at most 200."""
     unknown: Literal["rare", "error"] = "rare"
     """What a category is that training never saw: *rare*, or an error. With *error* the model also
     fails on a missing category, and rows with either are left out of what it learns from and is
@@ -151,11 +157,17 @@ class CategoricalPreprocessing(Document):
     @model_validator(mode="after")
     def rare_is_known(self) -> Self:
         """Where unknown categories are errors there is no *rare* to put the rare ones in."""
-        if self.unknown == "error" and self.rare_below > 0:
+        if self.unknown == "error" and self.rare_below:
             raise ValueError(
                 "unknown: error needs rare_below: 0, or a rare category would be an error too"
             )
         return self
+
+    def common_from(self, rows: int) -> int:
+        """How many of so many training rows must have a category for it not to be rare."""
+        if self.rare_below is not None:
+            return max(1, self.rare_below)
+        return 1 if self.unknown == "error" else a_hundredth(rows, 5, 200)
 
 
 class Preprocess(Document):

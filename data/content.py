@@ -7,34 +7,38 @@ its path, and when it fails the error names the person's file and line, not this
 
 from __future__ import annotations
 
-import importlib.util
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 from contracts.errors import MillwrightError
 
 
-def run_file(path: Path, *, raises: type[MillwrightError]) -> dict[str, object]:
+def run_file(path: Path, *, raises: type[MillwrightError], origin: str = "") -> dict[str, object]:
     """The names that a Python file defines.
+
+    Args:
+        path: the file, or a copy of it.
+        raises: the kind of error that what it does wrong becomes.
+        origin: where a person has the file that this is a copy of: errors name that.
 
     Raises:
         MillwrightError: of the kind ``raises``: there is no such file, or it fails (with its line).
     """
     if not path.is_file():
         raise raises("there is no such file", where=str(path))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise raises("is not a Python file", where=str(path))
-    module = importlib.util.module_from_spec(spec)
-    with blamed_on(path, raises=raises):
-        spec.loader.exec_module(module)
+    named = origin or str(path)
+    module = ModuleType(path.stem)
+    module.__file__ = named
+    with blamed_on(named, raises=raises):
+        exec(compile(path.read_bytes(), named, "exec"), vars(module))
     return vars(module)
 
 
 @contextmanager
-def blamed_on(path: Path, *, raises: type[MillwrightError]) -> Iterator[None]:
+def blamed_on(path: str, *, raises: type[MillwrightError]) -> Iterator[None]:
     """While the file's code runs: what it raises names the file and its line.
 
     Our own errors pass as they are; they are sentences already.
@@ -46,16 +50,16 @@ def blamed_on(path: Path, *, raises: type[MillwrightError]) -> Iterator[None]:
         yield
     except MillwrightError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise raises(f"{type(error).__name__}: {error}", where=place_of(error, path)) from error
 
 
-def place_of(error: Exception, path: Path) -> str:
+def place_of(error: BaseException, path: str) -> str:
     """The file, and the line of it that failed last."""
     lines = [
         frame.lineno
         for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename) == path
+        if frame.filename == path
     ]
     line = error.lineno if isinstance(error, SyntaxError) else (lines[-1] if lines else None)
-    return f"{path}:{line}" if line else str(path)
+    return f"{path}:{line}" if line else path

@@ -184,7 +184,7 @@ def loader_tables(folder: Path, dataset: DatasetSpec) -> dict[str, pa.Table]:
     load = run_file(path, raises=DataError).get("load")
     if not callable(load):
         raise DataError("defines no function load()", where=str(path), fix=LOADER_HINT)
-    with blamed_on(path, raises=DataError):
+    with blamed_on(str(path), raises=DataError):
         pairs = pairs_of(load(), path)
         tables = {name: as_table(value) for name, value in pairs.items() if name in dataset.loaded}
     missing = [name for name in dataset.loaded if name not in tables]

@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Literal, Protocol
 
+from contracts.dataset import DatasetSpec
 from contracts.errors import PipelineError
 from contracts.model import ModelSpec
 from pipelines.results import RunOutputs, StepTiming, TrainingResult, failure, result
@@ -124,10 +126,11 @@ class Runs(Protocol):
     pace: float
     """Seconds between two looks at a run."""
 
-    def check(self, spec: ModelSpec, where: str) -> None:
-        """Refuse an estimator that cannot be what the document says (`check_estimator`).
+    def check(self, spec: ModelSpec, dataset: DatasetSpec, features: Path, where: str) -> None:
+        """Refuse a model that its run would refuse (`components.rehearsal.check_model`).
 
         Raises:
+            PipelineError: its features fail.
             DocumentError: with every problem; ``where`` names the file.
         """
 

@@ -60,6 +60,8 @@ class Log(io.TextIOBase):
             self.current = step
         elif event == "finished":
             self.current = "pipeline"
+        elif event == "warning":
+            self._keep(f"warning: {said.get('text')}\n")
         else:
             self.error = entry.restore(said)
             self._keep(f"{self.error}\n")

@@ -16,12 +16,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from pyarrow import fs
 
 from components import entry
 from components.documents import Evaluation
+from contracts.dataset import DatasetSpec
 from contracts.errors import MillwrightError, PipelineError, RejectedError
 from contracts.model import ModelSpec
 from contracts.outputs import PlatformOutputs
@@ -187,11 +189,11 @@ class PodRuns:
     pace: float = field(default_factory=lambda: PACE)
     _identities: dict[str, str] = field(default_factory=dict)
 
-    def check(self, spec: ModelSpec, where: str) -> None:
+    def check(self, spec: ModelSpec, dataset: DatasetSpec, features: Path, where: str) -> None:
         """See `Runs.check`."""
-        from components.libraries.check import check_estimator
+        from components.rehearsal import check_model
 
-        check_estimator(spec, where=where)
+        check_model(spec, dataset, features, where)
 
     def start(self, request: Request) -> str:
         """See `Runs.start`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -33,6 +34,14 @@ PLACES: Mapping[type[Document], tuple[str, str]] = {
 """The step that writes each document, and its name among the step's outputs."""
 
 
+WARNERS = (
+    ("validate", "report"),
+    PLACES[Preprocessing],
+    PLACES[Evaluation],
+)
+"""Where the documents are that have ``warnings``; the last one's hold those of the one before."""
+
+
 @dataclass(frozen=True)
 class StepTiming:
     """How long a step took; 0 where its outputs were there from before."""
@@ -61,6 +70,8 @@ class TrainingResult:
     tuning: Tuning
     training: Training
     steps: tuple[StepTiming, ...]
+    warnings: tuple[str, ...] = ()
+    """What the steps warned of."""
 
     @property
     def gates(self) -> tuple[GateResult, ...]:
@@ -124,6 +135,17 @@ def document(outputs: RunOutputs, kind: type[AnyDocument]) -> AnyDocument | None
         ) from error
 
 
+def warnings(outputs: RunOutputs) -> tuple[str, ...]:
+    """What a run's steps warned of: all that was left out, filled in or always the same.
+
+    Raises:
+        PipelineError: the store of the outputs does not answer.
+    """
+    contents = (outputs.read(step, name) for step, name in WARNERS)
+    lists = (json.loads(content).get("warnings", ()) for content in contents if content)
+    return tuple(dict.fromkeys(line for lines in lists for line in lines))
+
+
 def result(run: str, outputs: RunOutputs, steps: tuple[StepTiming, ...]) -> TrainingResult:
     """The documents of a finished run.
 
@@ -154,6 +176,7 @@ def result(run: str, outputs: RunOutputs, steps: tuple[StepTiming, ...]) -> Trai
         tuning=written(Tuning),
         training=written(Training),
         steps=steps,
+        warnings=warnings(outputs),
     )
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from components import entry
+from contracts.dataset import DatasetSpec
 from contracts.document import suggest
 from contracts.errors import MillwrightError, PipelineError, UsageError
 from contracts.model import ModelSpec
@@ -91,11 +92,15 @@ class FolderRuns:
             self._process.close()
             self._process = None
 
-    def check(self, spec: ModelSpec, where: str) -> None:
+    def check(self, spec: ModelSpec, dataset: DatasetSpec, features: Path, where: str) -> None:
         """See `Runs.check`: in the process that has imported the model's library."""
         process = self.prepare()
+        documents = {
+            "model": spec.model_dump_json(by_alias=True),
+            "dataset": dataset.model_dump_json(by_alias=True),
+        }
         error = process.answer(
-            process.ask("check", model=spec.model_dump_json(by_alias=True), where=where)
+            process.ask("check", **documents, features=str(features.absolute()), where=where)
         )
         if error is not None:
             raise entry.restore(error)

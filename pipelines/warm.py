@@ -29,12 +29,13 @@ from typing import IO, TypeVar
 
 from components import entry
 from components.libraries import registry
+from contracts.dataset import DatasetSpec
 from contracts.errors import MillwrightError
 from contracts.model import ModelSpec
 from pipelines.wiring import STEPS
 
-CHECK = ("components.libraries.check", "onnx", "onnxruntime")
-"""What the estimator's check needs beside its library."""
+CHECK = ("components.rehearsal", "onnx", "onnxruntime")
+"""What a model's check needs beside its library."""
 LATER = (
     *("kfp.local", "kfp.dsl.executor_main", "sklearn.pipeline", "mlflow", "optuna", "skl2onnx"),
 )
@@ -108,13 +109,16 @@ def answer(answers: int, fields: Asked) -> None:
 
 
 def check(asked: Asked, answers: int) -> int:
-    """Whether a model's estimator can be what its document says (`check_estimator`)."""
-    from components.libraries.check import check_estimator
+    """Whether a model can be trained (`check_model`)."""
+    from components.rehearsal import check_model
 
     problem = None
     try:
-        check_estimator(
-            ModelSpec.model_validate_json(str(asked["model"])), where=str(asked["where"])
+        check_model(
+            ModelSpec.model_validate_json(str(asked["model"])),
+            DatasetSpec.model_validate_json(str(asked["dataset"])),
+            Path(str(asked["features"])),
+            str(asked["where"]),
         )
     except MillwrightError as error:
         problem = entry.describe(error)

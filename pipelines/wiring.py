@@ -45,13 +45,14 @@ PARAMETERS: Mapping[str, str] = {
     "model": "The model's document (model.yaml), as JSON.",
     "dataset": "The document of the dataset that it learns from (dataset.yaml), as JSON.",
     "definitions": "The source of the model's features (Python).",
+    "origin": "The file that this source was, for whom its errors name it.",
     "outputs": "The environment's outputs, as JSON: where its stores are.",
     "tracking_uri": "The address of MLflow, as the steps reach it.",
     "key": "What makes a registered version one; empty: the run itself, as it should be here.",
     "code_version": "The commit of the code, kept with the version.",
 }
 """What a run is given, as its starter reads it in Kubeflow's own pages."""
-DEFAULTS: Mapping[str, str] = {"key": "", "code_version": "unknown"}
+DEFAULTS: Mapping[str, str] = {"origin": "", "key": "", "code_version": "unknown"}
 
 DEFAULT_IMAGE = f"millwright/pipelines:{version('millwright')}"
 """The image with this project installed, by its version; what is submitted names an environment's

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cli.app import app, output
@@ -159,7 +160,7 @@ def follow(runs: Runs, run: str, back: str) -> TrainingResult:
             status = Follower(tell).follow(runs, run)
         made = outcome(runs, status)
     except RejectedTrainingError as error:
-        show_evaluation(error.evaluation)
+        show_evaluation(error.evaluation, error.evaluation.warnings)
         raise
     except KeyboardInterrupt:
         if not runs.leave(run):
@@ -172,7 +173,7 @@ def follow(runs: Runs, run: str, back: str) -> TrainingResult:
     except BaseException:
         runs.leave(run)
         raise
-    show_evaluation(made.evaluation)
+    show_evaluation(made.evaluation, made.warnings)
     output.result(
         {
             "model": made.name,
@@ -184,6 +185,7 @@ def follow(runs: Runs, run: str, back: str) -> TrainingResult:
             "metrics": {name: metric.value for name, metric in made.evaluation.metrics.items()},
             "gates": [gate.model_dump(mode="json") for gate in made.gates],
             "seconds": {step.step: round(step.seconds, 2) for step in made.steps},
+            "warnings": list(made.warnings),
         },
         lambda console: console.print(
             f"    registered [bold]{made.name} version {made.version}[/] at {made.uri}"
@@ -199,10 +201,11 @@ def show(runs: Runs, status: RunStatus) -> None:
     """All that is known of a run now."""
     from components.documents import Evaluation, Registration
     from pipelines.following import RunState
-    from pipelines.results import document, failure
+    from pipelines.results import document, failure, warnings
 
     outputs = runs.outputs(status)
     evaluation, registration = document(outputs, Evaluation), document(outputs, Registration)
+    warned = warnings(outputs)
     why = ""
     if status.state in (RunState.FAILED, RunState.REJECTED):
         at = status.failed_step
@@ -222,7 +225,7 @@ def show(runs: Runs, status: RunStatus) -> None:
         for step in status.steps:
             step_line(step.step, step.state, step.seconds)
         if evaluation is not None:
-            show_evaluation(evaluation)
+            show_evaluation(evaluation, warned)
         if why:
             output.console.print(f"    {why}", markup=False, soft_wrap=True)
     known = {
@@ -236,6 +239,7 @@ def show(runs: Runs, status: RunStatus) -> None:
         if evaluation
         else None,
         "reason": why,
+        "warnings": list(warned),
     }
     output.result(summary(status) | known)
 
@@ -317,8 +321,9 @@ def step_lines() -> Iterator[Callable[[str, str, float], None]]:
         yield tell
 
 
-def show_evaluation(evaluation: Evaluation) -> None:
-    """Metrics with their intervals, beside what always predicting the mean would give; gates."""
+def show_evaluation(evaluation: Evaluation, warnings: Sequence[str]) -> None:
+    """Metrics with their intervals, beside what always predicting the mean would give; gates; and
+    what the steps warned of."""
     if output.as_json:
         return
     rows = [
@@ -347,6 +352,8 @@ def show_evaluation(evaluation: Evaluation) -> None:
         for gate in evaluation.gates
     ]
     output.console.print(table("Gates", ("gate", "must be", "is", "", ""), gates, right=("is",)))
+    for line in warnings:
+        output.say(f"    [yellow]![/] {escape(line)}")
 
 
 def interval(metric: Interval) -> str:

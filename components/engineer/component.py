@@ -7,6 +7,7 @@ def engineer(
     model: str,
     dataset: str,
     definitions: str,
+    origin: str,
     source: dsl.Input[dsl.Dataset],
     features: dsl.Output[dsl.Dataset],
     table: dsl.Output[dsl.Artifact],
@@ -23,10 +24,10 @@ def engineer(
         from contracts.dataset import DatasetSpec
 
         spec = model_of("engineer", model)
-        # Kept beside what it made, so that an error's file and line can be looked at.
+        # Kept beside what it made, whatever becomes of the file that it was.
         file = Path(features.path).with_name(Path(spec.features).name)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(definitions, encoding="utf-8")
         schema = DatasetSpec.model_validate_json(dataset)
-        done = run(Path(source.path), spec, schema, file, Path(features.path))
+        done = run(Path(source.path), spec, schema, file, Path(features.path), origin=origin)
         write(done, Path(table.path))

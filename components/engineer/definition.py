@@ -35,37 +35,45 @@ class Definition:
     ``history`` is how far before a row its features look.
     """
 
-    path: Path
+    place: str
+    """The file, as errors name it."""
     features: tuple[Feature, ...]
     slices: tuple[str, ...]
     history: timedelta
     define: Define
 
 
-def load_definition(path: Path) -> Definition:
+def load_definition(path: Path, origin: str = "") -> Definition:
     """Run the file and take what it defines.
+
+    Args:
+        path: the file, or a copy of it.
+        origin: where a person has the file that this is a copy of.
 
     Raises:
         PipelineError: the file is missing, fails (with its line) or lacks a name.
     """
-    names = run_file(path, raises=PipelineError)
+    names = run_file(path, raises=PipelineError, origin=origin)
+    place = origin or str(path)
     define = names.get("features")
     features = names.get("FEATURES")
     history = names.get("HISTORY", timedelta(0))
     if not callable(define):
-        raise broken(path, "defines no function features(tables)")
+        raise broken(place, "defines no function features(tables)")
     if not isinstance(features, tuple) or not all(
         isinstance(feature, Feature) for feature in features
     ):
-        raise broken(path, "defines no FEATURES, a tuple of contracts.features.Feature")
+        raise broken(place, "defines no FEATURES, a tuple of contracts.features.Feature")
     if not isinstance(history, timedelta):
-        raise broken(path, "HISTORY is not a datetime.timedelta")
+        raise broken(place, "HISTORY is not a datetime.timedelta")
     counts = Counter(feature.name for feature in features)
     repeated = [name for name, count in counts.items() if count > 1]
     if not features or repeated:
-        raise broken(path, f"FEATURES repeats {', '.join(repeated)}" if repeated else "no FEATURES")
+        raise broken(
+            place, f"FEATURES repeats {', '.join(repeated)}" if repeated else "no FEATURES"
+        )
     slices = tuple(str(name) for name in as_tuple(names.get("SLICES", ())))
-    return Definition(path=path, features=features, slices=slices, history=history, define=define)
+    return Definition(place=place, features=features, slices=slices, history=history, define=define)
 
 
 def define_features(definition: Definition, tables: dict[str, ibis.Table]) -> ibis.Table:
@@ -74,13 +82,13 @@ def define_features(definition: Definition, tables: dict[str, ibis.Table]) -> ib
     Raises:
         PipelineError: the file's function fails.
     """
-    with blamed_on(definition.path, raises=PipelineError):
+    with blamed_on(definition.place, raises=PipelineError):
         return definition.define(tables)
 
 
-def broken(path: Path, what: str) -> PipelineError:
+def broken(place: str, what: str) -> PipelineError:
     """The file does not keep to its contract."""
-    return PipelineError(what, where=str(path), fix=EXAMPLE)
+    return PipelineError(what, where=place, fix=EXAMPLE)
 
 
 def as_tuple(value: object) -> tuple[object, ...]:

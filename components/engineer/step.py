@@ -21,19 +21,28 @@ from ibis.common.exceptions import IbisError
 
 from components.engineer.definition import Definition, define_features, load_definition
 from components.engineer.label import with_label
+from contracts.columns import TIMESTAMP
 from contracts.dataset import DatasetSpec
 from contracts.document import suggest
 from contracts.errors import DocumentError, PipelineError
 from contracts.features import Feature, FeatureTable
 from contracts.model import ModelSpec
-from data.engine import connect, register_folder
+from data.engine import connect, register, register_folder
+from data.schema import arrow_schema
 
+NEEDS_ROWS = (ArithmeticError, ValueError, IndexError)
 KEY = "key"
 """The feature table's column that names a row."""
 
 
 def engineer(
-    source: Path, spec: ModelSpec, dataset: DatasetSpec, features: Path, destination: Path
+    source: Path,
+    spec: ModelSpec,
+    dataset: DatasetSpec,
+    features: Path,
+    destination: Path,
+    *,
+    origin: str = "",
 ) -> FeatureTable:
     """Compute the model's features and label.
 
@@ -43,23 +52,19 @@ def engineer(
         dataset: the dataset that it learns from.
         features: its ``features.py``.
         destination: the Parquet file to write, ordered by time and key.
+        origin: where a person has the ``features.py`` that this is a copy of.
 
     Raises:
         PipelineError: ``features.py`` fails or does not give what it promises.
         DocumentError: the label's expression is wrong.
         DataError: the source is missing.
     """
-    definition = load_definition(features)
+    definition = load_definition(features, origin)
     check_history(definition, dataset)
     check_source(spec, dataset)
-    engine = connect()
-    tables = dict(register_folder(engine, source))
-    expression = assemble(tables, spec, definition, dataset)
-    try:
-        rows = expression.to_pyarrow()
-    except (duckdb.Error, IbisError) as error:
-        raise PipelineError(f"the features failed: {error}", where=str(features)) from error
-    check_rows(rows, tables[dataset.source], spec, features)
+    tables = dict(register_folder(connect(), source))
+    rows = computed(assemble(tables, spec, definition, dataset), definition)
+    check_rows(rows, tables[dataset.source], spec, definition)
     destination.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(rows, destination, compression="zstd", coerce_timestamps="us")
     return FeatureTable(
@@ -70,6 +75,42 @@ def engineer(
         slices=definition.slices,
         rows=rows.num_rows,
     )
+
+
+def rehearse(spec: ModelSpec, dataset: DatasetSpec, features: Path) -> None:
+    """Compute features and label of tables without rows, so that what is wrong with them is known
+    before anything starts.
+
+    Raises:
+        PipelineError: ``features.py`` fails or does not give what it promises.
+        DocumentError: a column of the source or the label's expression is wrong.
+    """
+    definition = load_definition(features)
+    check_history(definition, dataset)
+    check_source(spec, dataset)
+    engine = connect(memory_limit="256MB", threads=1)
+    tables = {
+        name: register(engine, name, arrow_schema(table).empty_table())
+        for name, table in dataset.tables.items()
+    }
+    try:
+        computed(assemble(tables, spec, definition, dataset), definition)
+    except PipelineError as error:
+        # What a file computes of the rows themselves (a mean, the first one) may need some.
+        if not isinstance(error.__cause__, NEEDS_ROWS):
+            raise
+
+
+def computed(expression: ibis.Table, definition: Definition) -> pa.Table:
+    """An expression's rows.
+
+    Raises:
+        PipelineError: the engine fails on it.
+    """
+    try:
+        return expression.to_pyarrow()
+    except (duckdb.Error, IbisError) as error:
+        raise PipelineError(f"the features failed: {error}", where=definition.place) from error
 
 
 def assemble(
@@ -131,16 +172,16 @@ def check_history(definition: Definition, dataset: DatasetSpec) -> None:
         raise PipelineError(
             f"HISTORY is {definition.history.days} days, but only {dataset.history.days} days "
             f"before the first row are read",
-            where=str(definition.path),
+            where=definition.place,
             fix=f"shorten it, or raise the history of the dataset {dataset.name!r}",
         )
 
 
 def check_source(spec: ModelSpec, dataset: DatasetSpec) -> None:
-    """The document's columns must exist.
+    """The document's columns must exist, and the time be an instant.
 
     Raises:
-        DocumentError: one does not (with the one that was probably meant).
+        DocumentError: one does not (with the one that was probably meant), or it is none.
     """
     columns = list(dataset.table(dataset.source).columns)
     named = [("source.time", spec.source.time)]
@@ -150,9 +191,12 @@ def check_source(spec: ModelSpec, dataset: DatasetSpec) -> None:
         for place, name in named
         if name not in columns
     )
+    time = dataset.table(dataset.source).columns.get(spec.source.time)
+    if time is not None and time.type != TIMESTAMP:
+        problems += (f"source.time: {spec.source.time} is {time.type}; it must be {TIMESTAMP}",)
     if problems:
         raise DocumentError(
-            f"the dataset {dataset.name!r} does not have it",
+            f"the table {dataset.source!r} of the dataset {dataset.name!r} has not what it needs",
             where=f"model {spec.name}",
             problems=problems,
         )
@@ -170,7 +214,7 @@ def check_columns(computed: ibis.Table, definition: Definition, key: tuple[str, 
         hints = "; ".join(f"{name}: {suggest(name, computed.columns)}" for name in missing)
         raise PipelineError(
             f"features() gives no column {', '.join(missing)}",
-            where=str(definition.path),
+            where=definition.place,
             fix=hints,
         )
     for feature in definition.features:
@@ -179,7 +223,7 @@ def check_columns(computed: ibis.Table, definition: Definition, key: tuple[str, 
         if not fits:
             raise PipelineError(
                 f"the feature {feature.name!r} is {type_}, but FEATURES says {feature.kind}",
-                where=str(definition.path),
+                where=definition.place,
             )
 
 
@@ -198,19 +242,19 @@ def check_names(definition: Definition, source: ibis.Table, taken: tuple[str, ..
         if name in (KEY, *taken):
             raise PipelineError(
                 f"the feature {name!r} has the name of the key, the time or the label",
-                where=str(definition.path),
+                where=definition.place,
                 fix="give it another name",
             )
     for name in definition.slices:
         if name not in names and name not in source.columns:
             raise PipelineError(
                 f"the slice {name!r} is neither a feature nor a column",
-                where=str(definition.path),
+                where=definition.place,
                 fix=suggest(name, [*names, *source.columns]),
             )
 
 
-def check_rows(rows: pa.Table, source: ibis.Table, spec: ModelSpec, features: Path) -> None:
+def check_rows(rows: pa.Table, source: ibis.Table, spec: ModelSpec, definition: Definition) -> None:
     """Each row of the source in the split must be there once.
 
     Raises:
@@ -227,6 +271,6 @@ def check_rows(rows: pa.Table, source: ibis.Table, spec: ModelSpec, features: Pa
     if not rows.num_rows == different == expected:
         raise PipelineError(
             f"features() gave {rows.num_rows:,} rows for {different:,} of {expected:,} predictions",
-            where=str(features),
+            where=definition.place,
             fix="give each row of the source table exactly once; a join that doubles rows is usual",
         )

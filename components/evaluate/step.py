@@ -8,7 +8,7 @@ that the evaluation of a rejected model is kept like any other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import joblib
@@ -34,6 +34,7 @@ from components.documents import (
     read,
     write,
 )
+from components.entry import warn
 from components.evaluate.gates import judge
 from components.metrics import (
     Floats,
@@ -88,6 +89,9 @@ def evaluate(data: Path, model: Path, spec: ModelSpec, destination: Path) -> Eva
     native: Floats = joblib.load(model / NATIVE_FILE).predict(rows)
     parity = difference(native, outputs)
     best = best_feature(data, features, rows, label, prediction, days, main)
+    slices = slice_scores(test, preprocessing.slices, label, prediction, names)
+    unseen = tuple(unseen_by(training, preprocessing, slices))
+    warn("evaluate", unseen)
     evaluation = Evaluation(
         rows=len(label),
         days=int(days.max()) + 1,
@@ -106,11 +110,26 @@ def evaluate(data: Path, model: Path, spec: ModelSpec, destination: Path) -> Eva
         ),
         calibration=calibration(label, prediction) if spec.task == "classification" else (),
         roc=roc(label, prediction) if spec.task == "classification" else (),
-        slices=slice_scores(test, preprocessing.slices, label, prediction, names),
+        slices=slices,
         importance=importance(exported, rows, label, main),
+        warnings=(*preprocessing.warnings, *unseen),
     )
     write(evaluation, destination)
     return evaluation
+
+
+def unseen_by(
+    training: Training, preprocessing: Preprocessing, slices: Sequence[SliceScore]
+) -> Iterator[str]:
+    """What neither the model nor its evaluation looks at, a sentence each."""
+    used = set(training.features)
+    unused = [feature.name for feature in preprocessing.features if feature.name not in used]
+    if unused:
+        yield f"the model uses {len(used)} features (select.keep) and not {', '.join(unused)}"
+    judged = {score.column for score in slices}
+    for column in preprocessing.slices:
+        if column not in judged:
+            yield f"{column}: no slice has {SMALLEST_SLICE} test rows, so that none is judged alone"
 
 
 def day_of(time: pd.Series) -> npt.NDArray[np.int64]:

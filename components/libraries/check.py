@@ -132,12 +132,22 @@ def export_error(library: Library, algorithm: Algorithm, given: Parameters) -> s
 def fitted(library: Library, algorithm: Algorithm, given: Parameters) -> tuple[object, Rows]:
     """The estimator after learning briefly from made-up rows."""
     names = library.parameters(algorithm, given)
-    brief = {name: value for name, value in library.brief.items() if name in names}
+    brief = {
+        name: value
+        for name, value in library.brief.items()
+        # What is no number, or is none that makes it longer, is the library's to refuse.
+        if name in names and (name not in given or longer(given[name], value))
+    }
     train, validate = made_up(algorithm.task, 0), made_up(algorithm.task, 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it has not converged: it is not meant to
         estimator = library.make(algorithm, {**given, **brief})
         return library.fit(estimator, train, validate if library.validates(given) else None), train
+
+
+def longer(given: Scalar, brief: Scalar) -> bool:
+    """Whether a document's value is a whole number above the rehearsal's."""
+    return type(given) is int and type(brief) is int and given > brief
 
 
 def made_up(task: Task, seed: int) -> Rows:

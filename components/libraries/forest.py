@@ -61,10 +61,12 @@ def export(forest: Forest, columns: int, task: Task) -> ModelProto:
     """The forest as a graph from ``COLUMNS`` to the task's outputs.
 
     Raises:
-        ValueError: it has a link that the task has not.
+        ValueError: it has a link that the task has not, or no trees.
     """
     from onnx import helper
 
+    if not forest.trees:
+        raise ValueError("it has no trees")
     nodes = classifier(forest) if task == "classification" else regressor(forest)
     graph = helper.make_graph(
         nodes,

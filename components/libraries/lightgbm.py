@@ -31,6 +31,8 @@ LINKS: dict[str, Link] = {
 }
 """The objectives whose predictions can be exported, and how LightGBM makes a prediction of a sum
 (lightgbm.readthedocs.io, "Parameters")."""
+PATIENCE = ("early_stopping_rounds", "early_stopping_round", "early_stopping", "n_iter_no_change")
+"""The parameter of early stopping, and its aliases."""
 LISTED = re.compile(r"^\[(\w+):", re.MULTILINE)
 
 
@@ -41,7 +43,7 @@ def parameters(algorithm: Algorithm, given: Parameters) -> Collection[str]:
     data = lightgbm.Dataset(np.zeros((2, 1)), label=np.zeros(2))
     booster = lightgbm.train({"verbosity": -1}, data, num_boost_round=1)
     names = LISTED.findall(booster.model_to_string())
-    return {*library.signature_names(algorithm, given), *names, "early_stopping_rounds"}
+    return {*library.signature_names(algorithm, given), *names, *PATIENCE}
 
 
 def make(algorithm: Algorithm, parameters: Parameters) -> Any:
@@ -119,5 +121,5 @@ LIBRARY = Library(
     make=make,
     fit=fit,
     export=export,
-    validates=lambda given: given.get("early_stopping_rounds") is not None,
+    validates=lambda given: any(given.get(name) is not None for name in PATIENCE),
 )

@@ -27,6 +27,8 @@ from components.documents import (
     Preprocessing,
     write,
 )
+from components.entry import warn
+from components.preprocess import losses
 from contracts.errors import DataError
 from contracts.features import Feature, FeatureTable
 from contracts.model import ModelSpec, Preprocess, Split, Task
@@ -48,6 +50,7 @@ def preprocess(
         DataError: a part has no rows with a known label, or a label that cannot be learned.
     """
     frame = read(source, table)
+    infinite = losses.without_infinite(frame, table.features)
     where = assign(frame[parts.TIME], spec.split)
     destination.mkdir(parents=True, exist_ok=True)
     written: dict[PartName, Part] = {}
@@ -70,6 +73,8 @@ def preprocess(
         slices=table.slices,
         columns=columns,
     )
+    report = report.model_copy(update={"warnings": losses.told(report, labelled, infinite)})
+    warn("preprocess", report.warnings)
     write(report, destination / PREPROCESSING)
     return report
 
@@ -148,7 +153,14 @@ def describe(
 
 
 def check_label(values: pd.Series, task: Task, where: str) -> None:
-    """A classification's label is 0 or 1, and both occur."""
+    """A label is a finite number; a classification's is 0 or 1, and both occur."""
+    infinite = int(np.isinf(values).sum())
+    if infinite:
+        raise DataError(
+            f"the label is infinite in {infinite} rows",
+            where=where,
+            fix="correct source.label.expression: null is an outcome that is not known",
+        )
     levels = sorted(values.unique()[:5])
     if task == "classification" and levels != [0.0, 1.0]:
         raise DataError(
@@ -188,14 +200,16 @@ def learn_one(feature: Feature, values: pd.Series, spec: Preprocess) -> Learned 
             name=feature.name, kind="numeric", missing=missing, minimum=low, maximum=high
         )
     counts = values.astype(object).where(values.notna(), "").value_counts()
-    least = max(1, spec.categorical.rare_below)
+    least = spec.categorical.common_from(len(values))
     common = sorted(str(name) for name in counts.index[counts >= least])
     if not common:
-        return Dropped(name=feature.name, reason=f"no category has {least} training rows")
+        reason = f"no category has {least} training rows, the most frequent has {counts.iloc[0]}"
+        return Dropped(name=feature.name, reason=f"{reason} (preprocess.categorical.rare_below)")
     return Learned(
         name=feature.name,
         kind="categorical",
         missing=missing,
         categories=tuple(common),
         rare=len(counts) - len(common),
+        rare_rows=float(counts[counts < least].sum() / len(values)),
     )

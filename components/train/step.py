@@ -29,6 +29,7 @@ from components.documents import (
     write,
 )
 from components.libraries import registry
+from components.libraries.check import first_line
 from components.libraries.library import OUTPUTS, Floats, Rows
 from components.native import NativeModel
 from components.train.export import export, signature
@@ -61,7 +62,13 @@ def train(
     columns = native.matrix(transformer.fit_transform(parts.inputs(frame, features)))
     rows = Rows(columns, parts.label(frame))
     validate = validation(data, features, transformer) if library.validates(given) else None
-    fitted = library.fit(estimator, rows, validate)
+    try:
+        fitted = library.fit(estimator, rows, validate)
+    except Exception as error:  # any library's any refusal becomes a sentence
+        raise PipelineError(
+            f"{spec.estimator.class_} cannot learn from these rows: {first_line(error)}",
+            where="estimator.params",
+        ) from error
     fit_seconds = time.perf_counter() - started
     model = NativeModel(library.name, spec.task, transformer, fitted)
     inputs = signature(features)

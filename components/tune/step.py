@@ -24,6 +24,7 @@ from components.documents import (
     write,
 )
 from components.libraries import registry
+from components.libraries.check import first_line
 from components.libraries.library import Rows
 from components.metrics import MEASURES, measure
 from contracts.errors import PipelineError
@@ -124,14 +125,14 @@ def attempt(
     error = ""
     library = registry.find(spec.estimator.library)
     given = native.parameters(library, spec.estimator, chosen)
-    estimator = native.make(library, spec.estimator, given)
     try:
+        estimator = native.make(library, spec.estimator, given)
         watched = matrices.validate if library.validates(given) else None
         fitted = library.fit(estimator, matrices.train, watched)
         prediction = library.predict(fitted, matrices.validate.columns, spec.task)[:, -1]
         score = measure(plan.metric, matrices.validate.label, prediction)
-    except ValueError as refused:  # scikit-learn's and XGBoost's way to refuse a parameter
-        error = str(refused).strip().splitlines()[0]
+    except Exception as refused:  # noqa: BLE001  any library's any refusal is the trial's
+        error = first_line(refused)
     if score is not None and math.isnan(score):
         score, error = None, f"{plan.metric} is not defined on the validation data"
     seconds = time.perf_counter() - started

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.entry import warn
 from contracts.dataset import DatasetSpec, TableSpec
 from contracts.document import Document, Share, suggest
 from contracts.errors import PipelineError
@@ -30,11 +31,12 @@ class ValidationReport(Document):
     dataset: str
     limit: Share
     tables: tuple[TableReport, ...]
+    warnings: tuple[str, ...] = ()
+    """A sentence for each rule that was broken."""
 
     def summary(self) -> str:
         """One line for each rule that was broken."""
-        lines = [line for table in self.tables for line in table.sentences()]
-        return "\n".join(lines) or "no row refused"
+        return "\n".join(self.warnings) or "no row refused"
 
 
 def validate(
@@ -54,14 +56,13 @@ def validate(
         written all the same, so that one can look).
     """
     limit = dataset.quarantine if limit is None else limit
-    report = ValidationReport(
-        dataset=dataset.name,
-        limit=limit,
-        tables=tuple(
-            validate_table(read_table(source, name, table), name, table, destination)
-            for name, table in dataset.tables.items()
-        ),
+    tables = tuple(
+        validate_table(read_table(source, name, table), name, table, destination)
+        for name, table in dataset.tables.items()
     )
+    warnings = tuple(line for table in tables for line in table.sentences())
+    report = ValidationReport(dataset=dataset.name, limit=limit, tables=tables, warnings=warnings)
+    warn("validate", warnings)
     too_many = [table for table in report.tables if table.refused > limit * table.rows]
     if too_many:
         shares = ", ".join(

@@ -154,6 +154,7 @@ def trainings_part(stories: Sequence[TrainingStory]) -> list[str]:
             ("version", "tested on", "gate", "value", "verdict"),
             [row for story in stories for row in gate_rows(story)],
         ),
+        warnings_table(stories),
         f'<div class="row">{pictures}</div>',
         charts.importance(*named[-1]) if named[-1][1].importance else "",
         "<h2>Steps</h2>",
@@ -175,6 +176,12 @@ def gate_rows(story: TrainingStory) -> list[tuple[object, ...]]:
         )
         for first, gate in ((index == 0, gate) for index, gate in enumerate(evaluation.gates))
     ]
+
+
+def warnings_table(stories: Sequence[TrainingStory]) -> str:
+    """What each version left out, filled in or never saw; nothing where there is none."""
+    rows = [(story.version, line) for story in stories for line in story.evaluation.warnings]
+    return table(("version", "to know"), rows) if rows else ""
 
 
 def failed(margin: float) -> str:

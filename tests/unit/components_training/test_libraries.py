@@ -120,6 +120,25 @@ REFUSED = [
         ["XGBRegressor refuses it: Unknown objective function: `reg:nonsense`"],
     ),
     (
+        spec_of(CLASSIFIER, params={"n_estimators": "many"}),
+        ["estimator.params.n_estimators: 'many': XGBClassifier refuses it: 'str' object"],
+    ),
+    (
+        spec_of(CLASSIFIER, params={"n_estimators": 0}),
+        ["estimator.params.n_estimators: 0: XGBClassifier cannot be exported: it has no trees"],
+    ),
+    (
+        spec_of({"library": "sklearn", "class": "LogisticRegression"}, params={"max_iter": "x"}),
+        ["estimator.params.max_iter: 'x': LogisticRegression refuses it: The 'max_iter' parameter"],
+    ),
+    (
+        spec_of(
+            {"library": "sklearn", "class": "HistGradientBoostingRegressor"},
+            params={"loss": "gamma"},
+        ),
+        ["loss: 'gamma': HistGradientBoostingRegressor differs from its export to ONNX by"],
+    ),
+    (
         spec_of(CLASSIFIER, params={"missing": -1.0}),
         ["estimator.params.missing: -1.0: XGBClassifier refuses it: missing: preprocessing has"],
     ),
@@ -165,6 +184,12 @@ TAKEN = [
         },
     ),
     ({"library": "sklearn", "class": "GradientBoostingClassifier"}, {"n_iter_no_change": 2}),
+    ({"library": "sklearn", "class": "MLPClassifier"}, {"early_stopping": True}),
+    ({"library": "sklearn", "class": "HistGradientBoostingClassifier"}, {"early_stopping": True}),
+    (
+        {"library": "sklearn", "class": "HistGradientBoostingRegressor"},
+        {"loss": "quantile", "quantile": 0.9},
+    ),
 ]
 
 

@@ -61,4 +61,5 @@ def test_the_exported_model_fails_on_a_category_that_it_does_not_know(trained):
 
 def test_rare_categories_have_no_place_in_it(model):
     with pytest.raises(DocumentError, match="unknown: error needs rare_below: 0"):
-        model(preprocess={"categorical": {"unknown": "error"}})
+        model(preprocess={"categorical": {"unknown": "error", "rare_below": 5}})
+    assert model(preprocess={"categorical": {"unknown": "error"}})

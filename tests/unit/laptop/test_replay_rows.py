@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from contracts.artifact import Tensor
-from contracts.document import read_yaml
 from contracts.errors import ServingError
 from contracts.features import Feature, FeatureTable
 from contracts.model import ModelSpec
+from contracts.yaml_files import read_yaml
 from laptop.examples import broken_model, example_rows
 from laptop.replay import ReplayTally, outcome_of, recorded_rows, request_body
 
