@@ -8,13 +8,24 @@ else.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pocket.provider.changes import (
+    Change,
+    Effect,
+    Rule,
+    facts_of,
+    holding,
+    key_of,
+    replaced_by_schema,
+)
+from pocket.provider.conditions import rules_of
 from pocket.provider.resource import ResourceType
-from pocket.provider.values import Properties
+from pocket.provider.values import Properties, has_unknown
 
 IGNORED = frozenset({"__defaults", "timeouts"})
+ALWAYS_IN_PLACE = frozenset({"tags", "tagsAll"})
 
 
 @dataclass(frozen=True)
@@ -23,7 +34,11 @@ class Difference:
 
     path: str
     kind: str
-    replaces: bool
+    replaces: bool = False
+    old: Any = field(default=None, compare=False)
+    new: Any = field(default=None, compare=False)
+    refused: str = ""
+    """Why the plugin refuses it, where it does."""
 
     @property
     def property(self) -> str:
@@ -96,35 +111,75 @@ def _likeness(actual: Any, wanted: Any) -> int:
     return 2 if canonical(actual) == canonical(wanted) else 0
 
 
-def differences(row: ResourceType, olds: Properties, news: Properties) -> list[Difference]:
-    """Which inputs differ, down to the nested property, in the order of their names."""
+def differences(
+    row: ResourceType, olds: Properties, news: Properties, state: Properties | None = None
+) -> list[Difference]:
+    """Which inputs differ, down to the nested property, in the order of their names, and what the
+    plugin makes of each.
+
+    Args:
+        row: the type.
+        olds: the inputs before.
+        news: the inputs wanted.
+        state: the outputs before, which some of the plugin's rules look at.
+    """
+    left_out = {*row.filled, *facts_of(row.token).computed}
     found: list[Difference] = []
     for name in sorted({*olds, *news} - IGNORED):
         old, new = olds.get(name), news.get(name)
-        if same(row, name, old, new) or (new is None and name in row.filled):
-            continue
-        replaces = name not in row.changeable
-        found += _inside(name, old, new, replaces)
-    return found
+        if not same(row, name, old, new) and not (new is None and name in left_out):
+            found += _inside(name, old, new)
+    judged = (
+        _judged(row, each, Change(each.old, each.new, olds, news, state or {})) for each in found
+    )
+    return [each for each in judged if each is not None]
 
 
-def _inside(path: str, old: Any, new: Any, replaces: bool) -> list[Difference]:
+def _judged(row: ResourceType, difference: Difference, change: Change) -> Difference | None:
+    """A difference as the plugin takes it; None where it takes it for none."""
+    rules, path, name = rules_of(row.token), difference.path, difference.property
+    known = not has_unknown(change.new)
+    if known and holding(rules, path, change, Effect.NOTHING):
+        return None
+    if known and (rule := holding(rules, path, change, Effect.REFUSED)):
+        return replace(difference, refused=rule.sentence)
+    facts = facts_of(row.token)
+    if name in ALWAYS_IN_PLACE or name == "region":
+        return replace(difference, replaces=name == "region")
+    if name in facts.newer or not facts.origin:
+        return replace(difference, replaces=name not in row.changeable)
+    replaces = replaced_by_schema(facts, path, difference.old, difference.new)
+    if not replaces:
+        replaces = _may_replace(rules, path, change, known=known)
+    return replace(difference, replaces=replaces)
+
+
+def _may_replace(rules: tuple[Rule, ...], path: str, change: Change, *, known: bool) -> bool:
+    """Whether a rule replaces; of what is not known yet, whether one may: a preview says so rather
+    than not."""
+    if known:
+        return holding(rules, path, change, Effect.REPLACES) is not None
+    key = key_of(path)
+    return any(rule.effect is Effect.REPLACES and rule.covers(key) for rule in rules)
+
+
+def _inside(path: str, old: Any, new: Any) -> list[Difference]:
     if isinstance(old, dict) and isinstance(new, dict):
         return [
             difference
             for key in sorted({*old, *new})
             if canonical(old.get(key)) != canonical(new.get(key))
-            for difference in _inside(_key(path, key), old.get(key), new.get(key), replaces)
+            for difference in _inside(_key(path, key), old.get(key), new.get(key))
         ]
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         return [
             difference
             for index, (one, other) in enumerate(zip(old, new, strict=True))
             if canonical(one) != canonical(other)
-            for difference in _inside(f"{path}[{index}]", one, other, replaces)
+            for difference in _inside(f"{path}[{index}]", one, other)
         ]
     kind = "add" if old is None else "delete" if new is None else "update"
-    return [Difference(path, kind, replaces)]
+    return [Difference(path, kind, old=old, new=new)]
 
 
 def _key(path: str, key: str) -> str:

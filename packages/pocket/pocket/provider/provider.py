@@ -176,10 +176,17 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         olds, news = _old_inputs(row, request), plain(from_struct(request.news))
         changed = [
             difference
-            for difference in differences(row, olds, news)
+            for difference in differences(row, olds, news, plain(from_struct(request.olds)))
             if not _covered(difference, request.ignoreChanges)
         ]
-        return _diff_response(row, changed, olds, news)
+        for difference in changed:
+            if difference.refused:
+                raise DeploymentError(
+                    f"{difference.path}: {difference.refused}",
+                    where=request.urn,
+                    fix="Undo the change, or replace the resource by another.",
+                )
+        return _diff_response(row, self.aws, changed, olds, news)
 
     def Create(self, request: Any, context: Any = None) -> Any:  # noqa: N802
         row, marked = row_of(request.urn), from_struct(request.properties)
@@ -231,8 +238,10 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         olds = _old_inputs(row, request)
         if not request.preview:
             self.aws.refuse_other_accounts()
-        if not request.preview and not differences(row, olds, inputs):
+        if not request.preview and not (changed := differences(row, olds, inputs, state)):
             olds = _as_left(row, self.aws, request, inputs, state)
+        elif not request.preview:
+            _refuse_unwritable(row, request.urn, changed)
         subject = Subject(row, self.aws, request.urn, request.id, inputs, olds, state)
         if request.preview:
             outputs = {**state, **inputs, **dict.fromkeys(row.volatile, UNKNOWN)}
@@ -302,6 +311,18 @@ def _as_left(
     return {name: value for name, value in found.items() if name not in row.hidden}
 
 
+def _refuse_unwritable(row: ResourceType, urn: str, changed: list[Difference]) -> None:
+    """Refuse what the plugin changes in place and this provider has no call for; doing nothing, or
+    replacing, would be something else than the preview said."""
+    names = {each.property for each in changed if not each.replaces} - row.changeable
+    if names:
+        raise DeploymentError(
+            f"{', '.join(sorted(names))}: changed in place on AWS, and not by this provider",
+            where=urn,
+            fix="Replace the resource (`pulumi state taint`), or undo the change here.",
+        )
+
+
 def _covered(difference: Difference, ignored: Any) -> bool:
     return any(path == "*" or _at_or_below(path).match(difference.path) for path in ignored)
 
@@ -314,7 +335,7 @@ def _at_or_below(path: str) -> re.Pattern[str]:
 
 
 def _diff_response(
-    row: ResourceType, changed: list[Difference], olds: Properties, news: Properties
+    row: ResourceType, aws: Aws, changed: list[Difference], olds: Properties, news: Properties
 ) -> Any:
     response = provider_pb2.DiffResponse
     replaces = sorted({difference.property for difference in changed if difference.replaces})
@@ -331,11 +352,11 @@ def _diff_response(
         replaces=replaces,
         detailedDiff=detailed,
         hasDetailedDiff=True,
-        deleteBeforeReplace=bool(replaces) and _same_identity(row, olds, news),
+        deleteBeforeReplace=bool(replaces) and _same_identity(row, aws, olds, news),
     )
 
 
-def _same_identity(row: ResourceType, olds: Properties, news: Properties) -> bool:
+def _same_identity(row: ResourceType, aws: Aws, olds: Properties, news: Properties) -> bool:
     """Whether the replacement would have the name of the replaced, so that both cannot exist at
     once.
     """
@@ -344,8 +365,15 @@ def _same_identity(row: ResourceType, olds: Properties, news: Properties) -> boo
     name = row.name.property if row.name else ""
     if name and name in (news.get(GENERATED) or ()):
         return False
-    keys = [name] if name else [k for k in row.schema.required if k in olds]
-    return all(same(row, key, olds.get(key), news.get(key)) for key in keys)
+    if name:
+        return same(row, name, olds.get(name), news.get(name))
+    aws = aws.of_some_account()
+    try:
+        before = row.identity(Subject(row, aws, inputs=olds))
+        after = row.identity(Subject(row, aws, inputs=news))
+    except (KeyError, StopIteration):  # what it is made of is not there on one side
+        return False
+    return bool(before == after)
 
 
 def _foreseen(subject: Subject) -> Properties:

@@ -3,9 +3,9 @@ exceptions.
 
 A provider for sixty types is sixty rows in a table, not sixty programs. A row (``ResourceType``)
 names the calls that create, read, change and delete; a ``Facet`` is a set of properties that one
-call of its own writes, which is also what makes them changeable: a property that no facet writes
-can only be had by replacing the resource. What a row cannot say in these words it says with a
-function.
+call of its own writes. What a change comes to is not said here but in ``changes.json`` and
+``conditions.py``, from the real plugin's source; where that changes in place what no facet writes,
+an update refuses. What a row cannot say in these words it says with a function.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -206,7 +206,6 @@ class ResourceType:
     names: Names = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     local: tuple[str, ...] = ()  # properties that steer the provider and reach no call
-    fixed: tuple[str, ...] = ()  # forces replacement although a facet has it
     secrets: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()  # AWS never tells: kept from the inputs
     filled: tuple[str, ...] = ()  # AWS chooses when not given: leaving it out changes nothing
@@ -230,10 +229,10 @@ class ResourceType:
 
     @cached_property
     def changeable(self) -> frozenset[str]:
-        """The properties that an update can write."""
+        """The properties that an update can write here."""
         written = {name for facet in self.facets for name in facet.properties}
         always = {"tags", "tagsAll", "timeouts", *self.local}
-        return frozenset((written | always) - set(self.fixed))
+        return frozenset(written | always)
 
     @property
     def title(self) -> str:

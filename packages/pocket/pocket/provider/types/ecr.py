@@ -76,13 +76,6 @@ TYPES = (
         read=Read(operation="get_lifecycle_policy", params=_REPOSITORY),
         delete=Call(operation="delete_lifecycle_policy", params=_REPOSITORY),
         names={"repository": "repositoryName", "policy": "lifecyclePolicyText"},
-        facets=(
-            Facet(
-                properties=("policy",),
-                put=Call(operation="put_lifecycle_policy", properties=("repository", "policy")),
-                at_creation=False,
-            ),
-        ),
         rules=(rules.json_document("policy"),),
     ),
 )

@@ -230,6 +230,7 @@ _MODIFIED = (
     "automaticFailoverEnabled",
     "autoMinorVersionUpgrade",
     "description",
+    "engine",
     "engineVersion",
     "maintenanceWindow",
     "multiAzEnabled",

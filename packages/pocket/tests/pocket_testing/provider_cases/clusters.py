@@ -90,12 +90,14 @@ def entry(world: World) -> Any:
 PRINCIPAL = "arn:aws:iam::123456789012:role/people"
 ACCESS_CASES = {
     "aws:eks/addon:Addon": Case(
-        inputs=in_cluster(addonName="coredns", **TAGS),
+        inputs=in_cluster(
+            addonName="coredns", configurationValues=json.dumps({"replicaCount": 2}), **TAGS
+        ),
         change={"configurationValues": json.dumps({"replicaCount": 3})},
         replace={"addonName": "vpc-cni"},
     ),
     "aws:eks/accessEntry:AccessEntry": Case(
-        inputs=in_cluster(principalArn=PRINCIPAL, **TAGS),
+        inputs=in_cluster(principalArn=PRINCIPAL, kubernetesGroups=["editors"], **TAGS),
         change={"kubernetesGroups": ["viewers"]},
         replace={"type": "EC2_LINUX"},
     ),

@@ -36,7 +36,7 @@ REDSHIFT_CASES = {
             **TAGS,
         ),
         change={"nodeType": "ra3.4xlarge", "automatedSnapshotRetentionPeriod": 7},
-        replace={"databaseName": "other"},
+        replace={"masterUsername": "other"},
         unimported=("masterPassword", "skipFinalSnapshot"),
     ),
     "aws:redshift/logging:Logging": Case(

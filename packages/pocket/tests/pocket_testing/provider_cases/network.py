@@ -113,7 +113,7 @@ EC2_CASES = {
         replace={"destinationCidrBlock": "10.9.0.0/16"},
     ),
     "aws:ec2/routeTableAssociation:RouteTableAssociation": Case(
-        inputs=_association, replace={"routeTableId": "rtb-else"}
+        inputs=_association, replace={"subnetId": "subnet-else"}
     ),
     "aws:ec2/vpcEndpoint:VpcEndpoint": Case(
         inputs=_endpoint, change=TAGS, replace={"vpcId": "vpc-else"}

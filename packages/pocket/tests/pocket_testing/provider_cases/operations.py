@@ -107,7 +107,7 @@ SPENDING_CASES = {
                 }
             ],
         ),
-        replace={"budgetType": "USAGE"},
+        replace={"name": "another"},
     ),
     "aws:appautoscaling/target:Target": Case(
         inputs=lambda world: {

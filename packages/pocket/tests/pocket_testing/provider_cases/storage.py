@@ -172,8 +172,7 @@ REGISTRY_CASES = {
             "repository": world.create("aws:ecr/repository:Repository", {}, name="images").id,
             "policy": images_expire(30),
         },
-        change={"policy": images_expire(60)},
-        replace={"repository": "another"},
+        replace={"policy": images_expire(60)},
     ),
 }
 EFS_CASES = {
