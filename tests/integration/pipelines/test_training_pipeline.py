@@ -171,7 +171,7 @@ def test_a_killed_run_goes_on_and_a_failed_gate_registers_nothing(place, monkeyp
 def test_a_step_that_fails_is_named_with_what_it_said_and_its_log(place):
     model = place.model("broken")
     with (model / "features.py").open("a", encoding="utf-8") as file:
-        file.write("\nraise RuntimeError('the moon is full')\n")
+        file.write("\nwhole = features\ndef features(tables):\n    return whole(tables).limit(5)\n")
     with pytest.raises(PipelineError) as caught:
         running.run(
             model,
@@ -182,7 +182,8 @@ def test_a_step_that_fails_is_named_with_what_it_said_and_its_log(place):
             environment=place.environment,
         )
     assert caught.value.where == "step engineer"
-    assert "the moon is full" in caught.value.what
+    assert "features() gave 5 rows" in caught.value.what
+    assert f"({model / 'features.py'})" in caught.value.what
     assert "logs/engineer.log" in caught.value.fix
 
 
