@@ -161,7 +161,8 @@ class Store:
 
     def _text(self) -> str:
         try:
-            return self.state_path.read_text(encoding="utf-8")
+            # What is no UTF-8 is no JSON either, which is said where it is parsed.
+            return self.state_path.read_text(encoding="utf-8", errors="backslashreplace")
         except FileNotFoundError:
             return ""
 
@@ -180,7 +181,7 @@ def parse(text: str, path: Path) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise DeploymentError(
             f"the state is not JSON: {error}",
             where=str(path),

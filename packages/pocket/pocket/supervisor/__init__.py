@@ -1,5 +1,6 @@
 """Starts, watches and stops processes that outlive the command which started them."""
 
+from pocket.supervisor.marks import effort, kill_marked
 from pocket.supervisor.ports import free_port, port_is_free
 from pocket.supervisor.processes import MARK, Supervisor, tail
 from pocket.supervisor.spec import (
@@ -22,7 +23,9 @@ __all__ = [
     "Status",
     "Supervisor",
     "TcpReady",
+    "effort",
     "free_port",
+    "kill_marked",
     "port_is_free",
     "tail",
 ]

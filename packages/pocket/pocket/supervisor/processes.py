@@ -30,7 +30,8 @@ import psutil  # type: ignore[import-untyped,unused-ignore]
 
 from pocket.errors import ProcessError
 from pocket.files import locked, write_whole
-from pocket.patience import until
+from pocket.patience import allowed, until
+from pocket.supervisor.marks import effort, lives, marked
 from pocket.supervisor.ports import POLL, becomes_free, free_port
 from pocket.supervisor.readiness import is_ready, kept, restored
 from pocket.supervisor.records import Record, changed, filled
@@ -250,8 +251,16 @@ class Supervisor:
                 raise self._failed(f"{spec.name} ended while starting", spec.name, since)
             return spec.ready is None or is_ready(spec.ready, record.ports)
 
-        if not until(answers, within=patience, pause=POLL):
-            raise self._failed(f"{spec.name} was not ready within {patience:g} s", spec.name, since)
+        def progress() -> tuple[int, int]:
+            return self._size(spec.name), effort(record.pid or 0)
+
+        if not until(answers, within=patience, pause=POLL, progress=progress):
+            raise self._failed(
+                f"{spec.name} was not ready, and showed no sign of getting on for "
+                f"{allowed(patience):g} s",
+                spec.name,
+                since,
+            )
 
     def _failed(self, what: str, name: str, since: int) -> ProcessError:
         said = tail(self.log(name), since=since)
@@ -278,7 +287,7 @@ class Supervisor:
 
         def all_gone() -> bool:
             self._reap()
-            return not any(_lives(process) for process in killed)
+            return not any(lives(process) for process in killed)
 
         if not until(all_gone, within=_KILLED_WITHIN, pause=POLL):
             raise ProcessError(f"{name} does not end, even killed", where=name)
@@ -303,7 +312,7 @@ class Supervisor:
             return None
         # The time of creation shifts with the clock; a program may overwrite its environment.
         same = apart < _TICK or (apart < _CLOCK_SHIFT and self._has_mark(process, record.name))
-        return process if same and _lives(process) else None
+        return process if same and lives(process) else None
 
     def _has_mark(self, process: psutil.Process, name: str) -> bool:
         try:
@@ -319,12 +328,8 @@ class Supervisor:
     def _marked(self) -> Iterator[tuple[str, psutil.Process]]:
         """(name, process) for each living process that carries a mark of this root."""
         prefix = self._mark("")
-        for process in psutil.process_iter():
-            try:
-                mark = process.environ().get(MARK, "")
-            except (psutil.Error, OSError):
-                continue  # another user's, or gone meanwhile: not ours
-            if mark.startswith(prefix) and process.pid != os.getpid() and _lives(process):
+        for mark, process in marked(MARK):
+            if mark.startswith(prefix):
                 yield mark.removeprefix(prefix), process
 
     def _state(self, record: Record) -> Literal["running", "starting", "unhealthy", "dead"]:
@@ -384,10 +389,3 @@ class Supervisor:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with locked(self._path(name, "lock")):
             yield
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False

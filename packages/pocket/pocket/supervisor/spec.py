@@ -53,7 +53,8 @@ class Spec:
         ports: names of the ports to pick on 127.0.0.1; the same numbers again after a restart if
             they are free.
         ready: how to tell that it answers; None: as soon as it runs.
-        ready_within: seconds until it must be ready.
+        ready_within: seconds until it must be ready, counted from its last sign of getting on: a
+            line in its log, or computing.
         stop_signal: what asks it to end; after `grace` seconds its whole process group is killed.
     """
 

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from pocket.patience import until
+from pocket.errors import OptionError
+from pocket.patience import AT_MOST, VARIABLE, until
 
 
 @pytest.fixture
@@ -45,3 +46,22 @@ def test_what_the_check_raises_ends_it(clock: list[float]) -> None:
     answers = iter([False])
     with pytest.raises(StopIteration):
         until(lambda: next(answers), within=3, pause=1)
+
+
+def test_what_gets_on_is_waited_for(clock: list[float]) -> None:
+    """Progress until the twentieth second; the bound counts from there."""
+    assert not until(lambda: False, within=3, pause=1, progress=lambda: min(sum(clock), 20))
+    assert sum(clock) == 23
+    clock.clear()
+    assert not until(lambda: False, within=3, pause=1, progress=lambda: sum(clock))
+    assert sum(clock) == AT_MOST * 3
+
+
+def test_the_bound_is_a_setting(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "2.5")
+    assert not until(lambda: False, within=2, pause=1)
+    assert sum(clock) == 5
+    for wrong in ("soon", "0", "-1", "nan", "inf"):
+        monkeypatch.setenv(VARIABLE, wrong)
+        with pytest.raises(OptionError, match="is not a factor"):
+            until(lambda: False, within=2, pause=1)

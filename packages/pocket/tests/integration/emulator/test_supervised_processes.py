@@ -223,3 +223,34 @@ def test_two_commands_at_once_start_one_process(tmp_path: Path, supervisor: Supe
     pids = {command.communicate(timeout=60)[0].strip() for command in commands}
     assert len(pids) == 1
     assert len(marked(tmp_path)) == 1
+
+
+_SLOW = (
+    sys.executable,
+    "-c",
+    (
+        "import http.server, sys, time\n"
+        "for part in range(15):\n"
+        "    print('loading', part, flush=True)\n"
+        "    time.sleep(0.1)\n"
+        "handler = http.server.SimpleHTTPRequestHandler\n"
+        "http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), handler).serve_forever()\n"
+    ),
+    "{port}",
+)
+
+
+def test_a_slow_start_that_gets_on_is_waited_for(supervisor: Supervisor) -> None:
+    running = supervisor.start(server(argv=_SLOW, ready_within=0.5))
+    assert supervisor.start(server(argv=_SLOW, ready_within=0.5)).pid == running.pid
+
+
+def test_a_start_without_a_sign_is_given_up(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ProcessError, match=r"no sign of getting on for 0.3 s"):
+        supervisor.start(server(argv=_SLEEPER, ready_within=0.3))
+    monkeypatch.setenv("POCKET_PATIENCE", "2")
+    with pytest.raises(ProcessError, match=r"no sign of getting on for 0.6 s"):
+        supervisor.start(server(argv=_SLEEPER, ready_within=0.3))
+    assert supervisor.status() == []
