@@ -204,6 +204,8 @@ class Phase(StrEnum):
     """A version that was rolled back before was asked for again; a person has to say so."""
 
 
+JUDGED_KEPT = 10
+"""Versions that may be returned to at once; an older one is judged again."""
 TERMINAL = frozenset({Phase.PROMOTED, Phase.ROLLED_BACK, Phase.REJECTED})
 """Phases in which nothing more happens by itself."""
 
@@ -419,8 +421,13 @@ class RolloutStatus(Document):
     plane has confirmed the weights. Lapses when it is paused or rolled back."""
     stable: Target | None = None
     candidate: Target | None = None
-    promoted_by: Literal["", "evidence", "first version", "a person"] = ""
+    promoted_by: Literal["", "evidence", "first version", "a person", "an earlier verdict"] = ""
     """On what ground the candidate was promoted."""
+    judged: tuple[Target, ...] = ()
+    """Versions that had all traffic, each after the one before it: what can be returned to without
+    being judged again. Who is returned from is in it no more."""
+    returning: bool = False
+    """The candidate was judged before: it takes all traffic as soon as it is ready."""
     rejected: tuple[Version, ...] = ()
     """Versions that were rolled back by a verdict or by a person."""
     returned_from: Version | None = None
@@ -467,6 +474,10 @@ class RolloutStatus(Document):
     """Whether the rollback under way is a verdict on the version: it is not tried again."""
     decisions: tuple[Decision, ...] = ()
     """The last decisions."""
+
+    def returns_to(self, target: Target) -> bool:
+        """Whether a version, by the same artifact, was judged before and not gone back from."""
+        return target in self.judged and target.version not in self.rejected
 
     @property
     def weight(self) -> int:

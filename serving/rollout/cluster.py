@@ -22,7 +22,7 @@ from contracts.model import ServingSpec
 from contracts.rollout import Decision, RolloutSpec, RolloutStatus, Target
 from serving.rollout.core.observations import Command
 from serving.rollout.kubernetes import EVENTS, ROLLOUTS, Api, Object
-from serving.rollout.wishes import check_start, is_over, under_way
+from serving.rollout.wishes import beginning, check_start, is_over, under_way
 
 
 class ClusterRollout:
@@ -53,6 +53,7 @@ class ClusterRollout:
         plan: RolloutSpec | None = None,
         serving: ServingSpec | None = None,
         retry: bool = False,
+        judge: bool = False,
     ) -> None:
         """Want a version; the ModelRollout is made where there is none.
 
@@ -61,6 +62,7 @@ class ClusterRollout:
             plan: another plan than the present one.
             serving: how each version is served; what is not in it stays as it is.
             retry: also if it was rolled back before.
+            judge: also if it was judged before.
 
         Raises:
             RolloutError: it was rolled back before, it is the stable version already, or the
@@ -77,8 +79,8 @@ class ClusterRollout:
             written = cluster_plan(plan, backend)
             spec["plan"] = written.model_dump(mode="json", exclude_none=True)
         metadata: Object = {"name": self._model, "namespace": self._namespace}
-        if retry:
-            metadata["annotations"] = {ORDER: f"retry {target.version}"}
+        if word := beginning(retry=retry, judge=judge):
+            metadata["annotations"] = {ORDER: f"{word} {target.version}"}
         if body is None:
             new = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
             self._api.create(ROLLOUTS, self._namespace, new)

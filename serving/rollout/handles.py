@@ -32,8 +32,10 @@ class RolloutHandle(Protocol):
         plan: RolloutSpec | None = None,
         serving: ServingSpec | None = None,
         retry: bool = False,
+        judge: bool = False,
     ) -> None:
-        """Want a version; one that is under way is rolled back first.
+        """Want a version; one that is under way is rolled back first. One that was judged before,
+        and not gone back from since, takes all traffic as soon as it is ready.
 
         Args:
             target: the version and its artifact.
@@ -41,6 +43,7 @@ class RolloutHandle(Protocol):
             serving: how each version is served, where that is part of the rollout (a cluster); on
                 a laptop the model's document says it.
             retry: also if it was rolled back before.
+            judge: judge it again, also if it was judged before.
 
         Raises:
             RolloutError: it was rolled back before, or it is the stable version already.

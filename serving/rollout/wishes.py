@@ -8,6 +8,7 @@ from __future__ import annotations
 from contracts.artifact import Version
 from contracts.errors import RolloutError
 from contracts.rollout import TERMINAL, RolloutStatus, Target
+from serving.rollout.core.observations import Command
 
 
 def check_start(model: str, status: RolloutStatus, target: Target, *, retry: bool) -> None:
@@ -23,7 +24,11 @@ def check_start(model: str, status: RolloutStatus, target: Target, *, retry: boo
         RolloutError: it was rolled back before, or it is the stable version already.
     """
     if status.stable and status.stable.version == target.version:
-        raise RolloutError(f"version {target.version} is the stable version already", where=model)
+        raise RolloutError(
+            f"version {target.version} is the stable version already",
+            where=model,
+            fix=f"`millwright rollout undo {model}` goes back to the one before it.",
+        )
     if target.version in status.rejected and not retry:
         raise RolloutError(
             f"version {target.version} was rolled back before: {status.reason}",
@@ -39,12 +44,51 @@ def under_way(model: str, status: RolloutStatus) -> Target:
         RolloutError: no rollout is under way.
     """
     if status.candidate is None:
+        serves = f": version {status.stable.version} is stable" if status.stable else ""
         raise RolloutError(
-            "no rollout is under way",
+            f"no rollout is under way{serves}",
             where=model,
-            fix=f"Start one with `millwright rollout start {model}`.",
+            fix=f"`millwright rollout start {model}` starts one for another version.",
         )
     return status.candidate
+
+
+def beginning(*, retry: bool, judge: bool) -> Command | None:
+    """The word that goes with a wish. Who was rolled back is judged anew in any case."""
+    return "retry" if retry else "judge" if judge else None
+
+
+def previous(model: str, status: RolloutStatus, version: Version | None = None) -> Target:
+    """The version to go back to: the one that had all traffic before the stable one.
+
+    Args:
+        model: the model's name.
+        status: how its rollout stands.
+        version: another one that was judged here, instead.
+
+    Raises:
+        RolloutError: a rollout is under way, or no such version was judged here.
+    """
+    if status.candidate:
+        back = f", and version {status.stable.version} serves" if status.stable else ""
+        raise RolloutError(
+            f"version {status.candidate.version} is being rolled out",
+            where=model,
+            fix=f"`millwright rollout abort {model}` sends it back{back}.",
+        )
+    earlier = [each for each in status.judged if each != status.stable and status.returns_to(each)]
+    chosen = [each for each in earlier if version in (None, each.version)]
+    if not chosen:
+        names = ", ".join(each.version for each in earlier)
+        asked = f"version {version} was not judged here" if version else "no version was before it"
+        raise RolloutError(
+            f"there is nothing to go back to: {asked}",
+            where=model,
+            fix=f"Say one of {names}."
+            if names
+            else f"`millwright rollout start {model} --version N` has a version judged.",
+        )
+    return chosen[-1]
 
 
 def is_over(status: RolloutStatus, wanted: Version | None) -> bool:

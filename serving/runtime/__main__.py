@@ -12,6 +12,7 @@ from contracts.document import parse_duration
 from contracts.errors import MillwrightError
 from serving.runtime.app import App, Limits
 from serving.runtime.model import Model
+from serving.runtime.refusal import CANNOT_SERVE, SERVES
 from serving.runtime.server import Server
 from serving.runtime.store import fetch
 
@@ -64,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
         artifact, content = fetch(options.artifact)
         model = Model(options.name or artifact.name, artifact, content)
     except MillwrightError as error:
-        print(f"cannot serve: {error}", file=sys.stderr)
+        print(f"{CANNOT_SERVE}{error}", file=sys.stderr)
         return error.exit_code
     model.warm_up()
     app = App(
@@ -75,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
         origins=options.origin,
     )
     structlog.get_logger("serving.runtime").info(
-        "serving",
+        SERVES,
         model=model.name,
         version=model.version,
         port=options.port,

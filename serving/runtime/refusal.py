@@ -8,6 +8,11 @@ from __future__ import annotations
 
 from contracts.errors import ServingError
 
+CANNOT_SERVE = "cannot serve: "
+"""How a server's last line begins that ends because there is nothing it could serve."""
+SERVES = "serving.runtime.serves"
+"""The event in a server's log from which on it serves."""
+
 
 class Refusal(ServingError):  # noqa: N818  what it is to the client
     """The request cannot be answered.

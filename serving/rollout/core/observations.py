@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from contracts.rollout import Counters, Decision, Target
 
-Command = Literal["pause", "resume", "abort", "promote", "retry"]
+Command = Literal["pause", "resume", "abort", "promote", "retry", "judge"]
 """What a person may say to a rollout."""
+BEGINNING: Final[tuple[Command, ...]] = ("retry", "judge")
+"""Those that are said of a version that is only wanted: they wait until its rollout begins."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +21,8 @@ class Observed:
     ready: bool
     weight: int
     """The weight in use, in 1/10000."""
+    refusal: str = ""
+    """Why its servers cannot start, once that is certain."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,11 +49,13 @@ def at_rest(step: Step) -> None:
     if status.stable:
         weights[status.stable.predictor] = WHOLE
     blank = RolloutStatus(model=status.model)
-    kept = {"model", "stable", "rejected", "decisions", "clock", "updated", "confirmed"}
+    kept = {"model", "stable", "rejected", "judged", "decisions", "clock", "updated", "confirmed"}
     step.status = blank.model_copy(update={name: getattr(status, name) for name in kept})
+    returning = status.returns_to(wanted) and "judge" not in step.seen.commands
     step.enter(
         Phase.PENDING,
-        f"version {wanted.version} starts",
+        f"version {wanted.version} starts" + (", which was judged before" if returning else ""),
+        returning=returning,
         candidate=wanted,
         wanted=weights,
         started=step.now,
@@ -69,13 +71,17 @@ def _pending(step: Step) -> None:
     if step.seen.predictors is None:
         return step.hold("the deployment cannot be read")
     if not (step.ready(status.candidate) and step.confirmed):
-        if step.elapsed > step.spec.startup and status.stable:
+        if refusal := step.refusal(status.candidate):
+            return roll_back(step, f"the candidate cannot start: {refusal}")
+        if step.elapsed > step.spec.startup:
             return roll_back(step, "the candidate did not become ready in time")
         return step.go_on("waits for the candidate to be ready")
     if status.stable is None:
         return settle(step, "the first version is ready", by="first version")
     if status.paused:
         return step.hold("a person holds it")
+    if status.returning:  # The present version may be why: nothing is asked of it.
+        return promote(step, "it was judged before", by="an earlier verdict")
     if not step.ready(status.stable):
         return step.hold("the stable version is not ready")
     if step.seen.counters is None:
@@ -278,6 +284,7 @@ def _rolling_back(step: Step) -> None:
                 Phase.ROLLED_BACK,
                 f"version {status.candidate.version}: {status.reason}",
                 rejected=rejected,
+                judged=tuple(each for each in status.judged if each.version not in rejected),
                 returned_from=status.candidate.version,
                 candidate=None,
             )

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from contracts.rollout import WHOLE, GuardNumbers, Phase, RolloutSpec, RolloutStatus, Target
+from contracts.rollout import (
+    JUDGED_KEPT,
+    WHOLE,
+    GuardNumbers,
+    Phase,
+    RolloutSpec,
+    RolloutStatus,
+    Target,
+)
 from serving.rollout.core.observations import Observation
 
 BEFORE_PROMOTION = (Phase.PENDING, Phase.SHADOW, Phase.RAMPING)
@@ -65,6 +73,12 @@ class Step:
             and (predictors[target.predictor].ready)
         )
 
+    def refusal(self, target: Target | None) -> str:
+        """Why a version's servers cannot start, once that is certain."""
+        predictors = self.seen.predictors or {}
+        seen = predictors.get(target.predictor) if target else None
+        return seen.refusal if seen else ""
+
     @property
     def confirmed(self) -> bool:
         """Whether the data plane has exactly the wanted weights."""
@@ -105,7 +119,20 @@ def settle(step: Step, reason: str, *, by: str) -> None:
         candidate=None,
         wanted={candidate.predictor: WHOLE},
         promoted_by=by,
+        judged=judged_with(step.status, candidate),
+        returning=False,
     )
+
+
+def judged_with(status: RolloutStatus, promoted: Target) -> tuple[Target, ...]:
+    """What can be returned to after a promotion: no version that was just returned from."""
+    judged = status.judged
+    if status.returning and promoted in judged:
+        return judged[: judged.index(promoted) + 1]
+    if status.stable and status.stable not in judged:  # It was promoted before this was kept.
+        judged = (*judged, status.stable)
+    others = (each for each in judged if each.version != promoted.version)
+    return (*others, promoted)[-JUDGED_KEPT:]
 
 
 def predictor_names(status: RolloutStatus) -> set[str]:

@@ -23,7 +23,7 @@ from contracts.custom_resource import (
 )
 from contracts.errors import DocumentError, RolloutError
 from contracts.rollout import TERMINAL, WHOLE, RolloutStatus
-from serving.rollout.core.observations import Command
+from serving.rollout.core.observations import BEGINNING, Command
 from serving.rollout.deployment import Owner
 from serving.rollout.kubernetes import EVENTS, JSON_PATCH, ROLLOUTS, Api, Object
 
@@ -80,7 +80,12 @@ class Resource:
             self.tell("NotUnderstood", f"{ORDER}: {word!r}; write one of {known}", warning=True)
             return frozenset()
         current = self.status.candidate or (self.spec.artifact if self.spec else None)
-        self._early = word != "retry" and self._about_to_start()
+        wanted = self.spec.artifact.version if self.spec else None
+        if word in BEGINNING:  # said with a wish: whoever is under way has to go back first
+            before = self.status.candidate
+            self._early = bool(before and before.version != wanted == version.strip())
+        else:
+            self._early = self._about_to_start()
         if self._early:
             return frozenset()
         if version.strip() and (current is None or current.version != version.strip()):

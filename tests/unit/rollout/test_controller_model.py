@@ -40,6 +40,8 @@ class Hostile(RuleBasedStateMachine):
         self.verdicts: set[str] = set()
         self.asked: str | None = None
         """The candidate for which a person's word to promote stands."""
+        self.served = [self.status.stable]
+        """What can be returned to: each promoted version, but those that were returned from."""
         self.newest = 1
         self.wish_for_new()
         self.last: Observation | None = None
@@ -165,13 +167,20 @@ class Hostile(RuleBasedStateMachine):
             assert before.wanted == {n: one.weight for n, one in (seen.predictors or {}).items()}
         promoting = Phase.PROMOTING not in (before.phase, before.resume)
         if after.phase is Phase.PROMOTING and promoting:
-            self.check_promotion(after, seen)
+            self.check_promotion(before, after, seen)
         if after.phase is Phase.PROMOTED and before.phase is not Phase.PROMOTED:
             assert before.phase is Phase.WATCHING or before.resume is Phase.WATCHING
             assert seen.counters is not None
 
-    def check_promotion(self, after: RolloutStatus, seen: Observation) -> None:
-        """A person's word, or numbers that anyone can check."""
+    def check_promotion(
+        self, before: RolloutStatus, after: RolloutStatus, seen: Observation
+    ) -> None:
+        """A person's word, a version that served alone before, or numbers that anyone can check."""
+        if after.promoted_by == "an earlier verdict":
+            assert after.candidate in self.served
+            assert after.candidate is not None
+            assert after.candidate.version not in self.verdicts
+            return
         if after.promoted_by == "a person":
             assert after.candidate is not None
             assert "promote" in seen.commands or self.asked == after.candidate.version
@@ -185,7 +194,12 @@ class Hostile(RuleBasedStateMachine):
             assert one.safe >= one.safe_limit or one.rare >= one.rare_limit > 3
 
     def hear(self, after: RolloutStatus, seen: Observation) -> None:
-        """What a person has said and was saved."""
+        """What a person has said and was saved, and what has come to serve alone."""
+        if after.stable != self.served[-1]:
+            back = after.promoted_by == "an earlier verdict"
+            kept = self.served[: self.served.index(after.stable)] if back else self.served
+            self.served = [one for one in kept if one.version != after.stable.version]
+            self.served.append(after.stable)
         if {"pause", "abort"} & seen.commands or (after.resume or after.phase) not in BEFORE:
             self.asked = None
         elif "promote" in seen.commands and after.candidate:
