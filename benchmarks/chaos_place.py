@@ -17,7 +17,9 @@ from contracts.model import ModelSpec
 from contracts.rollout import Decision, Phase, RolloutSpec, RolloutStatus, Target
 from data.model_registry import ModelRegistry
 from laptop.host import RolloutHost
+from laptop.overview import LaptopRollouts
 from laptop.removal import stop_processes
+from laptop.rollout import LocalRollout
 from laptop.serving import envoy
 from laptop.stack import Stack
 from pocket.files import write_whole
@@ -95,20 +97,24 @@ class Place:
 
     def roll_out(self, target: Target, *, plan: RolloutSpec | None = None) -> None:
         """Start a version, as the command line does."""
-        self.host.rollout(self.model).start(target, plan=plan or self.plan)
+        self.rollout().start(target, plan=plan or self.plan)
         self.host.start_loop(MODEL)
+
+    def rollout(self) -> LocalRollout:
+        """The model's rollout."""
+        return LaptopRollouts(self.host).rollout(self.model)
 
     def status(self) -> RolloutStatus:
         """How the rollout stands."""
-        return self.host.rollout(self.model).status()
+        return self.rollout().status()
 
     def over(self) -> bool:
         """Whether there is a verdict."""
-        return self.host.rollout(self.model).over(self.status())
+        return self.rollout().over(self.status())
 
     def history(self, version: str) -> list[Decision]:
         """The decisions of one version's rollout."""
-        return [one for one in self.host.rollout(self.model).history() if one.candidate == version]
+        return [one for one in self.rollout().history() if one.candidate == version]
 
     def wait(self, true: Callable[[], bool], *, within: float = 90.0) -> None:
         """Until it is true.

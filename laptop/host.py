@@ -23,8 +23,6 @@ from project import here
 from project.pocket_errors import mapped
 
 if TYPE_CHECKING:
-    from contracts.model import ModelSpec
-    from laptop.rollout import LocalRollout
     from laptop.serving import LocalServing
     from project.handle import Project
 
@@ -82,12 +80,6 @@ class RolloutHost:
 
         return LocalServing(self.root, self.supervisor, env=self.connect())
 
-    def rollout(self, model: ModelSpec) -> LocalRollout:
-        """A model's rollout: to start, steer and read it."""
-        from laptop.rollout import LocalRollout
-
-        return LocalRollout(self.root, model, self.serving(), host=self)
-
     # -- the processes ---------------------------------------------------------------------------
 
     def loop(self, model: str) -> Spec:
@@ -97,8 +89,12 @@ class RolloutHost:
     def start_loop(self, model: str) -> Running:
         """Make sure that the loop runs; the keeper brings it back when it is killed."""
         running = self.supervisor.start(self.loop(model))
-        self.supervisor.start(self._process(KEEPER, "laptop.keeper"))
+        self.start_keeper()
         return running
+
+    def start_keeper(self) -> None:
+        """Make sure that somebody looks after what is served."""
+        self.supervisor.start(self._process(KEEPER, "laptop.keeper"))
 
     def loop_runs(self, model: str) -> bool:
         """Whether that loop runs now."""

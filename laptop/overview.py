@@ -22,7 +22,7 @@ class LaptopRollouts:
 
     def rollout(self, model: ModelSpec) -> LocalRollout:
         """One model's rollout: to start, steer and read it."""
-        return self._host.rollout(model)
+        return LocalRollout(self._host.root, model, self._host.serving(), host=self._host)
 
     def statuses(self) -> list[RolloutStatus]:
         """How each model's rollout stands."""

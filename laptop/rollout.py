@@ -33,17 +33,18 @@ from contracts.rollout import (
     Target,
 )
 from contracts.signals import SIGNALS, Source, tallies
+from laptop.host import RolloutHost
 from laptop.serving import LocalServing, PredictorCounters
 from pocket.files import write_whole
 from serving.rollout.aliases import ALIASES, RememberedAliases
-from serving.rollout.core.observations import Command, Observed, Predictor
+from serving.rollout.core.controller import desired
+from serving.rollout.core.observations import BEGINNING, Command, Observed, Predictor
 from serving.rollout.ports import AliasRegistry, NoRegistry, step
 from serving.rollout.seldon import seldon_deployment
-from serving.rollout.wishes import check_start, is_over, under_way
+from serving.rollout.wishes import beginning, check_start, is_over, under_way
 
 if TYPE_CHECKING:
     from data.model_registry import ModelRegistry
-    from laptop.host import RolloutHost
 
 PACE = 1.0
 """Seconds between two steps at most: looks come at the plan's interval, everything else sooner."""
@@ -71,7 +72,9 @@ class LocalDeployment:
         for state in self._serving.observe(name).predictors:
             if state.confirmed is None:
                 return None
-            observed[state.name] = Observed(ready=state.ready > 0, weight=state.confirmed)
+            observed[state.name] = Observed(
+                ready=state.ready > 0, weight=state.confirmed, refusal=state.refusal
+            )
         return observed
 
     def apply(self, predictors: Sequence[Predictor]) -> None:
@@ -203,21 +206,26 @@ class LocalRollout:
         plan: RolloutSpec | None = None,
         serving: ServingSpec | None = None,
         retry: bool = False,
+        judge: bool = False,
     ) -> None:
-        """Want a version. The loop (`run`) does the rest; one that is under way is rolled back
-        first.
+        """See `RolloutHandle.start`; the loop (`run`) does the rest.
 
         Args:
             target: the version and its artifact.
             plan: another plan than the model's.
             serving: not used: here the model's document says how each version is served.
             retry: also if it was rolled back before.
+            judge: judge it again, also if it was judged before.
 
         Raises:
-            RolloutError: it was rolled back before, or it is the stable version already.
+            RolloutError: it was rolled back before, it is the stable version already, or the
+                artifact is another model's or version's.
+            ServingError: the artifact cannot be read, or cannot be served.
         """
         check_start(self.model.name, self.status(), target, retry=retry)
-        orders = (Order(command="retry", version=target.version),) if retry else ()
+        check_artifact(self.model.name, target)
+        word = beginning(retry=retry, judge=judge)
+        orders = (Order(command=word, version=target.version),) if word else ()
         self._files.put_wish(Wish(wanted=target, plan=plan or self.model.rollout, orders=orders))
 
     def say(self, command: Command) -> None:
@@ -252,6 +260,13 @@ class LocalRollout:
         return self._files.history()
 
     # -- who runs it -----------------------------------------------------------------------------
+
+    def restore(self) -> None:
+        """Serve again what the status says, where it is not known any more what was served."""
+        predictors = desired(self.status())
+        if predictors and self.name not in self._serving.names():
+            model = self.model.model_copy(update={"rollout": self.plan()})
+            LocalDeployment(self._serving, model).apply(predictors)
 
     def ensure_runner(self) -> None:
         """Make sure that the loop's process runs."""
@@ -312,6 +327,14 @@ class LocalRollout:
         wish, status = self._wish(), self.status()
         current = status.candidate or wish.wanted
         orders = [order for order in wish.orders if current and order.version == current.version]
+        waiting = [
+            order
+            for order in wish.orders
+            if order not in orders
+            and order.command in BEGINNING
+            and wish.wanted
+            and order.version == wish.wanted.version
+        ]
         model = self.model.model_copy(update={"rollout": wish.plan})
         status = step(
             wish.plan,
@@ -325,16 +348,19 @@ class LocalRollout:
             save=self._files.put_status,
             record=self._files.add,
         )
-        if wish.orders:
-            self._forget(wish.orders)
+        if len(wish.orders) > len(waiting):
+            self._forget(wish.orders, waiting)
         return status
 
-    def _forget(self, obeyed: tuple[Order, ...]) -> None:
-        """Remove the orders that this step has seen; those given since stay."""
+    def _forget(self, seen: tuple[Order, ...], waiting: Sequence[Order]) -> None:
+        """Remove the orders that this step has seen, but for those that wait; those given since
+        stay.
+        """
         with self._files.wishing():
             wish = self._wish()
-            left = wish.orders[len(obeyed) :] if wish.orders[: len(obeyed)] == obeyed else ()
-            self._files.write_wish(wish.model_copy(update={"orders": left}))
+            if wish.orders[: len(seen)] == seen:
+                left = (*waiting, *wish.orders[len(seen) :])
+                self._files.write_wish(wish.model_copy(update={"orders": left}))
 
     def _wish(self) -> Wish:
         return self._files.wish() or Wish(plan=self.model.rollout)
@@ -424,6 +450,28 @@ class _Files:
 
     def _write(self, suffix: str, text: str) -> None:
         write_whole(self._path(suffix), text)
+
+
+def check_artifact(model: str, target: Target) -> None:
+    """Refuse what cannot be served as the version that is asked for, before a server is tried.
+
+    Raises:
+        RolloutError: it is another model's, or another version.
+        ServingError: it cannot be read, is not the model that was registered, or does not load.
+        DocumentError: its document is not an Artifact.
+    """
+    from serving.runtime.model import Model
+    from serving.runtime.store import fetch
+
+    artifact, content = fetch(target.uri)
+    if (artifact.name, artifact.version) != (model, target.version):
+        raise RolloutError(
+            f"this artifact is {artifact.name} version {artifact.version}, and {model} version "
+            f"{target.version} is asked for",
+            where=target.uri,
+            fix="Name the version and the artifact that belong together.",
+        )
+    Model(model, artifact, content)
 
 
 def names(root: Path) -> list[str]:

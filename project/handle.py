@@ -229,7 +229,9 @@ class Project:
             raise ServingError(
                 "its front door does not run",
                 where=self.name,
-                fix="Run `millwright rollout start MODEL`.",
+                fix="Run `millwright up`: it brings back what was served."
+                if here.was_served(self.root)
+                else "Nothing was served yet: run `millwright rollout start MODEL`.",
             )
         yield url
 

@@ -12,6 +12,8 @@ from data.content import run_file
 ROOT = Path(__file__).parents[1]
 DATASETS = ROOT / "datasets"
 MODELS = ROOT / "models"
+HOSTILE = "a b%3F?#ü"
+"""A folder's name that means something in addresses and patterns."""
 
 
 def flights() -> DatasetSpec:

@@ -35,6 +35,7 @@ from laptop.serving.state import (
     in_use,
     leaving_state,
     next_weights,
+    refused,
 )
 from laptop.serving.telemetry import PredictorCounters, gateway_counts, read_replica
 from laptop.supervisor import Running, Spec, Supervisor
@@ -44,6 +45,8 @@ from serving.runtime.store import fetch_document
 
 _PREFIX = "serving"
 _DRAIN = "1s"
+REFUSALS = 3
+"""So many starts in a row that a server ends by itself are enough: a store may be away for one."""
 _RESTART_AFTER = 3.0
 """Seconds from a start until a server that died is started again: one that cannot live must not
 spin.
@@ -230,6 +233,8 @@ class LocalServing:
     def _start(self, spec: Spec, died: ModelServer | None) -> None:
         if died and time.time() < died.status.started + _RESTART_AFTER:
             return
+        if died is None:  # What an earlier rollout of the same version met is no longer so.
+            self._supervisor.log(spec.name).unlink(missing_ok=True)
         # What ended at once is seen, and told, by the next look at it; the others must not wait.
         with contextlib.suppress(LocalError):
             self._supervisor.start(spec)
@@ -346,16 +351,18 @@ class LocalServing:
         own = current_servers(deployment.name, predictor, servers)
         ready = view.ready.get(f"{deployment.name}.{predictor.name}", frozenset()) if view else ()
         died = [server for server in own if not server.alive]
+        up = sum(server.alive and server.port in ready and _answers(server) for server in own)
         return PredictorState(
             name=predictor.name,
             version=self._version(predictor.artifact),
             artifact=predictor.artifact,
             desired=predictor.replicas,
-            ready=sum(server.alive and server.port in ready and _answers(server) for server in own),
+            ready=up,
             weight=predictor.weight,
             configured=configured.get(predictor.name, 0),
             confirmed=confirmed_weight(deployment.name, predictor.name, view),
             problem=tail(died[0].status.log, lines=5) if died else "",
+            refusal="" if up else next(filter(None, map(_refusal, own)), ""),
         )
 
     def _count(
@@ -415,6 +422,11 @@ def _view(running: Running | None) -> envoy.View | None:
         return envoy.look(running)
     except LocalError:
         return None
+
+
+def _refusal(server: ModelServer) -> str:
+    """Why it cannot start, once that is certain."""
+    return refused(tail(server.status.log, lines=200), tries=REFUSALS)
 
 
 def _answers(server: ModelServer) -> bool:

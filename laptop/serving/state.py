@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from laptop.serving import envoy
 from laptop.serving.document import PredictorPlan, ServingPlan
 from laptop.supervisor import Status
+from serving.runtime.refusal import CANNOT_SERVE, SERVES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class PredictorState:
         configured: the weight written for Envoy.
         confirmed: the weight that Envoy reports; None when Envoy does not answer.
         problem: the end of the log of a server that died.
+        refusal: why its servers cannot start, once they have tried often enough.
     """
 
     name: str
@@ -39,6 +41,7 @@ class PredictorState:
     configured: int
     confirmed: int | None
     problem: str = ""
+    refusal: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +88,19 @@ class ModelServer:
     def alive(self) -> bool:
         """Whether its process is there."""
         return self.status.state != "dead"
+
+
+def refused(log: str, *, tries: int) -> str:
+    """Why a server cannot start, from its log: once it has ended so many times since it last
+    served. What is killed says nothing, and is no refusal.
+    """
+    reasons = []
+    for line in reversed(log.splitlines()):
+        if SERVES in line:
+            break
+        if line.startswith(CANNOT_SERVE):
+            reasons.append(line.removeprefix(CANNOT_SERVE).strip())
+    return reasons[0] if len(reasons) >= tries else ""
 
 
 def current_servers(

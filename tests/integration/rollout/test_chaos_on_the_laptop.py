@@ -8,7 +8,12 @@ import pytest
 
 from benchmarks import chaos
 from benchmarks.chaos_place import MODEL, PLAN, Place
-from contracts.rollout import Phase, RolloutSpec
+from cli.commands.environment import serve_again
+from contracts.rollout import WHOLE, Phase, RolloutSpec
+from laptop.recovery import bring_back
+from pocket.supervisor import kill_marked
+from pocket.supervisor.processes import MARK
+from tests.content import HOSTILE
 
 QUICK = RolloutSpec.parse(
     {
@@ -25,7 +30,9 @@ QUICK = RolloutSpec.parse(
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    place = Place(tmp_path_factory.mktemp("chaos"), QUICK)
+    folder = tmp_path_factory.mktemp("chaos") / HOSTILE
+    folder.mkdir()
+    place = Place(folder, QUICK)
     try:
         place.start()
         yield place
@@ -63,3 +70,56 @@ def test_a_dead_server_comes_back_though_no_rollout_is_under_way(place: Place) -
         return now != before and serving.observe(MODEL).settled
 
     place.wait(whole)
+
+
+def weights(place: Place) -> dict[str, int | None]:
+    """Each version's weight, as Envoy has it, of versions that answer."""
+    state = place.host.serving().observe(MODEL)
+    return {each.name: each.confirmed for each in state.predictors if each.ready == each.desired}
+
+
+def everything_dies(place: Place) -> None:
+    """As in a reboot: nothing is asked to end, and nothing is left."""
+    supervisor = place.host.supervisor
+    for name in [each.name for each in supervisor.status()]:
+        kill_marked(MARK, f"{supervisor.root}:{name}", reap=supervisor._reap)
+    assert {each.state for each in supervisor.status()} == {"dead"}
+
+
+def test_everything_comes_back_as_it_stood(place: Place) -> None:
+    """In the middle of a canary, whose weight, evidence and history go on, and after it."""
+    held = QUICK.model_copy(update={"interval": 2.0, "deadline": 600.0})
+    place.roll_out(place.make(), plan=held)
+    place.wait(lambda: 0 < place.status().weight in weights(place).values())
+    before, status, told = weights(place), place.status(), place.rollout().history()
+    assert sorted(before.values(), key=int) not in ([WHOLE], [0, WHOLE])
+    unjudged = place.make()
+
+    everything_dies(place)
+    place.stack.start_cloud()
+    recovery = bring_back(place.host)
+    assert (recovery.restarted, recovery.problems) == (True, ())
+    assert weights(place) == before
+    now = place.status()
+    assert (now.stable, now.candidate, now.weight) == (
+        status.stable,
+        status.candidate,
+        status.weight,
+    )
+    assert place.rollout().history()[: len(told)] == told
+    assert place.rollout().has_runner()
+    assert place.host.supervisor.find("keeper")
+    assert not bring_back(place.host).restarted, "all is there"
+
+    place.rollout().say("abort")
+    place.wait(lambda: place.over() and place.status().phase is Phase.ROLLED_BACK)
+    place.wait(lambda: weights(place) == {f"v{status.stable.version}": WHOLE})
+    everything_dies(place)
+    (place.host.root / "serving" / "documents" / f"{MODEL}.json").unlink()
+    place.stack.start_cloud()
+    served = serve_again(place.stack.project)  # as `millwright up` does, after the resources
+    assert [each["predictor"] for each in served if each["model"] == MODEL] == [
+        f"v{status.stable.version}"
+    ]
+    assert weights(place) == {f"v{status.stable.version}": WHOLE}
+    assert f"v{unjudged.version}" not in weights(place)

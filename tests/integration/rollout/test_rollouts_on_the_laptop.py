@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from pathlib import Path
+
 import pytest
 
-from contracts.errors import RolloutError
+from contracts.errors import MillwrightError, RolloutError
 from contracts.rollout import Phase, RolloutStatus, Target
 from laptop.rollout import LocalRollout
 from tests.integration.rollout.conftest import NAME, Traffic, until
@@ -61,3 +65,73 @@ def test_a_second_loop_is_refused(root, serving, model):
             LocalRollout(root, model, serving).run()
 
     rollout.run(watch=beside, stop=lambda: True)
+
+
+def broken(folder: Path, how: str) -> Target:
+    """An artifact of version 9 with which something is wrong."""
+    made = make_artifact(folder, version="8" if how == "another version" else "9")
+    model, document = made / "model.onnx", made / "artifact.json"
+    match how:
+        case "no model":
+            model.unlink()
+        case "half a model":
+            model.write_bytes(model.read_bytes()[:1000])
+        case "no document":
+            document.unlink()
+        case "no JSON":
+            document.write_text("{")
+        case "another model":
+            document.write_text(document.read_text().replace('"flight-delay"', '"other"'))
+        case "no ONNX":
+            model.write_bytes(b"nothing")
+            digest = hashlib.sha256(b"nothing").hexdigest()
+            value = json.loads(document.read_text())
+            document.write_text(json.dumps({**value, "digest": digest}))
+    return Target(version="9", uri=str(made))
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [
+        ("no model", "model.onnx cannot be read"),
+        ("half a model", "digest"),
+        ("no document", "artifact.json cannot be read"),
+        ("no JSON", "not JSON"),
+        ("another model", "this artifact is other version 9"),
+        ("another version", "this artifact is flight-delay version 8"),
+        ("no ONNX", "ONNX"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_at_the_start(
+    root, serving, model, tmp_path, how, sentence
+):
+    rollout = LocalRollout(root, model, serving)
+    before = rollout.status(), rollout._wish()
+    with pytest.raises(MillwrightError, match=sentence):
+        rollout.start(broken(tmp_path, how))
+    assert (rollout.status(), rollout._wish()) == before
+
+
+def test_a_server_that_cannot_start_ends_the_rollout_with_its_reason(
+    root, serving, model, tmp_path
+):
+    rollout = LocalRollout(root, model, serving)
+    target = Target(version="9", uri=str(make_artifact(tmp_path / "v9", version="9", seed=9)))
+    rollout.start(target)
+    (tmp_path / "v9" / "model.onnx").unlink()
+    status = rollout.run(stop=until(lambda: rollout.status().phase is Phase.ROLLED_BACK))
+    assert "the candidate cannot start" in status.reason
+    assert "model.onnx cannot be read" in status.reason
+    assert [each.name for each in serving.observe(NAME).predictors] == ["v2"]
+
+
+def test_a_word_waits_for_the_version_that_it_is_about(root, serving, model, targets):
+    """Somebody else is under way and goes back first: what was said is not lost."""
+    rollout = LocalRollout(root, model, serving)
+    rollout.start(targets[3], retry=True)
+    rollout.run(stop=until(lambda: rollout.status().candidate == targets[3]))
+    rollout.start(targets[1], judge=True)
+    rollout.run(stop=until(lambda: rollout.status().candidate == targets[1]))
+    assert not rollout.status().returning
+    rollout.say("abort")
+    rollout.run(stop=until(lambda: rollout.status().phase is Phase.ROLLED_BACK))
