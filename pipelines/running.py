@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
@@ -22,6 +21,8 @@ from pipelines.following import Follower, Progress, Request, RunState, RunStatus
 from pipelines.processes import QUIET_THREADS, WarmProcess
 from pipelines.requests import request
 from pipelines.results import TrainingResult
+from pocket.patience import VARIABLE, until
+from pocket.supervisor import effort
 
 STOPPED = "stopped"
 PATIENCE = 30.0
@@ -110,8 +111,8 @@ class FolderRuns:
         step, and for what still goes is no new run."""
         now = self.now or datetime.now(UTC)
         folder = runs.open_run(self.work, request.spec.name, request.parameters, now)
-        if runs.busy(folder):
-            return folder.name
+        if runs.busy(folder, patience=1.0) or runs.state(folder) in runs.ENDED:
+            return folder.name  # it has just ended
         (folder / runs.PROCESS).unlink(missing_ok=True)
         log = runs.log_path(folder, runs.OWN_LOG)
         log.parent.mkdir(exist_ok=True)
@@ -121,7 +122,11 @@ class FolderRuns:
             "run", folder=str(folder), environment=variables, cached=request.cached
         )
         self._begun[folder.name] = question
-        wait_for(lambda: process.has_done(question) or runs.busy(folder), folder)
+        wait_for(
+            lambda: process.has_done(question) or runs.busy(folder),
+            folder,
+            progress=lambda: effort(process.process.pid),
+        )
         if process.has_ended():
             with log.open("a", encoding="utf-8") as file:
                 file.write(process.words())
@@ -207,17 +212,20 @@ def unknown(run: str, names: Sequence[str], where: str) -> UsageError:
     )
 
 
-def wait_for(condition: Callable[[], bool], folder: Path) -> None:
+def wait_for(
+    condition: Callable[[], bool], folder: Path, *, progress: Callable[[], int] | None = None
+) -> None:
     """Until it holds.
 
     Raises:
         PipelineError: it does not within the patience.
     """
-    until = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > until:
-            raise PipelineError("the run's process does not answer", where=str(folder))
-        time.sleep(0.02)
+    if not until(condition, within=PATIENCE, pause=0.02, progress=progress):
+        raise PipelineError(
+            "the run's process does not answer",
+            where=str(folder),
+            fix=f"On a slow machine say {VARIABLE}=3 to wait three times as long.",
+        )
 
 
 def run(

@@ -134,11 +134,11 @@ def locked(folder: Path, patience: float = 0.0) -> Iterator[bool]:
         lock.release()
 
 
-def busy(folder: Path) -> bool:
-    """Whether a process is working in the folder."""
+def busy(folder: Path, patience: float = 0.0) -> bool:
+    """Whether a process is working in the folder; see `locked` for the patience."""
     if not (folder / LOCK).is_file():
         return False
-    with locked(folder) as free:
+    with locked(folder, patience) as free:
         return not free
 
 

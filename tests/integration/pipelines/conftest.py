@@ -22,7 +22,8 @@ from contracts.outputs import (
 )
 from data.lake import Lake
 from data.reading import read_tables
-from tests.content import DATASETS, flights
+from project import here
+from tests.content import DATASETS, HOSTILE, flights
 
 MODEL = Path(__file__).parents[3] / "models" / "flight-delay"
 SMALL = {
@@ -77,7 +78,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     server.start()
     host, port = server.get_host_and_port()
     environment = {"AWS_ENDPOINT_URL": f"http://{host}:{port}"}
-    folder = tmp_path_factory.mktemp("training")
+    folder = tmp_path_factory.mktemp("training") / HOSTILE
+    folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
@@ -90,7 +92,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield Place(
             outputs=platform(lake),
             folder=folder,
-            tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
+            tracking_uri=here.tracking_uri(folder),
             environment=environment,
         )
     server.stop()

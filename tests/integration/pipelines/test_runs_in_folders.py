@@ -138,7 +138,8 @@ def test_a_detached_run_goes_on_and_can_be_followed_and_stopped(millwright, here
 
     # Asking for the same again goes on with it.
     (here.work / name / "go").touch()
-    assert json.loads(millwright("--json", "train", "flight-delay").stdout)["run"] == name
+    done = millwright("--json", "train", "flight-delay")
+    assert (done.returncode, json.loads(done.stdout or "{}").get("run")) == (0, name), done.stderr
     assert here.status(name).state is RunState.DONE
 
 
@@ -159,6 +160,26 @@ def test_a_run_ends_with_the_command_that_follows_it(here, millwright, monkeypat
     (status,) = here.list(10)
     assert status.state is RunState.STOPPED
     assert not runs.busy(Path(status.location))
+
+
+def test_a_run_without_its_command_is_taken_over(millwright, here, monkeypatch):
+    """A command that was killed leaves its run going: asking again follows it."""
+    monkeypatch.setenv("ACTED_WAITS", "tune")
+    name = json.loads(millwright("--json", "train", "flight-delay", "--detach").stdout)["run"]
+    until(lambda: here.status(name).steps[5].state == "running")
+    process = (here.work / name / runs.PROCESS).read_text()
+    start = FolderRuns.start
+
+    def taken_over(self, request):
+        taken = start(self, request)
+        (here.work / taken / "go").touch()
+        return taken
+
+    monkeypatch.setattr(FolderRuns, "start", taken_over)
+    done = millwright("--json", "train", "flight-delay")
+    assert (done.returncode, json.loads(done.stdout or "{}").get("run")) == (0, name), done.stderr
+    assert [status.run for status in here.list(10)] == [name]
+    assert (here.work / name / runs.PROCESS).read_text() == process
 
 
 def test_a_rejected_model_and_a_failed_step(millwright, here, monkeypatch):

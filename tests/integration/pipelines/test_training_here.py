@@ -12,6 +12,7 @@ import pytest
 
 from cli.main import main
 from contracts.outputs import ServiceOutputs
+from tests.content import HOSTILE
 from tests.integration.pipelines.conftest import copy_documents
 from tests.mlflow_server import mlflow_server
 
@@ -26,14 +27,16 @@ def mlflow(tmp_path: Path) -> Iterator[str]:
 def test_a_version_is_registered_in_the_environments_own_stores(
     place, mlflow, tmp_path, monkeypatch, capsys
 ):
-    copy_documents(tmp_path)
+    folder = tmp_path / HOSTILE
+    folder.mkdir()
+    copy_documents(folder)
     model = place.model("here")
     outputs = place.outputs.model_copy(
         update={"environment": "dev", "tracking": ServiceOutputs(url=mlflow)}
     )
-    file = tmp_path / "outputs.json"
+    file = folder / "outputs.json"
     file.write_text(outputs.model_dump_json(), encoding="utf-8")
-    monkeypatch.setenv("MILLWRIGHT_PROJECT", str(tmp_path))
+    monkeypatch.setenv("MILLWRIGHT_PROJECT", str(folder))
 
     def millwright(*words: str) -> str:
         words = ("millwright", "--json", *words, "-e", "dev", "--outputs", str(file))
@@ -47,7 +50,7 @@ def test_a_version_is_registered_in_the_environments_own_stores(
     made = json.loads(millwright("train", str(model), "--here"))
     assert made["uri"] == "s3://pipelines-test-artifacts/models/flight-delay/1"
     assert "models/flight-delay/1/model.onnx" in place.artifacts()
-    assert Path(made["location"]).is_relative_to(tmp_path / ".millwright" / "dev" / "runs")
+    assert Path(made["location"]).is_relative_to(folder / ".millwright" / "dev" / "runs")
     (version,) = json.loads(millwright("versions", str(model)))
     assert (version["version"], version["aliases"]) == ("1", ["candidate"])
     (listed,) = json.loads(millwright("runs", "list", "--here"))
