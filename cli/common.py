@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+from urllib.parse import urlsplit
 
 import typer
 
+from cli.app import output
+from cli.completing import environments, models
 from contracts.errors import UsageError
 from contracts.model import ModelSpec
-from project.folder import find_project
+from project.folder import check_environment, find_project
 from project.handle import Project
 
 if TYPE_CHECKING:
     from laptop.stack import Stack
     from project.services import Service
     from serving.rollout.overview import Rollouts
+
+Place = TypeVar("Place")
+Ended = TypeVar("Ended")
 
 
 class Engine(StrEnum):
@@ -31,15 +39,28 @@ class Engine(StrEnum):
 
 LOCAL = "local"
 EnvironmentName = Annotated[
-    str, typer.Argument(metavar="ENVIRONMENT", help="The environment, as in Pulumi.<name>.yaml.")
+    str,
+    typer.Argument(
+        metavar="ENVIRONMENT",
+        help="The environment, as in Pulumi.<name>.yaml.",
+        autocompletion=environments,
+    ),
 ]
 EnvironmentOption = Annotated[
-    str, typer.Option("--environment", "-e", help="The environment, as in Pulumi.<name>.yaml.")
+    str,
+    typer.Option(
+        "--environment",
+        "-e",
+        help="The environment, as in Pulumi.<name>.yaml.",
+        autocompletion=environments,
+    ),
 ]
 EitherName = Annotated[
     str,
     typer.Argument(
-        metavar="[ENVIRONMENT]", help="The environment, as in Pulumi.<name>.yaml; or by -e."
+        metavar="[ENVIRONMENT]",
+        help="The environment, as in Pulumi.<name>.yaml; or by -e.",
+        autocompletion=environments,
     ),
 ]
 EngineOption = Annotated[
@@ -48,6 +69,8 @@ EngineOption = Annotated[
         "--engine", help="What runs the Pulumi program: the engine in here, or the Pulumi CLI."
     ),
 ]
+NAME_SHOWN = 200
+"""Characters of a hopeless name that are repeated to its author."""
 OUTPUTS_VARIABLE = "MILLWRIGHT_OUTPUTS"
 OutputsOption = Annotated[
     str,
@@ -81,9 +104,10 @@ NamespaceOption = Annotated[
     str,
     typer.Option("--namespace", "-n", help="The models' namespace; the environment's if left out."),
 ]
-ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="The model's folder in models/.")]
-
-PROJECT_VARIABLE = "MILLWRIGHT_PROJECT"
+ModelName = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="The model's folder in models/.", autocompletion=models),
+]
 
 
 def project(
@@ -95,14 +119,20 @@ def project(
     kfp: str = "",
     gateway: str = "",
 ) -> Project:
-    """The environment of that name, of the project around the current folder.
-
-    MILLWRIGHT_PROJECT names the project's folder where the current folder is elsewhere.
-    """
-    given = os.environ.get(PROJECT_VARIABLE)
-    folder = find_project(Path(given).resolve() if given else Path.cwd())
+    """The environment of that name, of the project around the folder that `--project` names."""
+    folder = find_project(output.project)
+    if name != LOCAL:
+        check_environment(folder, name)
     file = outputs or os.environ.get(OUTPUTS_VARIABLE, "")
+    if file and not is_file(file):
+        raise UsageError(
+            "there is no such file of outputs",
+            where=file if len(file) < NAME_SHOWN else f"{file[:NAME_SHOWN]}…",
+            fix=f"Write it with `millwright outputs {name} --json > FILE`.",
+        )
     addresses: dict[Service, str] = {"tracking": mlflow, "pipelines": kfp, "gateway": gateway}
+    for service, url in addresses.items():
+        check_address(service, url)
     return Project(
         folder,
         name,
@@ -110,6 +140,68 @@ def project(
         addresses={service: url for service, url in addresses.items() if url},
         context=context,
     )
+
+
+def is_file(name: str) -> bool:
+    """Whether there is a file of that name, which may be no possible name of one."""
+    try:
+        return Path(name).is_file()
+    except OSError:
+        return False
+
+
+def check_address(service: Service, url: str) -> None:
+    """Refuse what is no address, before somebody waits for an answer from it.
+
+    Raises:
+        UsageError: it is none.
+    """
+    from project.services import SERVICES
+
+    try:
+        parts = urlsplit(url)
+        # MLflow's may be a database or a folder.
+        good = bool(parts.hostname and parts.scheme in ("http", "https")) or (
+            service == "tracking" and bool(parts.scheme and url.startswith(f"{parts.scheme}:///"))
+        )
+        _ = parts.port
+    except ValueError:
+        good = False
+    if url and not good:
+        raise UsageError(
+            f"{url!r} is no address",
+            where=SERVICES[service].option,
+            fix="Write it as http://HOST:PORT.",
+        )
+
+
+def at(place: Callable[..., Place]) -> Callable[[Callable[..., Ended]], Callable[..., Ended]]:
+    """Gives a command what several are about as its first argument, and its options beside its own.
+
+    Args:
+        place: makes it from options; its parameters are annotated as a command's.
+    """
+
+    def decorate(command: Callable[..., Ended]) -> Callable[..., Ended]:
+        shared = inspect.signature(place).parameters
+        _, *own = inspect.signature(command).parameters.values()
+
+        @functools.wraps(command)
+        def called(**given: Any) -> Ended:
+            options = {name: given.pop(name) for name in shared}
+            return command(place(**options), **given)
+
+        hints = get_type_hints(command, include_extras=True)
+        hints |= get_type_hints(place, include_extras=True)
+        both = sorted((*own, *shared.values()), key=lambda each: each.default is not each.empty)
+        kind = inspect.Parameter.KEYWORD_ONLY
+        parameters = [each.replace(kind=kind, annotation=hints[each.name]) for each in both]
+        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        called.__annotations__ = {each.name: hints[each.name] for each in both}
+        del called.__wrapped__  # whose signature the parser would read
+        return called
+
+    return decorate
 
 
 def stack(name: str = LOCAL, engine: Engine = Engine.EMBEDDED) -> Stack:

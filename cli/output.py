@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -36,6 +37,8 @@ class Output:
 
     as_json: bool = False
     debug: bool = False
+    project: Path = field(default_factory=Path.cwd)
+    """The folder from which the project's is looked for."""
     console: Console = field(default_factory=lambda: console())
     errors: Console = field(default_factory=lambda: console(stderr=True))
 
@@ -51,10 +54,15 @@ class Output:
         elif show is not None:
             show(self.console)
 
-    def failure(self, error: MillwrightError) -> None:
-        """An error as a sentence; its trace only when asked for."""
+    def warn(self, text: str, word: str = "warning") -> None:
+        """What a person should know, beside the result."""
+        self.errors.print(f"[yellow]{word}[/] ", end="")
+        self.errors.print(text, markup=False, soft_wrap=True)
+
+    def failure(self, error: MillwrightError, cause: Exception | None = None) -> None:
+        """An error as a sentence; the trace of what it comes from only when asked for."""
         if self.debug:
-            traceback.print_exception(error, file=sys.stderr)
+            traceback.print_exception(cause or error, file=sys.stderr)
         if self.as_json:
             answer = {"error": error.what, "where": error.where, "fix": error.fix}
             answer["problems"] = list(getattr(error, "problems", ()))  # type: ignore[assignment]

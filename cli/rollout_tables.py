@@ -14,11 +14,20 @@ VERDICTS |= {Phase.ROLLING_BACK: "red", Phase.REJECTED: "red", Phase.HELD: "yell
 """The colour of a phase; others have none."""
 
 
+BOTH = "new | old"
+"""Which of two numbers is whose: the candidate's and the stable version's."""
+LEGEND = (
+    "new | old: candidate and stable version, in this look; against, for: the evidence, as a share "
+    "of what a verdict takes. Above 100 % it is enough: then another guard, or a confirmation, is "
+    "waited for"
+)
+
+
 def decision_table(decisions: Sequence[Decision], plan: RolloutSpec) -> Table:
-    """Look, weight, requests, bad, evidence against and for, phase."""
+    """Look, weight, requests, bad, evidence against and for, phase; says what they mean."""
     guards = list(plan.guards.compared())
-    columns = ["look", "weight", "phase", "requests"]
-    columns += [f"bad: {name}" for name in guards] + ["against", "for", "harm"]
+    columns = ["look", "weight", "phase", f"requests\n{BOTH}"]
+    columns += [f"bad: {name}\n{BOTH}" for name in guards] + ["against", "for", "harm"]
     rows = [
         [
             decision.look or "",
@@ -32,7 +41,9 @@ def decision_table(decisions: Sequence[Decision], plan: RolloutSpec) -> Table:
         ]
         for decision in decisions
     ]
-    return table("", columns, rows, right=[name for name in columns if name != "phase"])
+    made = table("", columns, rows, right=[name for name in columns if name != "phase"])
+    made.caption, made.caption_justify = LEGEND, "left"
+    return made
 
 
 def weight(decision: Decision) -> str:
@@ -65,6 +76,11 @@ def evidence(decision: Decision, side: str) -> str:
     return f"{max(share, 0):.0%}"
 
 
+def phase_of(status: RolloutStatus) -> str:
+    """The phase; nothing where no version was ever served, which is not a promotion."""
+    return status.phase if status.stable or status.candidate or status.decisions else ""
+
+
 def status_table(statuses: Sequence[RolloutStatus]) -> Table:
     """How each rollout stands."""
     return table(
@@ -73,12 +89,12 @@ def status_table(statuses: Sequence[RolloutStatus]) -> Table:
         [
             (
                 status.model,
-                f"[{VERDICTS.get(status.phase, 'white')}]{status.phase}[/]",
+                f"[{VERDICTS.get(status.phase, 'white')}]{phase_of(status) or 'none yet'}[/]",
                 status.stable.version if status.stable else "",
                 status.candidate.version if status.candidate else "",
                 f"{status.weight / WHOLE:.2%}" if status.candidate else "",
                 status.look,
-                status.reason,
+                status.reason if phase_of(status) else "no version was rolled out yet",
             )
             for status in statuses
         ],

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from rich.live import Live
 
 from cli.app import output
+from cli.entry import INTERRUPTED
 from cli.output import is_terminal
-from cli.rollout_tables import VERDICTS, decision_table, evidence, requests, weight
+from cli.rollout_tables import BOTH, LEGEND, VERDICTS, decision_table, evidence, requests, weight
 from contracts.errors import RejectedError, RolloutError
 from contracts.rollout import Decision, Phase, RolloutStatus
 
@@ -62,6 +63,8 @@ def show(watched: WatchedRollout) -> RolloutStatus:
     ran = time.monotonic()
     live = Live(console=output.console, transient=True, refresh_per_second=4)
     shows = is_terminal() and not output.as_json
+    if not shows:
+        output.say(f"    [dim]{LEGEND}[/]")
     if shows:
         live.start()
     try:
@@ -83,6 +86,11 @@ def show(watched: WatchedRollout) -> RolloutStatus:
                     "the loop that runs it has ended", where=rollout.name, fix=rollout.advice
                 )
             time.sleep(rollout.pace)
+    except KeyboardInterrupt:
+        output.say(
+            f"\n    the rollout goes on; `millwright rollout watch {rollout.name}` comes back to it"
+        )
+        raise SystemExit(INTERRUPTED) from None
     finally:
         if shows:
             live.stop()
@@ -97,7 +105,7 @@ def print_lines(decisions: Sequence[Decision]) -> None:
     for decision in decisions:
         output.say(
             f"    look {decision.look:>3}  {weight(decision):>7}  {decision.phase:<11}  "
-            f"{requests(decision):>13}  against {evidence(decision, 'against') or '-':>5}  "
+            f"{BOTH} {requests(decision):>13}  against {evidence(decision, 'against') or '-':>5}  "
             f"for {evidence(decision, 'for') or '-':>5}  {decision.reason}"
         )
 

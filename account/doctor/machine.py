@@ -16,6 +16,7 @@ from typing import Final
 
 from account.doctor.check import Check, State, some
 from contracts.environment import Environment
+from contracts.errors import ImageError
 from pocket.errors import ProcessError
 
 PYTHONS: Final = ((3, 11), (3, 14))
@@ -39,7 +40,21 @@ def checks(project: Path, environment: Environment) -> Iterator[Check]:
     if away and environment.on_cluster.enabled:
         why = "signs in to the cluster (https://docs.aws.amazon.com/cli)"
         yield tool("aws", f"Install the AWS CLI, which {why}.")
+    if away:
+        yield builder()
     yield memory()
+
+
+def builder() -> Check:
+    """What can build the images here; an environment runs without, on images from elsewhere."""
+    from images.tools import choose
+
+    about = "Builder of images"
+    try:
+        return Check(about=about, state="ok", found=choose().name)
+    except ImageError as error:
+        fix = f"{error.fix} It is needed for `millwright images push`."
+        return Check(about=about, state="warning", found=error.what, fix=fix)
 
 
 def python() -> Check:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
+from cli import completing
 from cli.app import app, output
 from cli.common import EnvironmentOption, OutputsOption, project
 from cli.output import is_terminal, table
@@ -22,7 +23,12 @@ from contracts.errors import DataError, MillwrightError, UsageError
 from project.handle import Project
 
 DatasetName = Annotated[
-    str, typer.Argument(metavar="DATASET", help="The dataset's folder in datasets/.")
+    str,
+    typer.Argument(
+        metavar="DATASET",
+        help="The dataset's folder in datasets/.",
+        autocompletion=completing.datasets,
+    ),
 ]
 
 group = typer.Typer(help="Load data into the lake.", no_args_is_help=True)

@@ -26,7 +26,7 @@ def doctor(environment: EitherName = "", named: EnvironmentOption = "") -> None:
         lambda console: console.print(
             table(
                 f"What {where.name} needs",
-                ("", "what", "found", "what to do"),
+                ("state", "what", "found", "what to do"),
                 [
                     (
                         f"[{COLOURS[check.state]}]{check.state}[/]",

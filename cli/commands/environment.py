@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cli.app import app, output
 from cli.common import Engine, EngineOption, EnvironmentName, concern_of, project, stack
 from cli.output import is_terminal, pairs, table
+from contracts.rollout import percent
 
 if TYPE_CHECKING:
     from laptop.stack import Stack
@@ -95,7 +96,11 @@ def up(
     ),
     engine: EngineOption = Engine.EMBEDDED,
 ) -> None:
-    """Make the environment what its document says. Goes on where a killed run stopped."""
+    """Make the environment what its document says. Goes on where a killed run stopped.
+
+    Also after a reboot: what was served is served again, with the weights it had, and rollouts that
+    were under way go on.
+    """
     bring_up(stack(environment, engine), ask=not yes)
 
 
@@ -112,9 +117,30 @@ def bring_up(where: Stack, *, ask: bool = False) -> Result:
         )
     with progress(len(plan.changes), "applying") as listener:
         result = where.up(listener)
-    output.result(summary(result), lambda console: console.print(concern_table(result)))
+    served = serve_again(where.project)
+    output.result(
+        {**summary(result), "served": served},
+        lambda console: console.print(concern_table(result)),
+    )
     output.say(counts_line(result))
     return result
+
+
+def serve_again(where: Project) -> list[dict[str, object]]:
+    """Bring back what was served on this machine, if it is not there; says what is."""
+    if where.has_cluster:
+        return []
+    from laptop.host import RolloutHost
+    from laptop.recovery import bring_back
+
+    recovery = bring_back(RolloutHost.of(where))
+    if recovery.restarted:
+        for each in recovery.served:
+            weight = "?" if each.weight is None else percent(each.weight)
+            output.say(f"    serves again: {each.model} {each.predictor}, {weight}")
+    for problem in recovery.problems:
+        output.warn(problem)
+    return [vars(each) for each in recovery.served]
 
 
 @app.command()
@@ -209,7 +235,7 @@ def sweep(
         lambda console: console.print(
             table(
                 f"What there is of {environment}",
-                ("", "what", "made by", "kept because of"),
+                ("state", "what", "made by", "kept because of"),
                 [
                     *(("[green]removed[/]", leftover, leftover.maker, "") for leftover in removed),
                     *(
@@ -237,8 +263,7 @@ def diagnostics(event: Event) -> None:
     from pocket.engine import Diagnostic
 
     if isinstance(event, Diagnostic) and event.severity in ("warning", "error"):
-        output.errors.print(f"[yellow]{event.severity}[/] ", end="")
-        output.errors.print(event.message, markup=False)
+        output.warn(event.message, event.severity)
 
 
 @contextmanager

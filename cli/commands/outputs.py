@@ -19,12 +19,11 @@ def outputs(
     environment: EitherName = "",
     named: EnvironmentOption = "",
     outputs: OutputsOption = "",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="As JSON, such as --outputs takes.")
-    ] = False,
 ) -> None:
-    """Show what an environment gives its users: stores, services, namespaces, images."""
-    output.as_json = output.as_json or as_json
+    """Show what an environment gives its users: stores, services, namespaces, images.
+
+    With --json as --outputs takes them.
+    """
     where = project(either(environment, named), outputs=outputs)
     document = where.outputs()
     output.result(

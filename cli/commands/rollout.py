@@ -1,4 +1,4 @@
-"""``millwright rollout start | watch | status | pause | resume | abort | promote | history``."""
+"""``millwright rollout …``: start, watch and undo; status and history; the words to steer it."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ from cli.common import (
     ModelName,
     NamespaceOption,
     OutputsOption,
+    at,
     model_of,
     project,
     rollouts_of,
 )
 from cli.output import table
-from cli.rollout_tables import status_table, weight
+from cli.rollout_tables import phase_of, status_table, weight
 from cli.watching import WatchedRollout, decided, show
 from contracts.document import parse_duration, parse_share
 from contracts.errors import RolloutError, UsageError
 from contracts.model import ModelSpec
-from contracts.rollout import RolloutSpec, Target
+from contracts.rollout import RolloutSpec, RolloutStatus, Target
+from serving.rollout.wishes import previous
 
 if TYPE_CHECKING:
     from project.handle import Project
     from serving.rollout.core.observations import Command
+    from serving.rollout.handles import RolloutHandle
 
 T = TypeVar("T")
 
@@ -41,7 +44,11 @@ app.add_typer(group, name="rollout")
 
 
 def find(
-    model: str, environment: str, outputs: str = "", context: str = "", namespace: str = ""
+    model: ModelName,
+    environment: EnvironmentOption = "local",
+    outputs: OutputsOption = "",
+    context: ContextOption = "",
+    namespace: NamespaceOption = "",
 ) -> WatchedRollout:
     """The rollout that the options name.
 
@@ -60,7 +67,12 @@ def start(
     interval: str = typer.Option("", help="Time between looks, instead of the document's."),
     harm_budget: float = typer.Option(0, help="Bad responses it may cost, likewise.", min=0),
     max_weight: str = typer.Option("", help="Largest weight before promotion, likewise."),
-    retry: bool = typer.Option(False, help="Also if this version was rolled back before."),
+    retry: bool = typer.Option(
+        False, "--retry", help="Also if this version was rolled back before."
+    ),
+    judge: bool = typer.Option(
+        False, "--judge", help="As a canary, also if this version was judged before."
+    ),
     watch_it: bool = typer.Option(False, "--watch", help="Watch until the verdict."),
     uri: str = typer.Option("", help="The version's artifact, instead of the registry's."),
     environment: EnvironmentOption = "local",
@@ -69,7 +81,10 @@ def start(
     context: ContextOption = "",
     namespace: NamespaceOption = "",
 ) -> None:
-    """Start a version as a canary; with no stable version yet, it becomes that."""
+    """Start a version as a canary; with no stable version yet, it becomes that.
+
+    A version that was judged here before takes all traffic as soon as it is ready, as by `undo`.
+    """
     where = project(environment, outputs=outputs, mlflow=mlflow, context=context)
     spec, _ = model_of(where, model)
     changes: dict[str, object] = {}
@@ -80,21 +95,59 @@ def start(
     if max_weight:
         share = given("--max-weight", max_weight, parse_share)
         changes["weight"] = {**spec.rollout.weight.model_dump(mode="json"), "max": share}
-    begun = begin(where, spec, version, changes, retry=retry, uri=uri, namespace=namespace)
+    begun = begin(
+        where, spec, version, changes, retry=retry, judge=judge, uri=uri, namespace=namespace
+    )
     if watch_it:
         show(begun)
 
 
 @group.command()
-def watch(
-    model: ModelName,
-    environment: EnvironmentOption = "local",
-    outputs: OutputsOption = "",
-    context: ContextOption = "",
-    namespace: NamespaceOption = "",
-) -> None:
+@at(find)
+def watch(watched: WatchedRollout) -> None:
     """Show look by look how a rollout goes, until its verdict. Ends with 3 if it is rolled back."""
-    show(find(model, environment, outputs, context, namespace))
+    check_begun(watched.rollout)
+    show(watched)
+
+
+@group.command()
+@at(find)
+def undo(
+    watched: WatchedRollout,
+    to: str = typer.Option("", metavar="VERSION", help="Another version that was judged here."),
+    watch_it: bool = typer.Option(False, "--watch", help="Watch until it serves."),
+) -> None:
+    """Go back to the version before the stable one: it takes all traffic as soon as it is ready.
+
+    Without a canary, because it was judged before. The version that is left is judged anew when it
+    is asked for again. `abort` is for a rollout under way.
+    """
+    rollout = watched.rollout
+    target = previous(rollout.name, rollout.status(), to or None)
+    begun = WatchedRollout(rollout=rollout, before=decided(rollout))
+    rollout.start(target, plan=rollout.plan())
+    rollout.ensure_runner()
+    output.say(f"    back to {rollout.name} version {target.version}, as soon as it is ready")
+    if watch_it:
+        show(begun)
+    else:
+        output.result({"model": rollout.name, "version": target.version})
+
+
+def check_begun(rollout: RolloutHandle) -> None:
+    """Refuse to wait for what nobody has asked for.
+
+    Raises:
+        RolloutError: no version of the model was ever asked for.
+    """
+    if rollout.status() == RolloutStatus(model=rollout.name) and rollout.over(
+        rollout.status().model_copy(update={"confirmed": {}})
+    ):
+        raise RolloutError(
+            "no version of it was rolled out yet",
+            where=rollout.name,
+            fix=f"`millwright rollout start {rollout.name}` starts the newest.",
+        )
 
 
 def given(option: str, text: str, parse: Callable[[str], T]) -> T:
@@ -116,6 +169,7 @@ def begin(
     changes: dict[str, object] | None = None,
     *,
     retry: bool = False,
+    judge: bool = False,
     uri: str = "",
     namespace: str = "",
 ) -> WatchedRollout:
@@ -131,10 +185,24 @@ def begin(
     rollout = rollouts_of(where, namespace).rollout(spec)
     begun = WatchedRollout(rollout=rollout, before=decided(rollout))
     plan = plan_of(spec, changes or {})
-    rollout.start(target, plan=plan, serving=spec.serving, retry=retry)
+    rollout.start(target, plan=plan, serving=spec.serving, retry=retry, judge=judge)
     rollout.ensure_runner()
-    output.say(f"    {spec.name} version {target.version} is wanted; it is judged from now on")
+    again = not judge and decided_before(rollout, target)
+    how = (
+        "it was judged before, and takes all traffic as soon as it is ready"
+        if again
+        else "it is judged from now on"
+    )
+    output.say(f"    {spec.name} version {target.version} is wanted; {how}")
     return begun
+
+
+def decided_before(rollout: RolloutHandle, target: Target) -> bool:
+    """Whether a version is returned to, and not judged."""
+    try:
+        return rollout.status().returns_to(target)
+    except RolloutError:  # a cluster that has only just been told of the model
+        return False
 
 
 def target_of(where: Project, spec: ModelSpec, version: str, uri: str) -> Target:
@@ -169,30 +237,21 @@ def plan_of(spec: ModelSpec, changes: dict[str, object]) -> RolloutSpec:
 
 
 @group.command()
-def status(
-    model: ModelName,
-    environment: EnvironmentOption = "local",
-    outputs: OutputsOption = "",
-    context: ContextOption = "",
-    namespace: NamespaceOption = "",
-) -> None:
+@at(find)
+def status(watched: WatchedRollout) -> None:
     """Show how a model's rollout stands."""
-    rollout = find(model, environment, outputs, context, namespace).rollout.status()
+    rollout = watched.rollout.status()
     output.result(
-        rollout.model_dump(mode="json"), lambda console: console.print(status_table([rollout]))
+        {**rollout.model_dump(mode="json"), "phase": phase_of(rollout) or None},
+        lambda console: console.print(status_table([rollout])),
     )
 
 
 @group.command()
-def history(
-    model: ModelName,
-    environment: EnvironmentOption = "local",
-    outputs: OutputsOption = "",
-    context: ContextOption = "",
-    namespace: NamespaceOption = "",
-) -> None:
+@at(find)
+def history(watched: WatchedRollout) -> None:
     """Show every decision with its numbers."""
-    decisions = find(model, environment, outputs, context, namespace).rollout.history()
+    decisions = watched.rollout.history()
     rows = [
         (
             f"{datetime.fromtimestamp(decision.at):%m-%d %H:%M:%S}",
@@ -207,7 +266,11 @@ def history(
     columns = ("time", "version", "look", "weight", "phase", "reason")
     output.result(
         [decision.model_dump(mode="json") for decision in decisions],
-        lambda console: console.print(table("", columns, rows, right=("look", "weight"))),
+        lambda console: console.print(
+            table("", columns, rows, right=("look", "weight"))
+            if rows
+            else "    nothing was decided yet"
+        ),
     )
 
 
@@ -232,14 +295,9 @@ ORDERS: dict[Command, str] = {
 def order(command: Command) -> Callable[..., None]:
     """The subcommand that hands over this word."""
 
-    def handed_over(
-        model: ModelName,
-        environment: EnvironmentOption = "local",
-        outputs: OutputsOption = "",
-        context: ContextOption = "",
-        namespace: NamespaceOption = "",
-    ) -> None:
-        say(find(model, environment, outputs, context, namespace), command)
+    @at(find)
+    def handed_over(watched: WatchedRollout) -> None:
+        say(watched, command)
 
     return handed_over
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,17 +13,16 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cli.app import app, output
-from cli.common import EnvironmentOption, KfpOption, OutputsOption, project
+from cli.common import EnvironmentOption, KfpOption, OutputsOption, at, project
+from cli.entry import INTERRUPTED
 from cli.output import is_terminal, pairs, table
 from contracts.artifact import Interval
+from project.handle import Project
 
 if TYPE_CHECKING:
     from components.documents import Evaluation
     from pipelines.following import Runs, RunStatus
     from pipelines.results import TrainingResult
-    from project.handle import Project
-
-INTERRUPTED = 130
 
 runs_app = typer.Typer(no_args_is_help=True, help="Training runs: list, show, follow, stop.")
 app.add_typer(runs_app, name="runs")
@@ -60,16 +60,36 @@ def come_back(where: Project, run: str, *, here: bool = False) -> str:
     return " ".join([*words, "--here"] if here else words)
 
 
-@runs_app.command("list")
-def list_runs(
-    limit: int = typer.Option(20, min=1, max=200, help="At most so many, the latest first."),
+@dataclass(frozen=True)
+class RunsPlace:
+    """Where a command's runs are."""
+
+    where: Project
+    here: bool
+
+    def runs(self) -> AbstractContextManager[Runs]:
+        """The runs there."""
+        return runs_of(self.where, here=self.here)
+
+
+def place(
     environment: EnvironmentOption = "local",
     here: HereOption = False,
     kfp: KfpOption = "",
     outputs: OutputsOption = "",
+) -> RunsPlace:
+    """Where the options say."""
+    return RunsPlace(project(environment, kfp=kfp, outputs=outputs), here)
+
+
+@runs_app.command("list")
+@at(place)
+def list_runs(
+    there: RunsPlace,
+    limit: int = typer.Option(20, min=1, max=200, help="At most so many, the latest first."),
 ) -> None:
     """List training runs, the latest first."""
-    with runs_of(project(environment, kfp=kfp, outputs=outputs), here=here) as runs:
+    with there.runs() as runs:
         listed = runs.list(limit)
     rows = [
         (status.run, status.model, STATES[status.state], when(status.created), took(status))
@@ -86,46 +106,33 @@ def list_runs(
 
 
 @runs_app.command("show")
-def show_run(
-    run: RunName = "",
-    environment: EnvironmentOption = "local",
-    here: HereOption = False,
-    kfp: KfpOption = "",
-    outputs: OutputsOption = "",
-) -> None:
+@at(place)
+def show_run(there: RunsPlace, run: RunName = "") -> None:
     """Show how a run stands: its steps, its metrics and gates, and why it failed."""
-    with runs_of(project(environment, kfp=kfp, outputs=outputs), here=here) as runs:
+    with there.runs() as runs:
         show(runs, runs.status(run))
 
 
 @runs_app.command("follow")
-def follow_run(
-    run: RunName = "",
-    environment: EnvironmentOption = "local",
-    here: HereOption = False,
-    kfp: KfpOption = "",
-    outputs: OutputsOption = "",
-) -> None:
+@at(place)
+def follow_run(there: RunsPlace, run: RunName = "") -> None:
     """Follow a run until it ends, as `millwright train` does.
 
     Ends with 3 when a gate failed, with 1 when a step did.
     """
-    where = project(environment, kfp=kfp, outputs=outputs)
-    with runs_of(where, here=here) as runs:
+    with there.runs() as runs:
         name = runs.status(run).run
-        follow(runs, name, come_back(where, name, here=here))
+        follow(runs, name, come_back(there.where, name, here=there.here))
 
 
 @runs_app.command("stop")
+@at(place)
 def stop_run(
+    there: RunsPlace,
     run: Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")],
-    environment: EnvironmentOption = "local",
-    here: HereOption = False,
-    kfp: KfpOption = "",
-    outputs: OutputsOption = "",
 ) -> None:
     """Stop a run that is going; what its finished steps wrote is kept."""
-    with runs_of(project(environment, kfp=kfp, outputs=outputs), here=here) as runs:
+    with there.runs() as runs:
         status = runs.status(run)
         runs.stop(status)
     ended = status.state.over
@@ -351,7 +358,9 @@ def show_evaluation(evaluation: Evaluation, warnings: Sequence[str]) -> None:
         )
         for gate in evaluation.gates
     ]
-    output.console.print(table("Gates", ("gate", "must be", "is", "", ""), gates, right=("is",)))
+    output.console.print(
+        table("Gates", ("gate", "must be", "is", "verdict", "margin"), gates, right=("is",))
+    )
     for line in warnings:
         output.say(f"    [yellow]![/] {escape(line)}")
 

@@ -22,9 +22,11 @@ from cli.common import (
     NamespaceOption,
     OutputsOption,
     project,
+    rollouts_of,
 )
 from cli.output import table
-from contracts.errors import UsageError
+from contracts.document import suggest
+from contracts.errors import ServingError, UsageError
 from project.here import REPORT_FILE
 from serving.bodies import inference_body
 
@@ -37,9 +39,10 @@ if TYPE_CHECKING:
 @app.command()
 def predict(
     model: ModelName,
-    rows: str = typer.Option(
-        "-", "--json", help="One row or a list of rows, as JSON; @FILE reads a file, - the input."
+    data: str = typer.Option(
+        "", metavar="JSON", help="One row or a list of rows; the standard input when left out."
     ),
+    file: str = typer.Option("", metavar="FILE", help="Read them here instead."),
     predictor: str = typer.Option("", help="Ask this version (v3) instead of the weights' choice."),
     environment: EnvironmentOption = "local",
     outputs: OutputsOption = "",
@@ -48,37 +51,67 @@ def predict(
     namespace: NamespaceOption = "",
 ) -> None:
     """One prediction, from the version that the weights pick; missing features may be left out."""
-    asked = parse_rows(rows)
+    asked = read_rows(data, file)
     where = project(environment, outputs=outputs, gateway=gateway, context=context)
+    check_model(where, model, gateway, namespace)
     with where.client(model, namespace) as client:
         answer = client.infer(asked, predictor=predictor or None)
     show_prediction(answer)
 
 
-def parse_rows(text: str) -> list[Row]:
+def check_model(where: Project, model: str, gateway: str, namespace: str) -> None:
+    """Refuse a model that is not served, as far as that can be known before it is asked.
+
+    Raises:
+        UsageError: there is none of that name.
+        ServingError: no version of it is served.
+    """
+    if gateway or where.has_cluster:
+        return
+    served = {each.model for each in rollouts_of(where, namespace).served()}
+    if model in served:
+        return
+    names = {*served, *(path.parent.name for path in where.models.glob("*/model.yaml"))}
+    if model not in names:
+        raise UsageError(f"there is no model {model!r}", fix=suggest(model, sorted(names)))
+    with where.gateway():  # says what is to be done where nothing is served at all
+        raise ServingError(
+            "no version of it is served",
+            where=model,
+            fix=f"Run `millwright rollout start {model}`.",
+        )
+
+
+def read_rows(data: str, file: str) -> list[Row]:
     """Rows from JSON text, a file or the standard input.
 
     Raises:
-        UsageError: it is not JSON, or not one object or a list of them.
+        UsageError: both are given, or it is not JSON, or not one object or a list of them.
     """
-    if text == "-":
-        text = sys.stdin.read()
-    elif text.startswith("@"):
-        path = Path(text[1:])
-        if not path.is_file():
-            raise UsageError("there is no such file", where=str(path))
-        text = path.read_text(encoding="utf-8")
+    if data and file:
+        raise UsageError(
+            "two sources of rows are given", where="--data and --file", fix="Give one."
+        )
+    where = "--data" if data else file or "the standard input"
     try:
-        value = json.loads(text)
+        if file:
+            data = Path(file).read_text(encoding="utf-8")
+        elif not data:
+            data = sys.stdin.read()
+        value = json.loads(data)
     except json.JSONDecodeError as error:
         raise UsageError(
             f"this is not JSON: {error.msg} at line {error.lineno}, column {error.colno}",
-            where="--json",
-            fix="""Write it in single quotes: --json '{"plan": "pro"}'""",
+            where=where,
+            fix="""Write it in single quotes: --data '{"plan": "pro"}'""",
         ) from None
+    except OSError as error:
+        raise UsageError(f"it cannot be read: {error.strerror}", where=where) from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"this is not JSON in UTF-8: {error}", where=where) from None
     rows = value if isinstance(value, list) else [value]
     if not rows or not all(isinstance(row, dict) for row in rows):
-        raise UsageError("a row is an object of features, such as {...}", where="--json")
+        raise UsageError("a row is an object of features, such as {...}", where=where)
     return rows
 
 

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import typer
+
 from cli.app import app, output
 from cli.common import (
     LOCAL,
@@ -21,9 +23,11 @@ from cli.common import (
     rollouts_of,
 )
 from cli.output import table
+from contracts.errors import MillwrightError
 from contracts.rollout import WHOLE
 
 if TYPE_CHECKING:
+    from contracts.rollout import RolloutStatus
     from pocket.supervisor import Status
     from project.handle import Project
     from serving.rollout.overview import ServedPredictor
@@ -37,11 +41,22 @@ def status(
     context: ContextOption = "",
     namespace: NamespaceOption = "",
 ) -> None:
-    """Show what runs and is served, what the environment holds, and how its rollouts stand."""
+    """Show what runs and is served, what the environment holds, and how its rollouts stand.
+
+    What cannot be asked is named, beside what is known; then it ends with 1.
+    """
     where = project(either(environment, named), outputs=outputs, context=context)
-    processes, concerns = processes_of(where), resources_of(where)
-    rollouts = rollouts_of(where, namespace)
-    served, statuses = rollouts.served(), rollouts.statuses()
+    _ = where.environment  # an unknown name is refused, though there may be a folder of it
+    processes, concerns, unknown = processes_of(where), resources_of(where), list[MillwrightError]()
+    served: list[ServedPredictor] = []
+    statuses: list[RolloutStatus] = []
+    try:
+        rollouts = rollouts_of(where, namespace)
+        served, statuses = rollouts.served(), rollouts.statuses()
+    except MillwrightError as error:
+        if not processes and not concerns:
+            raise
+        unknown.append(error)
     answer = {
         "environment": where.name,
         "processes": [
@@ -51,13 +66,26 @@ def status(
         "resources": dict(concerns),
         "served": [vars(each) for each in served],
         "rollouts": [each.model_dump(mode="json", exclude={"decisions"}) for each in statuses],
+        "unknown": [str(error) for error in unknown],
     }
-    if output.as_json:
-        output.result(answer)
-        return
+    output.result(answer, lambda _: show(where, processes, concerns, served, statuses))
+    if unknown:
+        for problem in unknown:
+            output.warn(f"what is served cannot be asked: {problem}")
+        raise typer.Exit(1)
+
+
+def show(
+    where: Project,
+    processes: Sequence[Status],
+    concerns: Counter[str],
+    served: Sequence[ServedPredictor],
+    statuses: Sequence[RolloutStatus],
+) -> None:
+    """All that is known, for a person."""
+    up = "millwright up" if where.name == LOCAL else f"millwright up {where.name}"
     if not where.has_cluster and not processes and not concerns:
-        start = "millwright up" if where.name == LOCAL else f"millwright up {where.name}"
-        output.say(f"nothing of {where.name!r} is up; `{start}` starts it")
+        output.say(f"nothing of {where.name!r} is up; `{up}` starts it")
         return
     if processes:
         output.console.print(process_table(processes))
@@ -70,6 +98,8 @@ def status(
         from cli.rollout_tables import status_table
 
         output.console.print(status_table(statuses))
+    if any(state_of(each.name, each.state) == "dead" for each in processes):
+        output.say(f"\nwhat is dead comes back with `{up}`, served as it was")
 
 
 def processes_of(where: Project) -> Sequence[Status]:

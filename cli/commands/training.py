@@ -14,6 +14,7 @@ import typer
 from cli.app import app, output
 from cli.commands.runs import HereOption, come_back, follow, runs_of
 from cli.common import (
+    LOCAL,
     EnvironmentOption,
     KfpOption,
     MlflowOption,
@@ -75,7 +76,9 @@ def train(
         run = runs.start(replace(request, cached=not no_cache))
         back = come_back(where, run, here=here)
         if not detach:
-            follow(runs, run, back)
+            made = follow(runs, run, back)
+            place = f" -e {where.name}" if where.name != LOCAL else ""
+            output.say(f"    next: `millwright rollout start {made.name}{place}`")
             return
     output.result(
         {"run": run},
@@ -154,7 +157,9 @@ def versions(
             for entry in entries
         ],
         lambda console: console.print(
-            table(
+            f"    no version of {spec.name} is registered: `millwright train {spec.name}` makes one"
+            if not entries
+            else table(
                 "",
                 ("version", "aliases", "created", "artifact"),
                 [

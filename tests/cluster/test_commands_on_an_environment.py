@@ -284,7 +284,7 @@ def test_services_in_the_cluster_are_reached_by_their_pods_ports(
     (version,) = environment.run("versions", MODEL, "-e", "dev")
     assert version["version"] == places()
     row = json.dumps({"hour": 17, "carrier": "B6", "distance": 800})
-    answer = environment.run("predict", MODEL, "-e", "dev", "--json", row)
+    answer = environment.run("predict", MODEL, "-e", "dev", "--data", row)
     assert (answer["version"], answer["predictor"]) == (places(), f"v{places()}")
     assert len(answer["outputs"]["label"]) == 1
     the_pages_are_open_until_ctrl_c(environment)

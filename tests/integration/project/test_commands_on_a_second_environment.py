@@ -28,6 +28,7 @@ from laptop.supervisor import Supervisor
 from pocket import emulator
 from serving.rollout.core.observations import Predictor
 from serving.rollout.seldon import seldon_deployment
+from tests.content import HOSTILE
 from tests.serving_model import make_artifact
 from tests.unit.rollout.cluster_world import Cluster
 
@@ -116,7 +117,8 @@ class Terminal:
 @pytest.fixture(scope="module")
 def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     """In a project whose environment `proof` is up."""
-    folder = tmp_path_factory.mktemp("project")
+    folder = tmp_path_factory.mktemp("project") / HOSTILE
+    folder.mkdir()
     (folder / "Pulumi.yaml").write_text((ROOT / "Pulumi.yaml").read_text())
     for name in ("local", "dev"):
         (folder / f"Pulumi.{name}.yaml").write_text((ROOT / f"Pulumi.{name}.yaml").read_text())
@@ -128,7 +130,7 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     dataset.mkdir(parents=True)
     (dataset / "dataset.yaml").write_text(DATASET)
     (dataset / "load.py").write_text(LOADER)
-    root = tmp_path_factory.mktemp("aws")
+    root = tmp_path_factory.mktemp("aws") / HOSTILE
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("AWS_ENDPOINT_URL", raising=False)
         try:
@@ -255,13 +257,13 @@ def test_a_prediction_goes_through_its_front_door(
         serving.apply(seldon_deployment(served, [Predictor(target=target, weight=WHOLE)]))
         url = serving.settle(MODEL).url.split("/seldon/")[0]
         row = json.dumps({"hour": 17, "carrier": "B6", "distance": 800})
-        words = ("predict", MODEL, "-e", NAME, "--gateway", url, "--json", row)
+        words = ("predict", MODEL, "-e", NAME, "--gateway", url, "--data", row)
         answer = terminal.run("--json", *words).answer
         assert answer["version"] == target.version
         assert len(answer["outputs"]["label"]) == 1
     finally:
         supervisor.stop_all()
-    lacking = terminal.run("--json", "predict", MODEL, "-e", NAME, "--json", row)
+    lacking = terminal.run("predict", MODEL, "-e", NAME, "--data", row, "--json")
     assert lacking.code == 1
     assert json.loads(lacking.err)["error"] == f"{NAME} has no front door"
 

@@ -66,9 +66,13 @@ def millwright(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         (["train", "flight-delay", "--train-until", "June"], 2, "not a day such as 2013-07-01"),
         (["train", "flight-delay"], 1, "Run `millwright up`"),
         (["data", "load", "flihgts"], 2, "did you mean 'flights'?"),
-        (["predict", "flight-delay", "--json", "{"], 2, "this is not JSON"),
-        (["predict", "flight-delay", "--json", "3"], 2, "a row is an object of features"),
-        (["predict", "flight-delay", "--json", "@none.json"], 2, "there is no such file"),
+        (["predict", "flight-delay", "--data", "{"], 2, "this is not JSON"),
+        (["predict", "flight-delay", "--data", "3"], 2, "a row is an object of features"),
+        (
+            ["predict", "flight-delay", "--file", "none.json"],
+            2,
+            "none.json: it cannot be read: No such",
+        ),
         (["rollout", "start", "flight-delay", "--interval", "soon"], 2, "is not a duration"),
         (["rollout", "pause", "flight-delay"], 1, "Run `millwright up`"),
     ],
@@ -88,7 +92,7 @@ def test_refusals(
         ("train", "flight-delay", "-e"),
         ("versions", "flight-delay", "-e"),
         ("rollout", "status", "flight-delay", "-e"),
-        ("predict", "flight-delay", "--json", "{}", "-e"),
+        ("predict", "flight-delay", "--data", "{}", "-e"),
         ("ui", "-e"),
         ("status", "-e"),
         ("doctor", "-e"),
@@ -109,13 +113,13 @@ def test_an_unknown_environment_is_answered_with_those_there_are(
     ("words", "fix"),
     [
         (("data", "load", "flights"), "`millwright up`"),
-        (("predict", "flight-delay", "--json", "{}"), "`millwright up`"),
+        (("predict", "flight-delay", "--data", "{}"), "`millwright up`"),
         (("outputs",), "`millwright up`"),
         (("ui",), "`millwright up`"),
         (("data", "load", "flights", "-e", "dev"), "https://www.pulumi.com/docs/install"),
         (("versions", "flight-delay", "-e", "dev"), "--outputs FILE"),
         (("status", "-e", "dev"), "--outputs FILE"),
-        (("predict", "flight-delay", "--json", "{}", "-e", "dev"), "--outputs FILE"),
+        (("predict", "flight-delay", "--data", "{}", "-e", "dev"), "--outputs FILE"),
     ],
 )
 def test_what_is_not_up_says_how_to_bring_it_up(
@@ -180,3 +184,27 @@ def test_machines_get_json(millwright: Run, project: Path) -> None:
     assert json.loads(fine.stdout)["processes"] == []
     failed = millwright(project, "--json", "rollout", "pause", "flight-delay")
     assert "is not up" in json.loads(failed.stderr)["error"]
+
+
+def test_status_shows_what_is_known_and_names_what_is_not(
+    millwright: Run, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment's resources are in the state; nobody can be asked what is served."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    kinds = ("pulumi:pulumi:Stack", "infra:Lake$aws:s3/bucket:Bucket")
+    resources = [
+        {"urn": f"urn:pulumi:dev::millwright::{kind}::one", "type": kind.split("$")[-1], "id": "x"}
+        for kind in kinds
+    ]
+    manifest = {"time": "2026-01-01T00:00:00Z", "magic": "", "version": ""}
+    document = {"version": 3, "deployment": {"manifest": manifest, "resources": resources}}
+    given = tmp_path / "given.json"
+    given.write_text(json.dumps(document))
+    assert millwright(project, "state", "import", str(given), "-e", "dev").returncode == 0
+    done = millwright(project, "status", "-e", "dev", "--json")
+    assert (done.returncode, json.loads(done.stdout)["resources"]) == (1, {"Lake": 1}), done.stderr
+    assert "--outputs FILE" in json.loads(done.stdout)["unknown"][0]
+    done = millwright(project, "status", "-e", "dev")
+    assert "Lake" in done.stdout
+    assert "what is served cannot be asked" in done.stderr
