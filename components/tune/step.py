@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import math
 import time
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import joblib
 
 from components import native, parts, transform
 from components.documents import (
@@ -35,6 +40,12 @@ if TYPE_CHECKING:
 
 GRID_POINTS = 10_000
 """A larger grid is refused rather than built."""
+LANES = 2
+"""Trials at a time. Threads of one fit wait for each other at every level of every tree; two fits
+beside each other do not. So many on every machine: a search is what its sampler knew at each trial.
+"""
+THREADS = "n_jobs"
+"""What scikit-learn, XGBoost and LightGBM call the threads of a fit."""
 
 
 def tune(data: Path, selection: Path, spec: ModelSpec, destination: Path) -> Tuning:
@@ -75,6 +86,16 @@ class Matrices:
             native.matrix(fitted.transform(parts.inputs(validate, features))), parts.label(validate)
         )
 
+    def apart(self) -> Matrices:
+        """The same numbers, with libraries' own forms of them apart: those are not made for two
+        threads."""
+        other = copy(self)
+        other.train, other.validate = (
+            replace(self.train, forms={}),
+            replace(self.validate, forms={}),
+        )
+        return other
+
 
 def selected(data: Path, selection: Path) -> tuple[Learned, ...]:
     """The kept features, best first."""
@@ -92,17 +113,36 @@ def search(matrices: Matrices, spec: ModelSpec, plan: Tune) -> Tuning:
         direction="maximize" if higher else "minimize", sampler=sampler(plan)
     )
     trials: list[Trial] = []
+    count = plan.trials if plan.sampler != "grid" else min(plan.trials, points(grid(plan)))
+    lanes = [matrices.apart() for _ in range(LANES)]
+    threads = max(1, joblib.cpu_count() // LANES)
 
-    def objective(trial: optuna.Trial) -> float:
-        chosen = {name: suggest(trial, name, space) for name, space in plan.space.items()}
-        done = attempt(matrices, spec, plan, trial.number, chosen)
-        trials.append(done)
-        print(f"trial {done.number}: {plan.metric} {done.score} in {done.seconds:.1f} s {chosen}")
-        if done.score is None:
-            raise optuna.TrialPruned(done.error)
-        return done.score
+    def objective(first: optuna.Trial) -> float:
+        left = min(LANES, count - len(trials))
+        asked = [first, *(study.ask() for _ in range(left - 1))]
+        chosen = [
+            {name: suggest(trial, name, space) for name, space in plan.space.items()}
+            for trial in asked
+        ]
 
-    study.optimize(objective, n_trials=plan.trials, timeout=plan.timeout)
+        def attempt_in(lane: int) -> Trial:
+            number = asked[lane].number
+            return attempt(lanes[lane], spec, plan, number, chosen[lane], threads)
+
+        done = list(pool.map(attempt_in, range(left)))
+        trials.extend(done)
+        for trial, one in zip(asked, done, strict=True):
+            said = f"{plan.metric} {one.score} in {one.seconds:.1f} s {one.parameters}"
+            print(f"trial {one.number}: {said}")
+            if trial is not first:
+                state = optuna.trial.TrialState.PRUNED if one.score is None else None
+                study.tell(trial, one.score, state)
+        if done[0].score is None:
+            raise optuna.TrialPruned(done[0].error)
+        return done[0].score
+
+    with ThreadPoolExecutor(LANES) as pool:
+        study.optimize(objective, n_trials=math.ceil(count / LANES), timeout=plan.timeout)
     scored = [trial for trial in trials if trial.score is not None]
     if not scored:
         raise PipelineError(
@@ -117,14 +157,22 @@ def search(matrices: Matrices, spec: ModelSpec, plan: Tune) -> Tuning:
 
 
 def attempt(
-    matrices: Matrices, spec: ModelSpec, plan: Tune, number: int, chosen: dict[str, Scalar]
+    matrices: Matrices,
+    spec: ModelSpec,
+    plan: Tune,
+    number: int,
+    chosen: dict[str, Scalar],
+    threads: int,
 ) -> Trial:
-    """Fit one combination and score it."""
+    """Fit one combination, on so many threads where the document does not say how many, and score
+    it."""
     started = time.perf_counter()
     score: float | None = None
     error = ""
     library = registry.find(spec.estimator.library)
     given = native.parameters(library, spec.estimator, chosen)
+    if THREADS in library.parameters(library.estimators[spec.estimator.class_], given):
+        given = {THREADS: threads, **given}
     try:
         estimator = native.make(library, spec.estimator, given)
         watched = matrices.validate if library.validates(given) else None
@@ -166,15 +214,20 @@ def grid(plan: Tune) -> dict[str, list[Scalar]]:
     Raises:
         PipelineError: there are too many combinations to be meant.
     """
-    points = {name: values(space) for name, space in plan.space.items()}
-    total = math.prod(len(choices) for choices in points.values())
+    axes = {name: values(space) for name, space in plan.space.items()}
+    total = points(axes)
     if total > GRID_POINTS:
         raise PipelineError(
             f"the grid has {total} combinations",
             where="tune.space",
             fix="widen the steps, or use the random or the tpe sampler",
         )
-    return points
+    return axes
+
+
+def points(axes: dict[str, list[Scalar]]) -> int:
+    """How many combinations there are."""
+    return math.prod(len(choices) for choices in axes.values())
 
 
 def values(space: Space) -> list[Scalar]:

@@ -121,6 +121,9 @@ def test_a_detached_run_goes_on_and_can_be_followed_and_stopped(millwright, here
     until(lambda: here.status(name).steps[4].state == "running")
     assert finished(here.status(name)) == list(STEPS[:4])
     assert json.loads(millwright("--json", "runs", "list").stdout)[0]["state"] == "running"
+    # Asking for it again, as after a kill of the command that followed it, is no second run.
+    asked = millwright("--json", "train", "flight-delay", "--detach")
+    assert json.loads(asked.stdout)["run"] == name
     timer = threading.Timer(0.2, (here.work / name / "go").touch)
     timer.start()
     done = millwright("runs", "follow")

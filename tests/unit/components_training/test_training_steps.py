@@ -170,6 +170,17 @@ def test_tuning_finds_the_best_of_its_trials(run, model, tmp_path, sampler):
     assert all(isinstance(trial.parameters["max_depth"], int) for trial in tuning.trials)
 
 
+@pytest.mark.parametrize("trials", [2, 3, 9])
+def test_a_grid_is_tried_point_by_point_and_each_once(run, model, tmp_path, trials):
+    space = {"max_depth": [1, 3]}
+    search = {"sampler": "grid", "trials": trials, "metric": "roc_auc", "space": space}
+    run(model(estimator=BOOSTED, tune=search))
+    tried = read(Tuning, tmp_path / "tuning.json").trials
+    depths = {trial.parameters["max_depth"] for trial in tried}
+    assert len(tried) == len(depths) == min(trials, 3)
+    assert [trial.number for trial in tried] == list(range(len(tried)))
+
+
 def test_the_same_seed_tries_the_same(run, model, tmp_path):
     search = {"trials": 3, "metric": "log_loss", "space": {"learning_rate": [0.05, 0.5]}}
     found = []
