@@ -42,6 +42,8 @@ FINISHED = "finished"
 """The folder, in a run's, of what its finished steps wrote."""
 FORMAT = 1
 """Of the files in it."""
+TOLD = ("origin",)
+"""Parameters that only errors name: nothing that is written depends on them."""
 
 Outputs = dict[str, Any]
 Listener = Callable[[str, str], None]
@@ -121,6 +123,8 @@ class StepCache(LocalCache):  # type: ignore[misc]  # kfp has no types
         """A parameter, as far as the step reads it."""
         if name == "model" and step in READS:
             return {key: part for key, part in json.loads(value).items() if key in READS[step]}
+        if name in TOLD:
+            return None
         if name == "outputs":  # Where the lake is decides nothing; what it holds does.
             self._lake = self._lake or self._tables()
             return self._lake

@@ -36,7 +36,11 @@ class Steps:
             f"comp-{step}",
             "image",
             [command],
-            {"model": json.dumps(MODEL | model), "parts": dsl.Dataset(uri=str(source))},
+            {
+                "model": json.dumps(MODEL | model),
+                "parts": dsl.Dataset(uri=str(source)),
+                "origin": str(self.folder),
+            },
         )
 
     def write(self, key: str, step: str, content: str = "made") -> Path:
