@@ -8,14 +8,16 @@ run) finds the sentence for a person there, and the error is the same on both si
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import time
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from contracts import errors
-from contracts.errors import DocumentError, MillwrightError
+from contracts.errors import DocumentError, MillwrightError, PipelineError
 
 MARK = "@millwright "
 
@@ -25,16 +27,36 @@ def step(name: str) -> Iterator[None]:
     """Say that the step started, and how it ended.
 
     Raises:
-        SystemExit: with the error's exit code, where the step raised one of ours.
+        SystemExit: with the exit code of the error that the step raised.
     """
     started = time.monotonic()
     say(step=name, event="started")
     try:
         yield
-    except MillwrightError as error:
-        say(step=name, event="failed", **describe(error))
-        raise SystemExit(error.exit_code) from error
+    except Exception as error:  # whatever it is, a person gets a sentence
+        known = sentence(error)
+        if known is not error:
+            traceback.print_exc()
+        say(step=name, event="failed", **describe(known))
+        raise SystemExit(known.exit_code) from error
     say(step=name, event="finished", seconds=time.monotonic() - started)
+
+
+def sentence(error: Exception) -> MillwrightError:
+    """An exception of a step as a person reads it."""
+    match error:
+        case MillwrightError():
+            return error
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            fix = "make room and train again: finished steps are kept"
+            return PipelineError("the disk is full", where=str(error.filename or ""), fix=fix)
+        case OSError(strerror=str(reason)) if reason:
+            fix = "can the user of the run read and write it?"
+            return PipelineError(reason.lower(), where=str(error.filename or ""), fix=fix)
+        case MemoryError():
+            return PipelineError("there is not enough memory", fix="give it more, or fewer rows")
+    lines = str(error).strip().splitlines()
+    return PipelineError(f"{type(error).__name__}: {lines[0] if lines else 'without a word'}")
 
 
 def say(**fields: object) -> None:

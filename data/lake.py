@@ -24,6 +24,7 @@ from pyarrow import fs
 from contracts.document import Document
 from contracts.errors import DataError
 from contracts.outputs import LakeOutputs
+from data.files import write_whole
 from data.objects import explained, filesystem_of, write
 
 Zone = Literal["raw", "curated", "artifacts"]
@@ -58,8 +59,8 @@ class Manifest(Document):
 
     def within(self, since: date | None, until: date | None) -> tuple[StoredFile, ...]:
         """The files with rows from ``since`` on and before ``until``, by their month."""
-        first = since.strftime("%Y-%m") if since else ""
-        last = until.strftime("%Y-%m") if until else "9999-12"
+        first = since.isoformat()[:7] if since else ""
+        last = until.isoformat()[:7] if until else "9999-12"
         return tuple(
             file for file in self.files if file.month == NO_MONTH or first <= file.month <= last
         )
@@ -234,9 +235,9 @@ class Lake:
             targets = []
             for file in files:
                 target = folder / file
-                target.parent.mkdir(parents=True, exist_ok=True)
                 with self._filesystem(zone).open_input_stream(f"{base}/{file}") as stream:
-                    target.write_bytes(stream.read())
+                    content = stream.read()
+                write_whole(target, content)
                 targets.append(target)
         return targets
 

@@ -10,6 +10,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -99,10 +100,15 @@ def writer(folder: Path) -> Listener:
 
 
 def events(folder: Path) -> list[dict[str, object]]:
-    """The events of the run's latest try, oldest first; a line that is being written is left."""
+    """The events of the run's latest try, oldest first; a line that is being written, or that a
+    full disk has cut off, is left."""
     path = folder / EVENTS
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    return [json.loads(line) for line in text.split("\n")[:-1]]
+    read = []
+    for line in text.split("\n")[:-1]:
+        with suppress(json.JSONDecodeError):
+            read.append(json.loads(line))
+    return read
 
 
 def steps(events: list[dict[str, object]]) -> tuple[StepStatus, ...]:

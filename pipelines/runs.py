@@ -17,6 +17,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from data.files import write_whole
+
 ARGUMENTS = "arguments.json"
 STEPS_FOLDER = "steps"
 LOCK = "lock"
@@ -78,12 +80,11 @@ def open_run(work: Path, name: str, arguments: Mapping[str, str], now: datetime)
     text = json.dumps([asked, code_digest()])
     identity = hashlib.sha256(text.encode()).hexdigest()[:12]
     for folder in sorted(work.glob(f"{name}-*-{identity}"), reverse=True):
-        if state(folder) not in ENDED:
+        # Without arguments it never began: the disk was full, or whoever made it was killed.
+        if state(folder) not in ENDED and (folder / ARGUMENTS).is_file():
             return folder
     folder = work / f"{name}-{now.strftime(MOMENT)}-{identity}"
-    folder.mkdir(parents=True)
-    given = json.dumps({**arguments, "key": folder.name}, indent=1)
-    (folder / ARGUMENTS).write_text(given, encoding="utf-8")
+    write_whole(folder / ARGUMENTS, json.dumps({**arguments, "key": folder.name}, indent=1))
     return folder
 
 

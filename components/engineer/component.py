@@ -22,12 +22,12 @@ def engineer(
         from components.engineer.step import engineer as run
         from components.reads import model_of
         from contracts.dataset import DatasetSpec
+        from data.files import write_whole
 
         spec = model_of("engineer", model)
         # Kept beside what it made, whatever becomes of the file that it was.
         file = Path(features.path).with_name(Path(spec.features).name)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(definitions, encoding="utf-8")
+        write_whole(file, definitions)
         schema = DatasetSpec.model_validate_json(dataset)
         done = run(Path(source.path), spec, schema, file, Path(features.path), origin=origin)
         write(done, Path(table.path))

@@ -16,7 +16,6 @@ import ibis
 import ibis.expr.datatypes as dt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from ibis.common.exceptions import IbisError
 
 from components.engineer.definition import Definition, define_features, load_definition
@@ -28,6 +27,7 @@ from contracts.errors import DocumentError, PipelineError
 from contracts.features import Feature, FeatureTable
 from contracts.model import ModelSpec
 from data.engine import connect, register, register_folder
+from data.files import write_parquet
 from data.schema import arrow_schema
 
 NEEDS_ROWS = (ArithmeticError, ValueError, IndexError)
@@ -65,8 +65,7 @@ def engineer(
     tables = dict(register_folder(connect(), source))
     rows = computed(assemble(tables, spec, definition, dataset), definition)
     check_rows(rows, tables[dataset.source], spec, definition)
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(rows, destination, compression="zstd", coerce_timestamps="us")
+    write_parquet(rows, destination)
     return FeatureTable(
         key=KEY,
         time=spec.source.time,

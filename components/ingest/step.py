@@ -9,13 +9,12 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from contracts.dataset import DatasetSpec
 from contracts.document import Document
 from contracts.errors import PipelineError
 from contracts.model import ModelSpec
 from contracts.outputs import PlatformOutputs
+from data.files import write_parquet
 from data.lake import Lake
 
 
@@ -68,9 +67,7 @@ def ingest(
                 where=f"model {spec.name}: split",
                 fix="compare the split's days with the data's",
             )
-        pq.write_table(
-            rows, destination / f"{name}.parquet", compression="zstd", coerce_timestamps="us"
-        )
+        write_parquet(rows, destination / f"{name}.parquet")
         tables.append(
             IngestedTable(
                 name=name,

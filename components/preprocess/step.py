@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from components import parts, transform
 from components.documents import (
@@ -32,6 +31,7 @@ from components.preprocess import losses
 from contracts.errors import DataError
 from contracts.features import Feature, FeatureTable
 from contracts.model import ModelSpec, Preprocess, Split, Task
+from data.files import write_parquet
 
 
 def preprocess(
@@ -172,9 +172,8 @@ def check_label(values: pd.Series, task: Task, where: str) -> None:
 
 
 def save(rows: pd.DataFrame, path: Path) -> None:
-    """One part as Parquet (microseconds: what every engine reads)."""
-    table = pa.Table.from_pandas(rows, preserve_index=False)
-    pq.write_table(table, path, compression="zstd", coerce_timestamps="us")
+    """One part as Parquet."""
+    write_parquet(pa.Table.from_pandas(rows, preserve_index=False), path)
 
 
 def learn(

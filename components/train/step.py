@@ -37,6 +37,7 @@ from components.tune.step import selected
 from contracts.artifact import MODEL_FILE, Tensor, TrainingData
 from contracts.errors import PipelineError
 from contracts.model import ModelSpec
+from data.files import whole, write_whole
 
 
 def train(
@@ -76,8 +77,9 @@ def train(
     known = read(Preprocessing, data / PREPROCESSING)
     unused = [feature for feature in known.features if feature.name not in names]
     destination.mkdir(parents=True, exist_ok=True)
-    (destination / MODEL_FILE).write_bytes(onnx)
-    joblib.dump(model, destination / NATIVE_FILE)
+    write_whole(destination / MODEL_FILE, onnx)
+    with whole(destination / NATIVE_FILE) as temporary:
+        joblib.dump(model, temporary)
     part = known.parts["train"]
     report = Training(
         parameters=given,

@@ -18,6 +18,7 @@ from components.entry import warn
 from contracts.dataset import DatasetSpec, TableSpec
 from contracts.document import Document, Share, suggest
 from contracts.errors import PipelineError
+from data.files import write_parquet
 from data.rules import RuleBreach, TableReport, broken_rules, counted, refused_rows
 from data.values import Mask
 
@@ -103,12 +104,12 @@ def validate_table(rows: pa.Table, name: str, table: TableSpec, destination: Pat
     """Part a table's rows into accepted and refused ones, and write both."""
     typed, breaches = broken_rules(rows, table)
     refused = refused_rows(breaches, rows.num_rows)
-    write(typed.filter(pa.array(~refused)), destination / f"{name}.parquet")
+    write_parquet(typed.filter(pa.array(~refused)), destination / f"{name}.parquet")
     # A rerun into the same folder must not leave an older run's refusals.
     aside = destination / REFUSED / f"{name}.parquet"
     aside.unlink(missing_ok=True)
     if refused.any():
-        write(with_reasons(rows, breaches, refused), aside)
+        write_parquet(with_reasons(rows, breaches, refused), aside)
     return TableReport(
         name=name,
         rows=rows.num_rows,
@@ -116,11 +117,6 @@ def validate_table(rows: pa.Table, name: str, table: TableSpec, destination: Pat
         refused=int(refused.sum()),
         broken=counted(breaches),
     )
-
-
-def write(rows: pa.Table, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(rows, path, compression="zstd", coerce_timestamps="us")
 
 
 def with_reasons(rows: pa.Table, breaches: list[RuleBreach], refused: Mask) -> pa.Table:
