@@ -91,6 +91,13 @@ class PulumiLoader(yaml.SafeLoader):
             return f"{TAG}str"
         return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
 
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """A node; an anchor may be set anew, and then stands for what it was set to last."""
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if not isinstance(event, yaml.AliasEvent) and getattr(event, "anchor", None):
+            self.anchors.pop(event.anchor, None)
+        return super().compose_node(parent, index)
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key_node, _ in node.value:

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -36,10 +38,12 @@ from pocket.engine import (
     Step,
     Summary,
     Workspace,
+    urns,
 )
 from pocket.engine.config import has_secure
 from pocket.engine.events import Kind, Listener
 from pocket.engine.steps import Diff
+from pocket.engine.store import Store
 from pocket.engine.workspace import lent, recover, silent
 from pocket.errors import DeploymentError, OptionError
 from pocket.files import write_whole
@@ -67,6 +71,8 @@ OPS = {
 """The CLI's names of steps where they differ from ours."""
 OWN_PLUGIN = "using pulumi-resource-aws from $PATH"
 """How the CLI warns of a plugin that it has not installed: here that is the point."""
+NO_PLUGIN = re.compile(r"no resource plugin 'pulumi-resource-([\w-]+)' found.* version (v\S+)")
+"""How the CLI says that a provider of the program is not installed, and which."""
 SHOWN = 12
 """How many lines of what the program printed go with a failure."""
 LOOK_EVERY = 0.05
@@ -295,11 +301,24 @@ class PulumiCli:
                 process.wait()
                 raise
         if process.returncode:
+            said = log.failure() or last_lines(self.home.log)
+            if lacking := NO_PLUGIN.search(said):
+                raise self._lacking(*lacking.groups())
             raise DeploymentError(
-                log.failure() or last_lines(self.home.log),
+                said,
                 where=f"pulumi {kind} of {self.workspace.stack}",
                 fix=f"All that it printed is in {self.home.log}; what it did is in the state.",
             )
+
+    def _lacking(self, package: str, version: str) -> OptionError:
+        """What to do about a plugin that is not there; none is fetched without being asked for."""
+        home = shlex.quote(str(self.home.folder / "home"))
+        return OptionError(
+            f"the Pulumi CLI has no plugin for {package} {version} here",
+            where=str(self.workspace.program),
+            fix=f"Install it where this stack's CLI looks: PULUMI_HOME={home} "
+            f"pulumi plugin install resource {package} {version}; or use the embedded engine.",
+        )
 
     def call(self, *arguments: str) -> str:
         """Run one short command in the CLI's own folder, and give what it prints.
@@ -343,6 +362,24 @@ class PulumiCli:
         backend = self.home.state / ".pulumi" / "stacks" / project.name
         if not (backend / f"{self.workspace.stack}.json").is_file():
             self.call("stack", "init", self.workspace.stack, "--no-select")
+        self._show_other_stacks(project.name)
+
+    def _show_other_stacks(self, project: str) -> None:
+        """Lay the states of the workspace's other stacks beside this one's, as the backend keeps
+        them: that is where a StackReference looks."""
+        for path in self.workspace.folder.glob("*/state.json"):
+            stack = path.parent.name
+            document = Store(self.workspace.folder, stack, self.workspace.passphrase()).export()
+            deployment = document.get("deployment") or {}
+            urn = next((one["urn"] for one in deployment.get("resources") or ()), "")
+            owner = urns.Urn.parse(urn).project if urn else project
+            if stack == self.workspace.stack and owner == project:
+                continue
+            latest = {"stack": f"organization/{owner}/{stack}", "latest": deployment}
+            checkpoint = {**document, "checkpoint": latest}
+            del checkpoint["deployment"]
+            kept = self.home.state / ".pulumi" / "stacks" / owner / f"{stack}.json"
+            write_private(kept, json.dumps(checkpoint))
 
 
 @dataclass

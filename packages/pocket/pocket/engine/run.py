@@ -88,6 +88,7 @@ class Run:
         self._claimed: dict[str, str] = {}
         self._condemned: dict[int, threading.Event] = {}
         self._cascaded: dict[str, Diff] = {}
+        self._deleted_first: set[str] = set()
         self._olds = {
             state.urn: number for number, state in self.snapshot.states.items() if not state.delete
         }
@@ -299,6 +300,8 @@ class Run:
             for dependent in mine:
                 self._condemned[dependent].set()
         self._delete_replaced(root, number, gone)
+        with self._lock:
+            self._deleted_first |= gone
 
     def _condemn(self, root: ResourceState) -> tuple[dict[int, ResourceState], set[int]]:
         """Decide, at one moment, which dependents go with a resource.
@@ -445,7 +448,7 @@ class Run:
     def _delete(self, numbers: Sequence[int]) -> None:
         leaving = [self.snapshot.states[number] for number in numbers]
         planned = list(reversed(steps.deletions(leaving)))
-        going = {state.urn for state in leaving}
+        going = {state.urn for state in leaving} | self._deleted_first
         self.check_running()
 
         def delete(index: int) -> None:

@@ -297,13 +297,8 @@ def refuse_claimed(
 
 
 def blamed_on_companions(goal: Goal, replaced: Iterable[str]) -> Diff | None:
-    """A replacement because of ``replaceWith`` or ``deletedWith``, or None."""
-    replaced = set(replaced)
-    if replaced & set(goal.replace_with):
-        return because("replaceWith")
-    if goal.deleted_with in replaced:
-        return because("deletedWith")
-    return None
+    """A replacement because of ``replaceWith``, or None."""
+    return because("replaceWith") if set(replaced) & set(goal.replace_with) else None
 
 
 AskDiff = Callable[[ResourceState, Properties], Diff]
@@ -316,7 +311,8 @@ def cascade(
     """The resources that must be deleted before a resource that is deleted before it is replaced.
 
     A dependent goes too when it would itself be replaced if the properties that come from the
-    condemned resource were unknown; or when its provider, or what it is deleted with, is condemned.
+    condemned resource were unknown; or when its provider is condemned. What is deleted with the
+    resource stays, as with the Pulumi CLI.
 
     Args:
         root: the resource to be deleted first.
@@ -345,8 +341,6 @@ def fate(state: ResourceState, condemned: set[str], ask: AskDiff) -> Diff | None
     """The difference that losing the condemned resources makes to one that may depend on them."""
     if state.provider and urns.split_reference(state.provider)[0] in condemned:
         return because("provider")
-    if state.deleted_with in condemned:
-        return because("deletedWith")
     touched = {
         key
         for key, several in state.property_dependencies.items()
@@ -392,7 +386,7 @@ def needs_provider(step: Step, going: set[str]) -> bool:
 
     Args:
         step: the deletion.
-        going: the URNs deleted in the same run.
+        going: the URNs deleted in the same run: what is deleted with one of them goes by itself.
     """
     state = step.old
     if state is None or step.op not in (Op.DELETE, Op.DELETE_REPLACED):

@@ -121,6 +121,29 @@ def test_an_alias_that_is_spent_may_stay_in_the_program(stack: Stack) -> None:
         assert Op.CREATE not in up(stack.write(program)).counts
 
 
+GOING_WITH = """
+    a = Thing("a", kind="KIND")
+    x = Thing("x", Opts(deleted_with=a))
+    y = Thing("y", Opts(deleted_with=a), kind=a.label)
+    z = Thing("z", Opts(deleted_with=a), links=[a.label])
+    w = Thing("w", Opts(deleted_with=y), kind=a.label)
+    v = Thing("v", Opts(deleted_with=a), name="KIND")
+"""
+
+
+def test_what_goes_with_a_replaced_resource_is_not_deleted_by_a_call(stack: Stack) -> None:
+    up(stack.write(GOING_WITH.replace("KIND", "one")))
+    lines = len(stack.shelf.calls())
+    result = up(stack.write(GOING_WITH.replace("KIND", "two")))
+    called = [line.rsplit("-", 1)[0] for line in stack.shelf.calls()[lines:]]
+    assert [line for line in called if line.startswith("delete")] == ["delete a"]
+    replaced = {one.name for one in result.steps if one.op is Op.REPLACE}
+    assert replaced == {"a", "y", "w", "v"}
+    assert not up(stack.workspace).changed
+    states = {one.id for one in resources(stack.workspace) if one.type == "shelf:index:Thing"}
+    assert states <= set(stack.shelf.things())
+
+
 @pytest.mark.parametrize("fails", ["b", "program"])
 def test_outputs_that_were_told_before_a_failure_are_saved(stack: Stack, fails: str) -> None:
     up(stack.write('a = Thing("a", size=1); export("size", a.size); export("old", 1)'))

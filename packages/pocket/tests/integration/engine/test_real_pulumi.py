@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,12 @@ import pytest
 from pocket import emulator as cloud
 from pocket import engine, pulumi_cli
 from pocket.engine import Op
-from pocket.errors import DeploymentError
+from pocket.engine.workspace import lent
+from pocket.errors import DeploymentError, OptionError
 from pocket.provider.provider import AwsProvider
 from pocket.pulumi_cli import PulumiCli
 from pocket_testing.exports import anonymous, comparable, differences
-from pocket_testing.stacks import PASSPHRASE, Stack
+from pocket_testing.stacks import PASSPHRASE, SALT, Stack
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("pulumi") and shutil.which("pulumi-language-python")),
@@ -37,6 +39,9 @@ export PYTHONPATH="{checkout}"
 exec "{python}" -m pocket_testing.shelf "{shelf}"
 """
 CHECKOUT = Path(__file__).resolve().parents[2]
+VALUES: dict[str, str | None] = json.loads(
+    (CHECKOUT / "unit/engine/values_of_the_cli.json").read_text(encoding="utf-8")
+)
 
 
 @pytest.fixture(autouse=True)
@@ -245,6 +250,36 @@ SCENARIOS: dict[str, tuple[str, ...]] = {
         d = Thing("d", Opts(id=b.id))
         """,
     ),
+    "deleted with": (
+        """
+        a = Thing("a", kind="one")
+        x = Thing("x", Opts(deleted_with=a))
+        y = Thing("y", Opts(deleted_with=a), kind=a.label)
+        z = Thing("z", Opts(deleted_with=a), links=[a.label])
+        w = Thing("w", Opts(deleted_with=y), kind=a.label)
+        """,
+        """
+        a = Thing("a", kind="two")
+        x = Thing("x", Opts(deleted_with=a))
+        y = Thing("y", Opts(deleted_with=a), kind=a.label)
+        z = Thing("z", Opts(deleted_with=a), links=[a.label])
+        w = Thing("w", Opts(deleted_with=y), kind=a.label)
+        """,
+    ),
+    "wildcards": (
+        """
+        o = Opts(ignore_changes=["links[*]", "tags.*"], replace_on_changes=["links[*]"])
+        a = Thing("a", o, links=["a"], tags={"a": "b"})
+        b = Thing("b", Opts(ignore_changes=["links[0]"]), links=["a"])
+        c = Thing("c", Opts(replace_on_changes=["*"]), size=1)
+        """,
+        """
+        o = Opts(ignore_changes=["links[*]", "tags.*"], replace_on_changes=["links[*]"])
+        a = Thing("a", o, links=["x", "new"], tags={"a": "c", "d": "e"})
+        b = Thing("b", Opts(ignore_changes=["links[0]"]), links=["x", "y"])
+        c = Thing("c", Opts(replace_on_changes=["*"]), size=2)
+        """,
+    ),
 }
 
 
@@ -272,6 +307,93 @@ def test_the_states_agree_field_by_field(pair: tuple[Stack, Stack], name: str) -
         assert things(made) == things(made_by_cli)
         assert plain(made) == plain(made_by_cli)
         assert made.secret_outputs == made_by_cli.secret_outputs
+        if name != "deleted with":  # the CLI calls Delete for what goes with the replaced itself
+            assert called(ours) == called(theirs)
+
+
+def called(stack: Stack) -> Counter[str]:
+    """What the provider was asked to do, without the ends that it gives names."""
+    return Counter(line.rsplit("-", 1)[0] for line in stack.shelf.calls())
+
+
+def test_what_is_tainted(pair: tuple[Stack, Stack]) -> None:
+    program = """
+        p = Provider("p", region="north")
+        a = Thing("a", size=1)
+        b = Thing("b", Opts(provider=p), links=[a.label])
+        c = Thing("c", Opts(delete_before_replace=True), name="c", kind=b.label)
+        """
+
+    def by_either(stack: Stack) -> engine.Result:
+        return engine.up(stack.write(program)) if stack is pair[0] else by_cli(stack, "up", program)
+
+    for stack in pair:
+        by_either(stack)
+        document = engine.export_state(stack.workspace)
+        for resource in document["deployment"]["resources"]:
+            if resource["urn"].endswith(("::p", "::c")):
+                resource["taint"] = True
+        engine.import_state(stack.workspace, {**document, "version": 4, "features": ["taint"]})
+        result = by_either(stack)
+        assert things(result)["c", Op.REPLACE] == 1
+    assert not list(differences(exported(pair[0]), exported(pair[1])))
+    assert called(pair[0]) == called(pair[1])
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        'Thing("x", Opts(aliases=[OLD])); Thing("y", Opts(aliases=[OLD]))',
+        'Thing("old", Opts(depends_on=[Thing("x", Opts(aliases=[OLD]))]))',
+        'Thing("x", Opts(aliases=[OLD], depends_on=[Thing("old")]))',
+    ],
+)
+def test_neither_lets_two_go_on_from_one(pair: tuple[Stack, Stack], program: str) -> None:
+    stack, _ = pair
+    engine.up(stack.write('Thing("old")'))
+    program = 'OLD = pulumi.Alias(name="old")\n' + program
+    with pytest.raises(DeploymentError, match="both claim"):
+        engine.preview(stack.write(program))
+    with pytest.raises(DeploymentError, match="alias"):
+        by_cli(stack, "preview", program)
+
+
+def test_outputs_of_a_program_that_failed(pair: tuple[Stack, Stack]) -> None:
+    program = 'a = Thing("a", size=SIZE); export("size", a.size); FAULT'
+    for stack in pair:
+        for size, fault in (
+            (1, ""),
+            (2, 'Thing("b", Opts(depends_on=[a]), fault="refuse-create")'),
+        ):
+            text = program.replace("SIZE", str(size)).replace("FAULT", fault)
+            with pytest.raises(DeploymentError) if fault else nullcontext():
+                engine.up(stack.write(text)) if stack is pair[0] else by_cli(stack, "up", text)
+        assert engine.outputs(stack.workspace) == {"size": 2}
+
+
+def test_values_are_the_clis(pair: tuple[Stack, Stack]) -> None:
+    """`pulumi config` beside what a program is given."""
+    stack, _ = pair
+    workspace = stack.write("")
+    given = {f"k{at}": value for at, value in enumerate(VALUES) if VALUES[value] is not None}
+    lines = "".join(
+        f"  {key}: " + value.replace("\n", "\n  ") + "\n" for key, value in given.items()
+    )
+    path = stack.root / "Pulumi.dev.yaml"
+    path.write_text(f"encryptionsalt: {SALT}\nconfig:\n{lines}", encoding="utf-8")
+    cli = PulumiCli.find(workspace)
+    with lent(workspace, cli) as document:
+        cli.give(document, for_change=False)
+        ours, theirs = (configured(cli, one) for one in (cli.config_file, path))
+    assert ours == theirs
+    assert theirs == {f"demo:{key}": VALUES[value] for key, value in given.items()}
+
+
+def configured(cli: PulumiCli, path: Path) -> dict[str, str]:
+    """What ``pulumi config`` says that a settings file holds."""
+    where = ("--stack", cli.workspace.stack, "--config-file", str(path))
+    told = json.loads(cli.call("config", "--json", "--show-secrets", *where))
+    return {key: one.get("value", "") for key, one in told.items()}
 
 
 def test_a_stack_moves_to_the_cli_and_back(pair: tuple[Stack, Stack]) -> None:
@@ -315,6 +437,33 @@ def test_a_state_left_with_a_killed_cli_is_taken_back(
     assert pulumi_cli.reclaim(stack.workspace)
     assert not pulumi_cli.reclaim(stack.workspace)
     assert not engine.preview(stack.workspace).changed
+
+
+def test_a_reference_to_another_stack(pair: tuple[Stack, Stack]) -> None:
+    """The CLI finds its outputs, secret or not, by either form of its name."""
+    stack, _ = pair
+    other = replace(stack, name="other")
+    engine.up(other.write('export("size", Thing("a", size=3).size); export("x", Output.secret(1))'))
+    for name in ("other", "organization/demo/other"):
+        program = f"""
+            there = pulumi.StackReference("{name}")
+            Thing("b", size=there.require_output("size"))
+            export("both", [there.get_output("size"), there.get_output("x")])
+            """
+        result = by_cli(stack, "up", program)
+        assert result.outputs == {"both": [3, 1]}
+        assert result.secret_outputs == {"both"}
+        planned = engine.preview(stack.write(program))
+        assert {one.op for one in planned.steps} <= {Op.SAME, Op.READ}
+    engine.up(other.write('export("size", Thing("a", size=4).size); export("x", Output.secret(1))'))
+    assert by_cli(stack, "up", program).outputs == {"both": [4, 1]}
+
+
+def test_a_plugin_that_is_not_there(pair: tuple[Stack, Stack]) -> None:
+    stack, _ = pair
+    with pytest.raises(OptionError, match="no plugin for shelf v1") as caught:
+        pulumi_cli.preview(stack.write('Thing("a")'))
+    assert "pulumi plugin install resource shelf v1.2.3" in caught.value.fix
 
 
 def killed(cli: PulumiCli) -> None:

@@ -96,3 +96,13 @@ def test_events_become_those_of_the_engine() -> None:
         (Op.CREATE, (), ""),
     ]
     assert log.failure() == "so so\nno", "what the program printed goes with the failure"
+
+
+def test_the_words_about_a_plugin_that_is_not_there() -> None:
+    told = (
+        "Traceback (most recent call last):\n  Exception: rpc error: no resource plugin "
+        "'pulumi-resource-kubernetes' found in the workspace at version v4.34.2 or on your $PATH"
+    )
+    found = pulumi_cli.NO_PLUGIN.search(told)
+    assert found is not None
+    assert found.groups() == ("kubernetes", "v4.34.2")
