@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from contracts.artifact import Artifact, Tensor
 from contracts.errors import ServingError
 from contracts.features import FeatureTable
-from serving.bodies import inference_body
+from serving.bodies import Input, inference_body
 
 
 @dataclass
@@ -105,8 +105,8 @@ def recorded_rows(
 
 def request_body(row: dict[str, Any], inputs: tuple[Tensor, ...], request_id: str) -> bytes:
     """One row as an Open Inference Protocol request; what is missing is null."""
-    kinds = ((tensor.name, tensor.datatype) for tensor in inputs)
-    return json.dumps(inference_body([row], kinds, request_id)).encode()
+    wanted = (Input(tensor.name, tensor.datatype, tensor.shape) for tensor in inputs)
+    return json.dumps(inference_body([row], wanted, request_id)).encode()
 
 
 def outcome_of(label: float) -> int | float:

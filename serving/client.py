@@ -7,20 +7,22 @@ that predicted.
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote, unquote
 
 import httpx
 
 from contracts.backends import BACKENDS, SELDON
 from contracts.errors import ServingError
-from serving.bodies import Row, Value, inference_body
+from serving.bodies import Input, Row, Value, inference_body, inputs_of, plain
+from serving.protocol import PREDICTOR_HEADER, REQUEST_ID_HEADER, VERSION_HEADER, header_text
 
-_PREDICTOR = "x-millwright-predictor"
-_REQUEST_ID = "x-request-id"
+_OUTCOME = Input("the outcome", "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +34,15 @@ class Prediction:
         predictor: the predictor that it came from; empty when asked directly.
         request_id: names the request in feedback.
         outputs: output → value for each row; a list of values where the output has several columns.
+        missing: the inputs that the model reads and some row lacked; the model put something in
+            their place.
     """
 
     version: str
     predictor: str
     request_id: str
     outputs: dict[str, list[Any]]
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +65,9 @@ class Client:
             prefix.
         timeout: seconds for one request.
         backend: the serving system, whose paths are those of the deployment.
+
+    Raises:
+        ServingError: the address is no URL.
     """
 
     def __init__(
@@ -71,13 +79,21 @@ class Client:
         timeout: float = 10.0,
         backend: str = SELDON.name,
     ) -> None:
-        prefix = BACKENDS[backend].path(namespace, model) if namespace else ""
-        self.url = f"{base_url.rstrip('/')}{prefix}/v2/models/{model}"
+        name = quote(model, safe="", errors="replace")
+        own = quote(namespace or "", safe="", errors="replace")
+        prefix = BACKENDS[backend].path(own, name) if namespace else ""
+        self.url = f"{base_url.rstrip('/')}{prefix}/v2/models/{name}"
         self.model = model
+        try:
+            host = httpx.URL(self.url).host
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise ServingError(
+                f"this is no URL: {error}", where=repr(base_url), fix="Write http://host:port."
+            ) from None
         # Proxies in the environment are for the world, not for this machine.
-        here = httpx.URL(base_url).host in ("127.0.0.1", "localhost", "::1")
+        here = host in ("127.0.0.1", "localhost", "::1")
         self._http = httpx.Client(timeout=timeout, trust_env=not here)
-        self._inputs: list[tuple[str, str]] | None = None
+        self._inputs: list[Input] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -98,7 +114,7 @@ class Client:
         """Whether the model answers now."""
         try:
             return self._http.get(f"{self.url}/ready").status_code == 200
-        except httpx.HTTPError:
+        except (httpx.HTTPError, httpx.InvalidURL):
             return False
 
     def metadata(self) -> dict[str, Any]:
@@ -107,8 +123,7 @@ class Client:
         Raises:
             ServingError: it cannot be reached or knows no such model.
         """
-        metadata: dict[str, Any] = self._answer("GET", "").json()
-        return metadata
+        return self._answer("GET", "", inputs=list)[1]
 
     def infer(
         self, rows: Sequence[Row], *, request_id: str | None = None, predictor: str | None = None
@@ -121,19 +136,29 @@ class Client:
             predictor: asks this version instead of the one that its weight picks.
 
         Raises:
-            ServingError: the request was refused (with the server's sentence) or not answered.
+            ServingError: a value cannot be sent, or the request was refused (with the server's
+                sentence) or not answered.
         """
         identity = request_id or str(uuid.uuid4())
-        headers = {_REQUEST_ID: identity}
+        headers = {REQUEST_ID_HEADER: header_text(identity)}
         if predictor:
-            headers[_PREDICTOR] = predictor
+            headers[PREDICTOR_HEADER] = header_text(predictor)
         body = inference_body(rows, self._sent(rows), identity)
-        answer = self._answer("POST", "/infer", json=body, headers=headers)
+        answer, said = self._answer("POST", "/infer", body=body, headers=headers, outputs=list)
+        try:
+            outputs = {own["name"]: _nested(own["data"], own["shape"]) for own in said["outputs"]}
+            told = said.get("parameters", {}).get("missing", "")
+        except (KeyError, TypeError, AttributeError):
+            raise self._strange("/infer") from None
+        # The server says what was left out of all rows; what some rows lack is known here.
+        left_out = {unquote(name) for name in told.split(",") if name}
+        some = {own["name"] for own in body["inputs"] if None in own["data"]}
         return Prediction(
-            version=answer.headers.get("x-millwright-version", ""),
-            predictor=answer.headers.get(_PREDICTOR, ""),
+            version=answer.headers.get(VERSION_HEADER, ""),
+            predictor=answer.headers.get(PREDICTOR_HEADER, ""),
             request_id=identity,
-            outputs={own["name"]: _rows(own) for own in answer.json()["outputs"]},
+            outputs=outputs,
+            missing=tuple(sorted(left_out | some)),
         )
 
     def feedback(self, prediction: Prediction, outcome: Sequence[Value]) -> FeedbackVerdict:
@@ -142,11 +167,13 @@ class Client:
         Raises:
             ServingError: the version no longer remembers the request, or the outcome does not fit.
         """
-        headers = {_REQUEST_ID: prediction.request_id}
+        headers = {REQUEST_ID_HEADER: header_text(prediction.request_id)}
         if prediction.predictor:
-            headers[_PREDICTOR] = prediction.predictor
-        body = {"id": prediction.request_id, "outcome": list(outcome)}
-        verdict = self._answer("POST", "/feedback", json=body, headers=headers).json()
+            headers[PREDICTOR_HEADER] = header_text(prediction.predictor)
+        truth = [plain(value, _OUTCOME) for value in outcome]
+        body = {"id": prediction.request_id, "outcome": truth}
+        known = {"model_version": str, "right": int, "wrong": int, "repeated": int}
+        _, verdict = self._answer("POST", "/feedback", body=body, headers=headers, **known)
         return FeedbackVerdict(
             version=verdict["model_version"],
             right=verdict["right"],
@@ -154,38 +181,67 @@ class Client:
             repeated=verdict["repeated"],
         )
 
-    def _sent(self, rows: Sequence[Row]) -> list[tuple[str, str]]:
-        """Name and datatype of each input that some row gives; the server refuses unknown ones."""
+    def _sent(self, rows: Sequence[Row]) -> list[Input]:
+        """The inputs that some row gives; of unknown ones a guess, which the server refuses."""
         if self._inputs is None:
-            self._inputs = [(own["name"], own["datatype"]) for own in self.metadata()["inputs"]]
+            try:
+                self._inputs = inputs_of(self.metadata())
+            except (KeyError, TypeError):
+                raise self._strange("") from None
         names = {name for row in rows for name in row}
-        unknown = names - {name for name, _ in self._inputs}
-        kinds = [*self._inputs, *((name, "FP32") for name in sorted(unknown))]
-        return [(name, datatype) for name, datatype in kinds if name in names]
+        unknown = names - {own.name for own in self._inputs}
+        return [own for own in self._inputs if own.name in names] + [
+            Input(str(name), "FP32") for name in sorted(unknown, key=str)
+        ]
 
-    def _answer(self, method: str, path: str, **request: Any) -> httpx.Response:
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+        **known: type,
+    ) -> tuple[httpx.Response, dict[str, Any]]:
+        """The answer and its JSON, an object with these keys of these types."""
+        sent = {} if body is None else {"content-type": "application/json"}
+        content = None if body is None else json.dumps(body, allow_nan=False).encode()
         try:
-            answer = self._http.request(method, f"{self.url}{path}", **request)
-        except httpx.HTTPError as error:
+            answer = self._http.request(
+                method, f"{self.url}{path}", content=content, headers={**sent, **(headers or {})}
+            )
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ServingError(
                 f"no answer: {error or type(error).__name__}",
                 where=self.url,
                 fix="Is it served? See millwright status.",
             ) from None
-        if answer.is_error:
+        if not answer.is_success:
             raise ServingError(_sentence(answer), where=f"{self.url}{path}")
-        return answer
+        try:
+            value = answer.json()
+            complete = all(isinstance(value[key], kind) for key, kind in known.items())
+        except (ValueError, KeyError, TypeError):
+            complete = False
+        if not complete:
+            raise self._strange(path)
+        return answer, value
+
+    def _strange(self, path: str) -> ServingError:
+        return ServingError(
+            "this is not the answer of a model server",
+            where=f"{self.url}{path}",
+            fix="Is the address that of the front door? See millwright status.",
+        )
 
 
-def _rows(output: Mapping[str, Any]) -> list[Any]:
-    """The flat data, one entry for each row."""
-    data: list[Any] = output["data"]
-    width = 1
-    for size in output["shape"][1:]:
-        width *= size
-    if width == 1:
-        return data
-    return [data[start : start + width] for start in range(0, len(data), width)]
+def _nested(data: list[Any], shape: Sequence[int]) -> list[Any]:
+    """The flat data, one entry for each row, nested as the shape says; a dimension of one element
+    is none."""
+    sizes = [size for size in shape[1:] if size != 1]
+    for size in reversed(sizes):
+        data = [data[start : start + size] for start in range(0, len(data), size)] if size else []
+    return data
 
 
 def _sentence(answer: httpx.Response) -> str:

@@ -7,10 +7,12 @@ import shlex
 import signal
 import sys
 from contextlib import suppress
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from rich.markup import escape
 
 from cli.app import app, output
 from cli.common import (
@@ -28,7 +30,7 @@ from cli.output import table
 from contracts.document import suggest
 from contracts.errors import ServingError, UsageError
 from project.here import REPORT_FILE
-from serving.bodies import inference_body
+from serving.bodies import inference_body, inputs_of
 
 if TYPE_CHECKING:
     from project.handle import Project
@@ -118,19 +120,24 @@ def read_rows(data: str, file: str) -> list[Row]:
 def show_prediction(answer: Prediction) -> None:
     """The outputs, a line a row."""
     columns = list(answer.outputs)
-    lines = list(zip(*answer.outputs.values(), strict=True))
+    lines = list(zip_longest(*answer.outputs.values(), fillvalue=""))
     output.result(
         {
             "version": answer.version,
             "predictor": answer.predictor,
             "id": answer.request_id,
             "outputs": answer.outputs,
+            "missing": list(answer.missing),
         },
         lambda console: console.print(
             table("", columns, [[rounded(cell) for cell in row] for row in lines])
         ),
     )
-    output.say(f"    [dim]from version {answer.version}, request {answer.request_id}[/]")
+    output.say(f"    [dim]from version {answer.version}, request {escape(answer.request_id)}[/]")
+    if answer.missing:
+        output.say(
+            f"    missing, and so made up for by the model: {escape(', '.join(answer.missing))}"
+        )
 
 
 def rounded(value: object) -> str:
@@ -145,9 +152,8 @@ def rounded(value: object) -> str:
 def curl_line(where: Project, model: str, row: Row) -> str:
     """A line to copy that asks for the same prediction without Millwright."""
     with where.client(model) as client:
-        inputs = client.metadata()["inputs"]
+        kinds = inputs_of(client.metadata())
         url = f"{client.url}/infer"
-    kinds = [(own["name"], own["datatype"]) for own in inputs]
     body = json.dumps(inference_body([row], kinds), separators=(",", ":"))
     return f"curl -s {url} -d {shlex.quote(body)}"
 

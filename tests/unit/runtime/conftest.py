@@ -57,7 +57,7 @@ def call(
         "headers": raw,
     }
     asyncio.run(app(scope, receive, send))
-    answered = {key.decode(): value.decode() for key, value in sent[0]["headers"]}
+    answered = {key.decode(): value.decode("latin-1") for key, value in sent[0]["headers"]}
     return Reply(sent[0]["status"], answered, sent[1]["body"])
 
 
