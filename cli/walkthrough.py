@@ -9,7 +9,9 @@ import datetime as dt
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 
 from cli.app import output
 from cli.commands.data import load_tables
@@ -83,6 +85,8 @@ class Demo:
             output.say(f"    Redis, as ElastiCache's endpoint: {cache.host}:{cache.port}")
         with output.step(3, STEPS, "Data: real flights into the lake"):
             load_tables(where, "flights")
+        # What serving takes seconds to import, while this process waits for the training.
+        Thread(target=import_module, args=("mlflow",), daemon=True).start()
         with output.step(4, STEPS, "Model 1, trained on January to June"):
             first = self.train(self.path, FIRST_SPLIT)
         with output.step(5, STEPS, "Serving"):

@@ -9,13 +9,16 @@ same key goes on where it stopped, with the same number.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contracts.artifact import DOCUMENT_FILE, MODEL_FILE, Artifact
@@ -65,7 +68,21 @@ class ModelRegistry:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         from mlflow import MlflowClient
 
-        return MlflowClient(tracking_uri=self.tracking_uri)
+        with self._first():
+            return MlflowClient(tracking_uri=self.tracking_uri)
+
+    @contextmanager
+    def _first(self) -> Iterator[None]:
+        """One process at a time makes a database's tables: MLflow does when it meets a new one, and
+        two at once would undo each other's work."""
+        if not self.tracking_uri.startswith("sqlite:"):
+            yield
+            return
+        from filelock import FileLock
+
+        name = hashlib.sha256(self.tracking_uri.encode()).hexdigest()[:16]
+        with FileLock(Path(tempfile.gettempdir()) / f"millwright-registry-{name}.lock"):
+            yield
 
     def open(self, name: str, *, key: str, location: str) -> Entry:
         """Take a version number, or find the one that was taken with this key.

@@ -50,12 +50,15 @@ def run(folder: Path, log: journal.Log, *, cached: bool) -> None:
     from kfp import local
     from kfp.local import cache
 
+    from data.model_registry import ModelRegistry
     from pipelines import warm
     from pipelines.caching import StepCache
     from pipelines.wiring import build
 
     arguments = json.loads((folder / runs.ARGUMENTS).read_text(encoding="utf-8"))
-    warm.install()
+    registry = ModelRegistry(arguments["tracking_uri"])
+    # A new database gets its tables while the first steps work, and not while the last one waits.
+    warm.install(beside=lambda: registry.client)
     local.init(
         runner=local.SubprocessRunner(use_venv=False),
         pipeline_root=str(folder / runs.STEPS_FOLDER),

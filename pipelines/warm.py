@@ -180,17 +180,29 @@ def import_rest() -> None:
 # -- steps as forks ------------------------------------------------------------------------------
 
 
-def install() -> None:
+def install(beside: Callable[[], object] = lambda: None) -> None:
     """From now on, steps that ``kfp.local`` starts are forks of this process, with everything
-    imported."""
+    imported.
+
+    Args:
+        beside: is done in a fork of its own from the first of them on.
+    """
     from kfp.local import subprocess_task_handler
 
     other = subprocess_task_handler.run_local_subprocess
+    begun: list[multiprocessing.process.BaseProcess] = []
+
+    def work_beside() -> None:
+        close_all_but(2)
+        beside()
 
     def run_step(full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
         if not is_executor(full_command):
             return int(other(full_command, env_vars))
         import_rest()
+        if not begun:
+            begun.append(multiprocessing.get_context("fork").Process(target=work_beside))
+            begun[0].start()
         return fork(full_command, env_vars or {})
 
     subprocess_task_handler.run_local_subprocess = run_step
@@ -233,9 +245,8 @@ def execute(writer: Connection, command: list[str], environment: dict[str, str])
     """In the fork: what the shell would have done."""
     for stream in (1, 2):
         os.dup2(writer.fileno(), stream)
-    # As a program that is started has nothing of its parent's open: a step that outlives a killed
-    # run must not hold the run's lock.
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    close_all_but(writer.fileno())
+    writer.close()
     sys.stdout = os.fdopen(1, "w", encoding="utf-8", buffering=1, closefd=False)
     sys.stderr = os.fdopen(2, "w", encoding="utf-8", buffering=1, closefd=False)
     os.environ.update(environment, _KFP_RUNTIME="true")
@@ -249,6 +260,13 @@ def execute(writer: Connection, command: list[str], environment: dict[str, str])
         executor_main.executor_main()
 
 
+def close_all_but(kept: int) -> None:
+    """As a program that is started has nothing of its parent's open: what outlives a killed run
+    must not hold the run's lock."""
+    os.closerange(3, kept)
+    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
+
+
 def apart(function: Callable[..., Given], *arguments: object) -> Given | None:
     """What a function gives in a fork; None where it fails there.
 
@@ -258,6 +276,7 @@ def apart(function: Callable[..., Given], *arguments: object) -> Given | None:
     reader, writer = context.Pipe(duplex=False)
 
     def give() -> None:
+        close_all_but(writer.fileno())
         writer.send(function(*arguments))
 
     process = context.Process(target=give)

@@ -1,5 +1,7 @@
 """Versions in a real MLflow store: numbers, kills between the steps of making one, aliases."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -31,6 +33,18 @@ def artifact(version, digest="d1"):
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory):
     return ModelRegistry(f"sqlite:///{tmp_path_factory.mktemp('registry')}/mlflow.db")
+
+
+def test_two_that_meet_a_new_database_at_once_find_it_whole(tmp_path):
+    """Two trainings, or a training and what prepares its registry beside it."""
+    code = f"from data.model_registry import *; ModelRegistry('sqlite:///{tmp_path}/m.db').versions('x')"
+    both = [
+        subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=300)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert sum("Creating initial MLflow database tables" in text for text in said) == 1
 
 
 def test_a_version_is_made_once_and_seen_when_it_is_whole(registry, tmp_path):
