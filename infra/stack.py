@@ -28,6 +28,7 @@ from infra.observability import Observability
 from infra.on_cluster import OnCluster
 from infra.online_store import OnlineStore
 from infra.registry import Registry
+from infra.standing import refuse_impossible
 from infra.stream import Stream
 from infra.warehouse import Warehouse
 
@@ -111,12 +112,16 @@ def build(
     *,
     concerns: Sequence[type[Concern]] = CONCERNS,
 ) -> Platform:
-    """Declare everything.
+    """Declare everything, if AWS can make it of what stands.
 
     Args:
         environment: the document.
         pushed: the images in the environment's registry, where that is known.
         concerns: what there may be, in order.
+
+    Raises:
+        InfrastructureError: a setting cannot follow what stands.
     """
-    opts = pulumi.ResourceOptions(provider=provider(environment))
-    return Platform(environment, concerns, opts, pushed)
+    aws = provider(environment)
+    refuse_impossible(environment, aws)
+    return Platform(environment, concerns, pulumi.ResourceOptions(provider=aws), pushed)

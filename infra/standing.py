@@ -1,10 +1,13 @@
-"""What stands already, where a setting has to fit a value that AWS moves by itself.
+"""What stands already, where a document has to fit it.
 
-Such a value must not be set back by a deployment. Pulumi's ``ignore_changes`` alone keeps the value
-of the last deployment beside whatever changes now: a node group whose least size grows past it can
-then never be changed, and one whose greatest size changes is set back to it. So the program asks
-what stands. A moved value is left out of a deployment only where nothing beside it changes, and
-else it is sent with what it has to fit.
+A value that AWS moves by itself must not be set back by a deployment. Pulumi's ``ignore_changes``
+alone keeps the value of the last deployment beside whatever changes now: a node group whose least
+size grows past it can then never be changed, and one whose greatest size changes is set back to it.
+So the program asks what stands. A moved value is left out of a deployment only where nothing beside
+it changes, and else it is sent with what it has to fit.
+
+Versions and disks that AWS would refuse half-way, by what stands, are refused before anything is
+declared.
 """
 
 from __future__ import annotations
@@ -14,9 +17,12 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import pulumi
-from pulumi_aws import dynamodb, eks
+from pulumi_aws import dynamodb, eks, elasticache, rds
 
+from contracts.environment import CONFIG_KEY, Environment
+from contracts.environment.changes import Standing, impossible
 from contracts.errors import InfrastructureError
+from infra.naming import Names
 
 SCALING: Final = tuple(f"scalingConfig.{key}" for key in ("minSize", "maxSize", "desiredSize"))
 THROUGHPUT: Final = ("readCapacity", "writeCapacity")
@@ -83,4 +89,45 @@ def _asked(
                 f"AWS does not say how {what} stands: {failure}",
                 fix="Use credentials that may list and describe it, then run this again.",
             ) from failure
+        return None
+
+
+def refuse_impossible(environment: Environment, provider: pulumi.ProviderResource) -> None:
+    """Let nothing begin that AWS would refuse in the middle, by what stands.
+
+    Raises:
+        InfrastructureError: a setting cannot follow what stands.
+    """
+    wrong = list(impossible(environment, standing_of(environment, provider)))
+    if wrong:
+        keys = ", ".join(key for key, _ in wrong)
+        raise InfrastructureError(
+            "; ".join(why for _, why in wrong),
+            where=f"Pulumi.{environment.name}.yaml: {CONFIG_KEY}: {keys}",
+            fix="Write what stands, or a step that AWS takes from there.",
+        )
+
+
+def standing_of(environment: Environment, provider: pulumi.ProviderResource) -> Standing:
+    """What stands, as far as a change depends on it; what AWS does not tell is left to AWS."""
+    names, options = Names.of(environment), pulumi.InvokeOptions(provider=provider)
+    cluster = _told(lambda: eks.get_cluster(name=names.name("cluster"), opts=options))
+    database = _told(
+        lambda: rds.get_instance(db_instance_identifier=names.name("metadata"), opts=options)
+    )
+    node = f"{names.name('cache')}-001"
+    cache = _told(lambda: elasticache.get_cluster(cluster_id=node, opts=options))
+    return Standing(
+        kubernetes=cluster.version if cluster else None,
+        postgres=database.engine_version if database else None,
+        disk=database.allocated_storage if database else None,
+        cache=(cache.engine, cache.engine_version) if cache else None,
+    )
+
+
+def _told(ask: Callable[[], Answer]) -> Answer | None:
+    """AWS's answer, where there is one: nothing stands, or nobody may ask."""
+    try:
+        return ask()
+    except Exception:  # noqa: BLE001 - Pulumi raises nothing narrower where a function fails
         return None

@@ -12,6 +12,11 @@ from contracts.environment.fields import Arn, Cidr, InstanceType, Name, Section,
 from contracts.environment.limits import LIMITS, distinct, unreserved, within
 from contracts.environment.machines import Machine, machine
 
+PRIVATE: Final = tuple(
+    ipaddress.IPv4Network(network) for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+)
+"""Networks from which nobody reaches a public endpoint
+(https://docs.aws.amazon.com/eks/latest/userguide/cluster-endpoint.html)."""
 OWN_LABEL: Final = "millwright/group"
 LABEL_KEY: Final = matching(
     r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?",
@@ -65,6 +70,7 @@ class NodeGroup(Document):
         """Sizes in order, and one kind of machine in a group."""
         if not 1 <= len(self.instance_types) <= 20:
             raise ValueError("a group needs 1 to 20 instance types")
+        distinct(self.instance_types, "the instance type")
         if self.min > self.max:
             raise ValueError(f"min {self.min} is more than max {self.max}")
         machines = {machine(kind) for kind in self.instance_types}
@@ -139,8 +145,14 @@ class ClusterSettings(Section):
     @classmethod
     def not_everyone(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         """An API open to the world is one stolen token away from being everyone's."""
+        limit = LIMITS["networks of the public endpoint"]
+        if not limit.holds(len(value)):
+            raise ValueError(f"EKS takes {limit.most} networks, not {len(value)}")
         if any(ipaddress.IPv4Network(network).prefixlen < 8 for network in value):
             raise ValueError("open to the whole internet; name the networks that need it")
+        for network in value:
+            if any(ipaddress.IPv4Network(network).overlaps(private) for private in PRIVATE):
+                raise ValueError(f"{network} is private, and EKS takes public networks here")
         return value
 
     @model_validator(mode="after")

@@ -98,9 +98,15 @@ def quoted(value: object) -> object:
 
 
 NAME = matching(
-    r"[a-z][a-z0-9]*(-[a-z0-9]+)*", "a name of lower-case letters, digits and single hyphens"
+    r"(?=.{1,63}$)[a-z][a-z0-9]*(-[a-z0-9]+)*",
+    "a name of at most 63 lower-case letters, digits and single hyphens",
 )
-ARN = matching(r"arn:aws[a-z-]*:iam::\d{12}:(role|user|policy)/.+", "an IAM ARN")
+ARN = matching(
+    r"arn:aws[a-z-]*:iam::\d{12}:"
+    r"((role|user)/([!-~]+/)?[\w+=,.@-]{1,64}|policy/([!-~]+/)?[\w+=,.@-]{1,128})",
+    "an IAM ARN",
+)
+"""https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
 
 Days = Annotated[Duration, AfterValidator(whole_days)]
 LogDays = Annotated[Duration, AfterValidator(log_days)]

@@ -7,13 +7,15 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from contracts.document import Document, Duration
-from contracts.environment.fields import DAY, Days, Identifier, Section, days_between, matching
+from contracts.environment.fields import DAY, Identifier, Section, days_between, matching
 
 BucketName = Annotated[
     str,
     AfterValidator(
         matching(
-            r"(?!xn--|sthree-)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+            r"(?!xn--|sthree-|amzn-s3-demo-)(?!.*\.\.)(?!(\d+\.){3}\d+$)"
+            r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+            r"(?<!-s3alias)(?<!--ol-s3)(?<!\.mrap)(?<!--x-s3)(?<!--table-s3)",
             "a bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens",
         )
     ),
@@ -37,9 +39,13 @@ class Lifecycle(Document):
         Duration, AfterValidator(days_between(60, 3650, "S3 archives after"))
     ] = 365 * DAY
     """When raw objects move to instant-retrieval archive."""
-    versions: Days = 30 * DAY
+    versions: Annotated[
+        Duration, AfterValidator(days_between(1, 3650, "S3 keeps replaced versions"))
+    ] = 30 * DAY
     """How long replaced and deleted versions can be brought back."""
-    uploads: Days = 7 * DAY
+    uploads: Annotated[
+        Duration, AfterValidator(days_between(1, 3650, "S3 keeps abandoned uploads"))
+    ] = 7 * DAY
     """When abandoned multipart uploads are removed."""
 
     @model_validator(mode="after")

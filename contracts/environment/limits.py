@@ -83,6 +83,12 @@ LIMITS: Final = {
             most=50,
         ),
         Limit(
+            what="networks of the public endpoint",
+            source=f"{REFERENCE}/eks/latest/userguide/service-quotas.html",
+            least=0,
+            most=40,
+        ),
+        Limit(
             what="budget subscribers",
             source=f"{REFERENCE}/aws-cost-management/latest/APIReference/"
             "API_budgets_NotificationWithSubscribers.html",

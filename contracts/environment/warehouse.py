@@ -30,7 +30,7 @@ class WarehouseSettings(Section):
         "ra3.large"
     )
     """What each node is."""
-    nodes: int = Field(default=2, ge=1, le=128)
+    nodes: int = Field(default=2, ge=1, le=100)
     """How many nodes."""
     capacity: int = Field(default=8, ge=4, le=512)
     """Serverless: the Redshift processing units to start from."""

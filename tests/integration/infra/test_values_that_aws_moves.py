@@ -1,4 +1,6 @@
-"""Values that AWS moves by itself: never set back, and never in the way of what changes beside."""
+"""What stands: values that AWS moves are never set back, nor in the way of what changes beside; and
+what AWS would refuse of a change is refused before anything begins.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ import boto3
 import pytest
 
 from pocket.engine import preview, up
+from pocket.errors import DeploymentError
 from tests.integration.infra.conftest import connected
 from tests.integration.infra.standing import Standing
 
@@ -117,3 +120,30 @@ def test_a_table_is_given_capacity_and_keeps_what_it_scales_to(standing: Standin
     with standing.changed(**settings(6, 7, {"min": 9, "max": 50})):
         up(standing.workspace)
         assert throughput() == 9
+
+
+@pytest.mark.parametrize("run", [preview, up])
+@pytest.mark.parametrize(
+    ("section", "changed", "said"),
+    [
+        ("cluster", {"version": "1.33"}, "runs 1.35"),
+        ("cluster", {"version": "1.37"}, "1.36 is next"),
+        ("cache", {"version": "7.2"}, "runs 8.0"),
+        ("cache", {"engine": "redis", "version": "7.1"}, "back to redis"),
+    ],
+)
+def test_what_cannot_follow_what_stands_is_refused_first(
+    section: str, changed: dict[str, Any], said: str, run: Any, standing: Standing
+) -> None:
+    before = standing.managed()
+    document = settings(6, 7, {"min": 9, "max": 50})
+    local = {"replicas": 0, "tls": False} if section == "cache" else {}
+    document[section] = {**document.get(section, {}), **local, **changed}
+    with standing.changed(**document), pytest.raises(DeploymentError) as refusal:
+        run(standing.workspace)
+    assert said in str(refusal.value)
+    named = next(key for key in ("engine", "version") if key in changed)
+    assert f"Pulumi.local.yaml: config.millwright:environment: {section}.{named}" in str(
+        refusal.value
+    )
+    assert standing.managed() == before

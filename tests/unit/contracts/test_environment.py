@@ -46,8 +46,12 @@ PLACES = {
 ROLE = "arn:aws:iam::123456789012:role/someone"
 GROUP = {"instance_types": ["m7i.large"], "min": 1, "max": 2}
 REFUSED: list[tuple[str, object, str]] = [
-    ("name", "Dev", "name: 'Dev' is not a name of lower-case letters, digits and single hyphens"),
-    ("name", "a--b", "is not a name of lower-case letters"),
+    (
+        "name",
+        "Dev",
+        "name: 'Dev' is not a name of at most 63 lower-case letters, digits and single hyphens",
+    ),
+    ("name", "a--b", "is not a name of at most 63"),
     ("name", "x" * 17, "name: string should have at most 16 characters"),
     ("tier", "stagign", "tier: 'stagign' is not known; did you mean 'staging'?"),
     (

@@ -8,8 +8,10 @@ import botocore.session
 import pytest
 from sqlglot.dialects.redshift import Redshift
 
+from contracts.environment import Environment
 from contracts.environment.limits import LIMITS, REDSHIFT_WORDS, taggable
 from contracts.environment.machines import IMAGES, machine
+from contracts.errors import DocumentError
 
 
 def shape(service: str, name: str) -> Any:
@@ -70,3 +72,55 @@ def test_every_instance_type_that_there_is_has_an_image() -> None:
     for kind in shape("ec2", "InstanceType").enum:
         if not kind.startswith("mac"):
             assert machine(kind).image in IMAGES.values(), kind
+
+
+BASE = {"name": "test", "tier": "dev", "account": "123456789012", "region": "eu-central-1"}
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/API_LifecycleRule.html
+    ({"lake": {"lifecycle": {"versions": "0d"}}}, "1d to 3650d"),
+    ({"lake": {"lifecycle": {"uploads": "0d"}}}, "1d to 3650d"),
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    ({"lake": {"existing": {"raw": "192.168.1.1"}}}, "a bucket's name"),
+    ({"lake": {"existing": {"raw": "ours-s3alias"}}}, "a bucket's name"),
+    ({"lake": {"existing": {"raw": "ours--x-s3"}}}, "a bucket's name"),
+    ({"lake": {"existing": {"raw": "amzn-s3-demo-ours"}}}, "a bucket's name"),
+    # https://docs.aws.amazon.com/eks/latest/userguide/cluster-endpoint.html
+    ({"cluster": {"public_access": ["10.1.0.0/16"]}}, "10.1.0.0/16 is private"),
+    ({"cluster": {"public_access": ["172.16.4.0/24"]}}, "is private"),
+    ({"cluster": {"public_access": [f"52.{n}.0.0/16" for n in range(41)]}}, "40 networks"),
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    ({"cluster": {"admins": [f"arn:aws:iam::123456789012:role/{'a' * 65}"]}}, "an IAM ARN"),
+    ({"cluster": {"admins": ["arn:aws:iam::123456789012:role/a b"]}}, "an IAM ARN"),
+    # https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateNodegroup.html
+    (
+        {"cluster": {"node_groups": {"g": {"instance_types": ["m7i.large"] * 2, "min": 1}}}},
+        "named twice",
+    ),
+    # https://docs.aws.amazon.com/redshift/latest/APIReference/API_CreateCluster.html
+    ({"warehouse": {"node_type": "ra3.16xlarge", "nodes": 101}}, "100"),
+    # Names: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html,
+    # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html
+    ({"registry": {"repositories": ["a" * 64]}}, "at most 63"),
+    ({"online_store": {"tables": {"a" * 64: {"key": "k"}}}}, "at most 63"),
+    ({"file_system": {"access_points": {"a" * 64: 1000}}}, "at most 63"),
+]
+
+
+@pytest.mark.parametrize(("section", "said"), REFUSED)
+def test_what_aws_refuses_of_a_document_is_refused_in_it(section: Any, said: str) -> None:
+    with pytest.raises(DocumentError) as refusal:
+        Environment.parse({**BASE, **section})
+    assert said in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"lake": {"lifecycle": {"versions": "1d", "uploads": "1d"}}},
+        {"lake": {"existing": {"raw": "ours.and-theirs"}}},
+        {"cluster": {"public_access": ["52.95.0.0/16"]}},
+        {"cluster": {"admins": [f"arn:aws:iam::123456789012:role/team/{'a' * 64}"]}},
+    ],
+)
+def test_what_aws_takes_is_taken(section: Any) -> None:
+    Environment.parse({**BASE, **section})

@@ -83,6 +83,11 @@ ANSWERS: dict[str, dict[str, Any]] = {
 }
 """What AWS adds to the inputs of a type."""
 
+DESCRIBED = (
+    "aws:eks/getCluster:getCluster",
+    "aws:rds/getInstance:getInstance",
+    "aws:elasticache/getCluster:getCluster",
+)
 LISTS = ("aws:eks/getClusters:getClusters", "aws:dynamodb/getTables:getTables")
 """What the program asks AWS about what stands."""
 
@@ -98,6 +103,8 @@ class Answers(mocks.Mocks):
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[Any]]:
         """Nothing stands yet; and nothing else may be asked, by a preview without credentials."""
+        if args.token in DESCRIBED:
+            return {}, [("", "there is none")]
         assert args.token in LISTS, f"{args.token}: a preview without credentials cannot ask AWS"
         return {"names": []}, []
 

@@ -8,6 +8,7 @@ Source: https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 from moto.budgets.exceptions import NotFoundException
@@ -16,8 +17,12 @@ from moto.budgets.responses import BudgetsResponse
 
 from pocket.emulator.core.arn_tags import forget, give_tags, remember
 from pocket.emulator.core.context import Context
+from pocket.emulator.core.errors import RefusedError
 from pocket.emulator.core.patching import add, replace
+from pocket.emulator.core.refusals import Parameters, refuse
 
+_MOST_NOTIFICATIONS = 10
+_MOST_BY_KIND = {"EMAIL": 10, "SNS": 1}
 _NOTIFICATION = ("NotificationType", "ComparisonOperator", "Threshold", "ThresholdType")
 
 
@@ -33,6 +38,8 @@ def install(context: Context) -> None:
         pairs=True,
     )
 
+    refuse("budgets", "CreateBudget")(_refuse_subscribers)
+
     @replace(BudgetsResponse, "create_budget")
     def create(original: Any, self: BudgetsResponse) -> Any:
         answer = original(self)
@@ -45,6 +52,24 @@ def install(context: Context) -> None:
         answer = original(self)
         forget(self.backend, _budget_arn(self, self._get_param("BudgetName")))
         return answer
+
+
+def _refuse_subscribers(asked: Parameters) -> None:
+    """https://docs.aws.amazon.com/cost-management/latest/userguide/budgets-best-practices.html"""
+    notifications = asked.get("NotificationsWithSubscribers") or []
+    if len(notifications) > _MOST_NOTIFICATIONS:
+        raise RefusedError(
+            "CreationLimitExceededException",
+            f"a budget has at most {_MOST_NOTIFICATIONS} notifications, not {len(notifications)}",
+        )
+    for each in notifications:
+        kinds = Counter(one["SubscriptionType"] for one in each.get("Subscribers") or ())
+        for kind, most in _MOST_BY_KIND.items():
+            if kinds[kind] > most:
+                raise RefusedError(
+                    "InvalidParameterException",
+                    f"a notification has at most {most} subscribers by {kind}, not {kinds[kind]}",
+                )
 
 
 def _budget(request: BudgetsResponse, name: str) -> Budget:

@@ -12,7 +12,7 @@ import json
 import secrets
 import string
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from moto.core.responses import ActionResult
 from moto.redshift.exceptions import RedshiftClientError
@@ -21,8 +21,13 @@ from moto.redshift.responses import RedshiftResponse
 from moto.secretsmanager.models import secretsmanager_backends
 
 from pocket.emulator.core.context import Context
+from pocket.emulator.core.errors import RefusedError
 from pocket.emulator.core.patching import add, replace
+from pocket.emulator.core.refusals import Parameters, refuse
 
+_MOST_NODES: Final = 100
+_DATABASES: Final = ("template0", "template1", "padb_harvest", "sys", "awsdatacatalog")
+_USERS: Final = ("public", "rdsdb", "rdsadmin", "rdsrepladmin")
 _PASSWORD_LENGTH = 32
 
 # name -> (default, data type, allowed values, when a change takes effect)
@@ -49,6 +54,7 @@ WITH = ("redshift_data",)
 
 def install(context: Context) -> None:
     """Put the missing behaviour into moto's Redshift."""
+    refuse("redshift", "CreateCluster", "ModifyCluster")(_refuse_names)
     _managed_passwords()
     _parameter_groups()
     for operation in (
@@ -60,6 +66,30 @@ def install(context: Context) -> None:
     ):
         add(RedshiftResponse, operation)
     _modify_cluster()
+
+
+def _refuse_names(asked: Parameters) -> None:
+    """Refuse names that Redshift keeps, and more nodes than it takes.
+
+    Source: https://docs.aws.amazon.com/redshift/latest/APIReference/API_CreateCluster.html
+
+    Raises:
+        RefusedError: a name is reserved, or the number of nodes is out of range.
+    """
+    from sqlglot.generators.redshift import RedshiftGenerator
+
+    words = {word.strip() for word in RedshiftGenerator.RESERVED_KEYWORDS}
+    for name, kept in (("MasterUsername", _USERS), ("DBName", _DATABASES)):
+        value = str(asked.get(name) or "").lower()
+        if value in kept or value in words:
+            raise RefusedError(
+                "InvalidParameterValue", f"The parameter {name} is not valid: {value} is reserved"
+            )
+    nodes = asked.get("NumberOfNodes")
+    if nodes is not None and not 1 <= int(nodes) <= _MOST_NODES:
+        raise RefusedError(
+            "InvalidParameterValue", f"NumberOfNodes must be 1 to {_MOST_NODES}, not {nodes}"
+        )
 
 
 def _fault(code: str, message: str) -> RedshiftClientError:

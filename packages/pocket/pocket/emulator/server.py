@@ -43,6 +43,7 @@ from pocket.emulator.core.faults import READING, Faults
 from pocket.emulator.core.persistence import Gate, Persistence, backends
 from pocket.emulator.core.persistence import install as install_persistence
 from pocket.emulator.core.redis import RedisServers
+from pocket.emulator.core.refusals import install as install_refusals
 from pocket.emulator.core.states import States
 from pocket.emulator.services import Services
 
@@ -204,6 +205,7 @@ def serve(*, port: int, data: Path) -> None:
     context = Context(port=port, data=data, redis=redis, states=States(delay, time.time))
     install_persistence()
     install_census()
+    install_refusals()
     _read_once()
     services = Services(context)
     signal.signal(signal.SIGTERM, _leave)

@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pocket.errors import DeploymentError
 from pocket.provider.aws import Aws, explain
+from pocket.provider.lookups import LOOKUPS
 from pocket.provider.shapes import did_you_mean, tags_to_map
 from pocket.provider.values import Properties
 
@@ -224,24 +225,6 @@ def _bucket(aws: Aws, arguments: Properties) -> Properties:
     }
 
 
-def _eks_cluster(aws: Aws, arguments: Properties) -> Properties:
-    found = aws.client("eks").describe_cluster(name=arguments["name"])["cluster"]
-    return {
-        "id": found["name"],
-        "name": found["name"],
-        "arn": found["arn"],
-        "endpoint": found.get("endpoint"),
-        "version": found.get("version"),
-        "roleArn": found.get("roleArn"),
-        "status": found.get("status"),
-        "certificateAuthorities": [{"data": found["certificateAuthority"]["data"]}],
-        "identities": [{"oidcs": [{"issuer": found["identity"]["oidc"]["issuer"]}]}]
-        if found.get("identity")
-        else [],
-        "tags": found.get("tags") or {},
-    }
-
-
 def _eks_auth(aws: Aws, arguments: Properties) -> Properties:
     """A token for the cluster's API: a presigned GetCallerIdentity, as the AWS CLI makes it."""
     import base64
@@ -269,77 +252,6 @@ def _eks_auth(aws: Aws, arguments: Properties) -> Properties:
     )
     token = base64.urlsafe_b64encode(url.encode()).decode().rstrip("=")
     return {"id": arguments["name"], "name": arguments["name"], "token": f"k8s-aws-v1.{token}"}
-
-
-def _listed(aws: Aws, service: str, operation: str, key: str, **asked: str) -> Properties:
-    """Every name that an operation lists, page after page."""
-    pages = aws.client(service).get_paginator(operation).paginate(**asked)
-    names = [name for page in pages for name in page[key]]
-    return {"names": names, "region": aws.region, **asked}
-
-
-def _eks_clusters(aws: Aws, _: Properties) -> Properties:
-    return {"id": aws.region, **_listed(aws, "eks", "list_clusters", "clusters")}
-
-
-def _node_groups(aws: Aws, arguments: Properties) -> Properties:
-    cluster = arguments["clusterName"]
-    found = _listed(aws, "eks", "list_nodegroups", "nodegroups", clusterName=cluster)
-    return {"id": cluster, **found}
-
-
-def _node_group(aws: Aws, arguments: Properties) -> Properties:
-    cluster, name = arguments["clusterName"], arguments["nodeGroupName"]
-    found = aws.client("eks").describe_nodegroup(clusterName=cluster, nodegroupName=name)[
-        "nodegroup"
-    ]
-    return {
-        "id": f"{cluster}:{name}",
-        "clusterName": cluster,
-        "nodeGroupName": name,
-        "arn": found["nodegroupArn"],
-        "amiType": found.get("amiType"),
-        "diskSize": found.get("diskSize"),
-        "instanceTypes": found.get("instanceTypes") or [],
-        "labels": found.get("labels") or {},
-        "launchTemplates": [found["launchTemplate"]] if found.get("launchTemplate") else [],
-        "nodeRoleArn": found["nodeRole"],
-        "releaseVersion": found.get("releaseVersion"),
-        "scalingConfigs": [found["scalingConfig"]],
-        "status": found["status"],
-        "subnetIds": found["subnets"],
-        "taints": found.get("taints") or [],
-        "tags": found.get("tags") or {},
-        "version": found.get("version"),
-        "region": aws.region,
-    }
-
-
-def _tables(aws: Aws, _: Properties) -> Properties:
-    return _listed(aws, "dynamodb", "list_tables", "TableNames")
-
-
-def _table(aws: Aws, arguments: Properties) -> Properties:
-    found = aws.client("dynamodb").describe_table(TableName=arguments["name"])["Table"]
-    throughput = found.get("ProvisionedThroughput") or {}
-    keys = {key["KeyType"]: key["AttributeName"] for key in found["KeySchema"]}
-    billing = (found.get("BillingModeSummary") or {}).get("BillingMode") or "PROVISIONED"
-    return {
-        "id": arguments["name"],
-        "name": arguments["name"],
-        "arn": found["TableArn"],
-        "attributes": [
-            {"name": each["AttributeName"], "type": each["AttributeType"]}
-            for each in found["AttributeDefinitions"]
-        ],
-        "billingMode": billing,
-        "deletionProtectionEnabled": found.get("DeletionProtectionEnabled", False),
-        "hashKey": keys.get("HASH"),
-        "rangeKey": keys.get("RANGE"),
-        "readCapacity": throughput.get("ReadCapacityUnits", 0),
-        "writeCapacity": throughput.get("WriteCapacityUnits", 0),
-        "region": aws.region,
-    }
 
 
 # --- policy documents ---------------------------------------------------------------------------
@@ -451,11 +363,6 @@ FUNCTIONS: dict[str, Function] = {
     _token("ssm", "getParameter"): _parameter,
     _token("secretsmanager", "getSecretVersion"): _secret_version,
     _token("s3", "getBucket"): _bucket,
-    _token("eks", "getCluster"): _eks_cluster,
     _token("eks", "getClusterAuth"): _eks_auth,
-    _token("eks", "getClusters"): _eks_clusters,
-    _token("eks", "getNodeGroups"): _node_groups,
-    _token("eks", "getNodeGroup"): _node_group,
-    _token("dynamodb", "getTables"): _tables,
-    _token("dynamodb", "getTable"): _table,
+    **{_token(module, name): function for (module, name), function in LOOKUPS.items()},
 }

@@ -22,6 +22,7 @@ from pocket.emulator.eks.kinds import (
     find,
     name_of,
     now,
+    refusal,
     updated,
 )
 
@@ -75,9 +76,18 @@ def _support(standard: datetime, extended: datetime) -> str:
 
 def update_cluster_version(self: EKSResponse) -> ActionResult:
     name, version = cluster_of(self), self._get_param("version")
+    standing = self.eks_backend.clusters[name].version
+    if version not in _VERSIONS:
+        raise refusal(f"unsupported Kubernetes version {version}")
+    if _minor(version) - _minor(standing) != 1:
+        raise refusal(f"Unsupported Kubernetes minor version update from {standing} to {version}")
     self.eks_backend.clusters[name].version = version
     update = updated(self.eks_backend, name, "VersionUpdate", {"Version": version})
     return ActionResult({"update": update})
+
+
+def _minor(version: str) -> int:
+    return int(version.split(".")[1])
 
 
 def update_nodegroup_version(self: EKSResponse) -> ActionResult:

@@ -42,6 +42,7 @@ def take_changes(context: Context) -> None:
     def modify(original: Callable[..., Any], self: ElastiCacheResponse) -> ActionResult:
         backend, asked = self.elasticache_backend, self._get_params()
         (group,) = backend.describe_replication_groups(asked["ReplicationGroupId"])
+        _refuse_going_back(group, asked)
         name = asked.get("CacheParameterGroupName")
         if name:
             parameter_group_of(backend, name)
@@ -61,6 +62,24 @@ def take_changes(context: Context) -> None:
 
     for operation, step in (("increase_replica_count", 1), ("decrease_replica_count", -1)):
         add(ElastiCacheResponse, _replica_change(operation, step))
+
+
+def _refuse_going_back(group: ReplicationGroup, asked: Resource) -> None:
+    """https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/VersionManagement.HowTo.html"""
+    engine = asked.get("Engine") or group.engine
+    if (group.engine, engine) == ("valkey", "redis"):
+        raise refusal("InvalidParameterCombination", "Modifying valkey to redis is not supported.")
+    version, standing = asked.get("EngineVersion"), group.engine_version
+    if version and standing and engine == group.engine:
+        wanted, there = (
+            [int(part) for part in text.split(".") if part.isdigit()]
+            for text in (version, standing)
+        )
+        if wanted < there[: len(wanted)]:
+            raise refusal(
+                "InvalidParameterCombination",
+                f"Cannot modify {engine} from {standing} to {version}: no version is taken back.",
+            )
 
 
 def _typed(value: Any, former: Any) -> Any:

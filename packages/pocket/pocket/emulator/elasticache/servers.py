@@ -86,6 +86,20 @@ def _replication_groups(context: Context) -> None:
         return group
 
 
+def _member(group: ReplicationGroup, name: str | None) -> Any:
+    """A node of a replication group, as DescribeCacheClusters shows it."""
+    return {
+        "CacheClusterId": name,
+        "ARN": group.arn.replace(":replicationgroup:", ":cluster:"),
+        "ReplicationGroupId": group.replication_group_id,
+        "Engine": group.engine,
+        "EngineVersion": group.engine_version,
+        "CacheNodeType": group.cache_node_type,
+        "CacheClusterStatus": group.status,
+        "NumCacheNodes": 1,
+    }
+
+
 def _cache_clusters(context: Context) -> None:
     @replace(ElastiCacheBackend, "create_cache_cluster")
     def create(
@@ -106,6 +120,9 @@ def _cache_clusters(context: Context) -> None:
         backend: ElastiCacheBackend,
         cache_cluster_id: str | None = None,
     ) -> list[CacheCluster]:
+        for group in backend.replication_groups.values():
+            if cache_cluster_id in group.member_clusters:
+                return [_member(group, cache_cluster_id)]
         clusters: list[CacheCluster] = original(backend, cache_cluster_id)
         for cluster in clusters:
             if cluster.engine in _REDIS_ENGINES and cluster.cache_cluster_status != "deleting":

@@ -65,6 +65,46 @@ def gateway(world: World) -> Any:
     )
 
 
+def _net(world: World) -> Any:
+    """The network that was made already, if one was."""
+    return next((each for each in world.made if "vpc:Vpc" in each.token), None) or vpc(world)
+
+
+def groups(world: World, count: int) -> list[str]:
+    """So many security groups of one network."""
+    net = _net(world)
+    token = "aws:ec2/securityGroup:SecurityGroup"
+    return [world.create(token, {"vpcId": net.id}, name=f"group{n}").id for n in range(count)]
+
+
+def route_tables(world: World, count: int) -> list[str]:
+    """So many route tables of one network."""
+    net = _net(world)
+    token = "aws:ec2/routeTable:RouteTable"
+    return [world.create(token, {"vpcId": net.id}, name=f"table{n}").id for n in range(count)]
+
+
+def cache_users(world: World, count: int) -> list[str]:
+    """The default user of a cache, which each group has, and so many less one."""
+    there = next(each.id for each in world.made if "user:User" in each.token)
+    token = "aws:elasticache/user:User"
+    more = [
+        world.create(
+            token,
+            {
+                "userId": f"user{number}",
+                "userName": f"user{number}",
+                "engine": "valkey",
+                "accessString": "on ~* +@read",
+                "noPasswordRequired": True,
+            },
+            name=f"user{number}",
+        ).id
+        for number in range(count - 1)
+    ]
+    return [there, *more]
+
+
 def route_table(world: World, net: Any) -> Any:
     return world.create("aws:ec2/routeTable:RouteTable", {"vpcId": net.id}, name="table")
 
