@@ -28,6 +28,7 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     HTTPClientError,
+    NoCredentialsError,
 )
 from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.loaders import Loader
@@ -217,6 +218,13 @@ class Aws:
             profile_name=self.settings.profile,
         )
 
+    @cached_property
+    def _is_signed_in(self) -> bool:
+        """Whether there are credentials: looked up once, since it takes a second where there are
+        none, and a preview without them asks of several services.
+        """
+        return self.session.get_credentials() is not None
+
     @property
     def region(self) -> str:
         return self.settings.region
@@ -226,6 +234,8 @@ class Aws:
         key = (service, region or self.region)
         with self._lock:
             if key not in self._clients:
+                if not self._is_signed_in:
+                    raise NoCredentialsError()
                 made = self.session.client(
                     service,
                     region_name=key[1],
