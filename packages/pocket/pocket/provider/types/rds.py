@@ -223,6 +223,18 @@ _MODIFIED = (
 )
 
 
+def _exports(subject: Subject) -> dict[str, list[str]]:
+    """Which logs are sent to CloudWatch from now on, and which no more."""
+    wanted, before = (
+        set(values.get("enabledCloudwatchLogsExports") or ())
+        for values in (subject.inputs, subject.olds)
+    )
+    return {
+        "EnableLogTypes": sorted(wanted - before),
+        "DisableLogTypes": sorted(before - wanted),
+    }
+
+
 def _instance_rules(inputs: Properties) -> Iterator[Problem]:
     if inputs.get("password") and inputs.get("manageMasterUserPassword"):
         yield Problem("password", "leave it out where AWS manages it (manageMasterUserPassword)")
@@ -279,6 +291,18 @@ INSTANCE = ResourceType(
                 operation="modify_db_instance",
                 params={"DBInstanceIdentifier": the_id, "ApplyImmediately": True},
                 only_changed=True,
+            ),
+            at_creation=False,
+        ),
+        Facet(
+            properties=("enabledCloudwatchLogsExports",),
+            put=Call(
+                operation="modify_db_instance",
+                params={
+                    "DBInstanceIdentifier": the_id,
+                    "CloudwatchLogsExportConfiguration": _exports,
+                },
+                properties=(),
             ),
             at_creation=False,
         ),
