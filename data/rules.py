@@ -211,6 +211,8 @@ def readable(value: pa.Scalar) -> object:
     characters, a time in the year 30,000."""
     try:
         plain = value.as_py()
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, LookupError):
+        if pa.types.is_timestamp(value.type):  # perhaps of a zone that nobody knows: as UTC
+            value = value.cast(pa.timestamp(value.type.unit))
         plain = value.cast(pa.binary() if pa.types.is_string(value.type) else pa.string()).as_py()
     return plain.decode(errors="replace") if isinstance(plain, bytes) else plain

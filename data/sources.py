@@ -152,6 +152,8 @@ def explained(place: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise DataError("there is no such file", where=place) from None
+    except RecursionError:
+        raise DataError("is nested too deep to be read", where=place) from None
     except (OSError, pa.ArrowException, UnicodeError, msgspec.MsgspecError) as error:
         raise DataError(f"cannot be read: {first_line(error)}", where=place) from error
 
@@ -377,7 +379,7 @@ def json_records(
         if isinstance(value, bytes):
             try:
                 record = msgspec.json.decode(value)
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, RecursionError) as error:
                 record, reason = None, f"is not JSON: {error}"
         if isinstance(record, dict):
             records[number] = record

@@ -18,7 +18,8 @@ MANY = 0.5
 """A feature that is missing in more of a part's rows is rather a constant."""
 SOME = 0.1
 """More rows than this in categories that nobody can tell apart are worth a word."""
-LARGEST = float(np.finfo(np.float32).max)
+LARGEST = float(np.finfo(np.float32).max) / 4
+"""So that the distance of two such numbers is one too, in 32 bits."""
 
 
 def without_infinite(frame: pd.DataFrame, features: Sequence[Feature]) -> dict[str, int]:
