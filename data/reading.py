@@ -11,9 +11,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from contracts.dataset import DatasetSpec, TableSpec
@@ -217,4 +219,28 @@ def pairs_of(given: object, path: Path) -> dict[str, object]:
 
 def as_table(value: object) -> pa.Table:
     """Rows of whatever speaks Arrow: its tables, readers and batches, pandas, Polars."""
+    if isinstance(value, pd.DataFrame):
+        mixed = [name for name in value.columns if value[name].dtype == object]
+        value = value.assign(**{name: spelled(value[name].tolist()) for name in mixed})
+    elif isinstance(value, Mapping):
+        value = {n: spelled(own) if isinstance(own, list) else own for n, own in value.items()}
     return value if isinstance(value, pa.Table) else pa.table(value)
+
+
+def spelled(values: list[object]) -> list[object]:
+    """Python's days, clock readings and instants as text where they stand in one column.
+
+    Arrow would take all for what the first one is, and silently: it makes an instant behind a clock
+    reading a reading in UTC, and cuts the time off behind a day. As text each keeps what it says.
+    """
+    kinds = {
+        (isinstance(value, datetime), getattr(value, "tzinfo", None) is not None)
+        for value in values
+        if isinstance(value, date) and value == value  # pandas' missing time is none
+    }
+    if len(kinds) < 2:
+        return values
+    return [
+        value.isoformat() if isinstance(value, date) and value == value else value
+        for value in values
+    ]

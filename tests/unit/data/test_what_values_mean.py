@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -18,7 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.columns import ColumnSpec
+from contracts.dataset import DatasetSpec
 from contracts.errors import DocumentError
+from data.reading import as_table, read_tables
 from data.values import typed_values
 
 UTC = dt.UTC
@@ -206,13 +210,37 @@ def test_a_number_that_is_kept_is_the_number_that_was_written(number: Any, type_
     )
 
 
+AWARE = dt.datetime(2024, 7, 1, 12, tzinfo=dt.timezone(dt.timedelta(hours=2)))
+
+
+@pytest.mark.parametrize("values", list(itertools.permutations([NOON, AWARE, NOON.date(), None])))
+@pytest.mark.parametrize("frame", [True, False], ids=["pandas", "lists"])
+def test_times_of_several_kinds_in_one_column_keep_what_they_say(
+    values: tuple[Any, ...], frame: bool
+) -> None:
+    """Arrow takes all for what the first is: an instant behind a clock reading becomes UTC."""
+    rows = {"t": list(values)}
+    table = as_table(pd.DataFrame({"t": pd.Series(rows["t"], dtype=object)}) if frame else rows)
+    given = table["t"].combine_chunks()
+    midnight = NOON.replace(hour=0)
+    expected = {
+        "local_timestamp": {NOON: NOON, AWARE: REFUSED, NOON.date(): midnight, None: None},
+        "timestamp": {
+            NOON: REFUSED,
+            AWARE: AWARE.astimezone(UTC),
+            NOON.date(): REFUSED,
+            None: None,
+        },
+        "date": {NOON: REFUSED, AWARE: REFUSED, NOON.date(): NOON.date(), None: None},
+    }
+    for column, means in expected.items():
+        assert meaning(column, given) == [means[value] for value in values]
+
+
 def test_old_times_of_spark_do_not_wrap_around(tmp_path: Any) -> None:
     far = dt.datetime(9999, 12, 31)
     table = pa.table({"id": [1], "at": pa.array([far], pa.timestamp("us"))})
     pq.write_table(table, tmp_path / "t.parquet", use_deprecated_int96_timestamps=True)
-    from contracts.dataset import DatasetSpec
-    from data.reading import read_tables
-
     columns = {"id": "integer", "at": "local_timestamp"}
     tables = {"t": {"key": "id", "columns": columns, "files": "t.parquet"}}
     [read] = read_tables(tmp_path, DatasetSpec.parse({"name": "old", "tables": tables}))
