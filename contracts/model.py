@@ -367,6 +367,10 @@ class ModelSpec(Document):
     """Left out: the estimator's parameters are used as they are."""
     gates: dict[str, GateText] = Field(default_factory=dict)
     """What the test data must show before a version is registered."""
+    missing: Literal["impute", "refuse"] = "impute"
+    """What becomes of a request in which a value that the model reads is missing: the model makes
+    one up and the answer names the input, or the server refuses it. Part of a version: it holds
+    from the next one that is registered."""
     feedback: FeedbackSpec = FeedbackSpec()
     serving: ServingSpec = ServingSpec()
     rollout: RolloutSpec

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import pyarrow as pa
 from pyarrow import fs
 
+from contracts.addresses import Address
 from contracts.errors import DataError
 
 
@@ -20,7 +21,7 @@ def filesystem_of(uri: str) -> tuple[fs.FileSystem, str]:
 
     Made from the URI, because only then does Arrow honour ``AWS_ENDPOINT_URL``.
     """
-    filesystem, path = fs.FileSystem.from_uri(uri)
+    filesystem, path = fs.FileSystem.from_uri(Address.of(uri).spelled())
     return filesystem, path
 
 

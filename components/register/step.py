@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from components.documents import TRAINING, Evaluation, Registration, Training, read, write
-from contracts.artifact import MODEL_FILE, Artifact, Interpretation, Interval
+from contracts.artifact import MODEL_FILE, Artifact, Interpretation, Interval, Tensor
 from contracts.errors import RejectedError
 from contracts.model import ModelSpec
 from contracts.outputs import PlatformOutputs
@@ -144,7 +144,7 @@ def describe(
         version=entry.version,
         task=spec.task,
         digest=training.digest,
-        inputs=training.inputs,
+        inputs=signature(spec, training),
         outputs=training.outputs,
         interpretation=interpretation(spec),
         created=now,
@@ -154,6 +154,15 @@ def describe(
         features=tuple(feature.name for feature in evaluation.importance),
         run_id=entry.run_id,
         parameters=training.parameters,
+    )
+
+
+def signature(spec: ModelSpec, training: Training) -> tuple[Tensor, ...]:
+    """The inputs; what the model reads must be there where nothing is to be made up."""
+    if spec.missing == "impute":
+        return training.inputs
+    return tuple(
+        tensor.model_copy(update={"optional": not tensor.used}) for tensor in training.inputs
     )
 
 

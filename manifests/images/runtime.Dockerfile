@@ -25,6 +25,7 @@ WORKDIR /opt/millwright
 COPY contracts contracts
 COPY serving/__init__.py serving/__init__.py
 COPY serving/metrics.py serving/metrics.py
+COPY serving/protocol.py serving/protocol.py
 COPY serving/runtime serving/runtime
 RUN /opt/venv/bin/python -m compileall -q contracts serving
 # ONNX Runtime 1.32 reports to its maker, and keeps a device's identifier, unless told not to.

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 
+from contracts.addresses import Address
 from contracts.artifact import DOCUMENT_FILE, MODEL_FILE, Artifact
 from contracts.errors import ServingError
 
@@ -33,7 +33,8 @@ def fetch(uri: str) -> tuple[Artifact, bytes]:
     """The artifact's document and its model.
 
     Args:
-        uri: a folder's path, a ``file://`` URL, or ``s3://bucket/prefix``.
+        uri: a folder's path, a ``file://`` URL, or ``s3://bucket/prefix``; spelled as
+            `contracts.addresses` says.
 
     Raises:
         ServingError: there is none, it cannot be read, or the model is not the one registered.
@@ -63,13 +64,13 @@ def _parse(uri: str, content: bytes) -> Artifact:
 
 
 def _reader(uri: str) -> Reader:
-    parts = urlsplit(uri)
-    if parts.scheme == "s3":
-        return _s3_reader(uri, parts.netloc, parts.path.strip("/"))
-    if parts.scheme in ("", "file"):
-        return _folder_reader(Path(parts.path if parts.scheme else uri))
+    address = Address.of(uri)
+    if address.scheme == "s3":
+        return _s3_reader(uri, address.place, address.path.strip("/"))
+    if address.scheme in ("", "file"):
+        return _folder_reader(Path(address.path))
     raise ServingError(
-        f"artifacts cannot be read from {parts.scheme}://",
+        f"artifacts cannot be read from {address.scheme}://",
         where=uri,
         fix="Give a folder's path or s3://bucket/prefix.",
     )
@@ -79,10 +80,11 @@ def _folder_reader(folder: Path) -> Reader:
     def read(name: str) -> bytes:
         try:
             return (folder / name).read_bytes()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
+            why = error.strerror if isinstance(error, OSError) else error
             raise ServingError(
-                f"the artifact's {name} cannot be read: {error.strerror}",
-                where=str(folder),
+                f"the artifact's {name} cannot be read: {why}",
+                where=repr(str(folder)),
                 fix=f"An artifact is a folder with {MODEL_FILE} and {DOCUMENT_FILE}.",
             ) from None
 
@@ -106,7 +108,7 @@ def _s3_reader(uri: str, bucket: str, prefix: str) -> Reader:
         try:
             answer = client.get_object(Bucket=bucket, Key=f"{prefix}/{name}".lstrip("/"))
             content: bytes = answer["Body"].read()
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, ValueError) as error:
             raise ServingError(
                 f"the artifact's {name} cannot be read: {error}",
                 where=uri,

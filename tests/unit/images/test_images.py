@@ -174,9 +174,13 @@ def test_a_model_server_has_nothing_else_of_ours() -> None:
     ours, _ = closure("runtime")
     assert {one for one in ours if not one.startswith("serving.runtime")} == {
         "contracts",
-        *(f"contracts.{name}" for name in ("artifact", "document", "errors", "version")),
+        *(
+            f"contracts.{name}"
+            for name in ("addresses", "artifact", "document", "errors", "version", "yaml_files")
+        ),
         "serving",
         "serving.metrics",
+        "serving.protocol",
     }
 
 
