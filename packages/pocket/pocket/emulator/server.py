@@ -28,6 +28,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import botocore.session  # type: ignore[import-untyped,unused-ignore]
+import moto.backends
+import moto.core.utils
 from moto.backends import get_backend
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.utils import get_service_model
@@ -230,11 +232,16 @@ def serve(*, port: int, data: Path) -> None:
 
 
 def _read_once() -> None:
-    """Let botocore keep what it reads: moto asks a new session for each service's regions, which
-    reads the whole of the service's description, and throws it away.
+    """Let moto and botocore keep what they read.
+
+    moto asks a new session for each service's regions, and a new loader for its description; each
+    looks through the folders of all services first. Its own folder moto lists at each request.
     """
-    original: Any = botocore.session.create_loader
-    botocore.session.create_loader = cache(original)
+    for module in (botocore.session, moto.core.utils):
+        patched: Any = module
+        patched.create_loader = cache(patched.create_loader)
+    folders = frozenset(moto.backends.list_of_moto_modules())
+    moto.backends.list_of_moto_modules = lambda: folders
 
 
 def _signed_for(service: str) -> dict[str, str]:
