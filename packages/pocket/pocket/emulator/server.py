@@ -30,9 +30,11 @@ from typing import TYPE_CHECKING, Any
 import botocore.session  # type: ignore[import-untyped,unused-ignore]
 import moto.backends
 import moto.core.utils
+import moto.iam.models
 from moto.backends import get_backend
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.utils import get_service_model
+from moto.iam.models import iam_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
@@ -242,6 +244,20 @@ def _read_once() -> None:
         patched.create_loader = cache(patched.create_loader)
     folders = frozenset(moto.backends.list_of_moto_modules())
     moto.backends.list_of_moto_modules = lambda: folders
+    moto.iam.models.get_account_id_from = _account_of
+
+
+def _account_of(access_key: str) -> str:
+    """The account that an access key is of.
+
+    moto looks for it in all of AWS's partitions, and so makes what each of the six comes with: a
+    thousand policies and more, at every start and reset.
+    """
+    for account, partitions in list(iam_backends.items()):
+        for partition in list(partitions.keys()):
+            if access_key in partitions[partition].access_keys:
+                return account
+    return DEFAULT_ACCOUNT_ID
 
 
 def _signed_for(service: str) -> dict[str, str]:

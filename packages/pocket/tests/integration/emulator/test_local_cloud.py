@@ -249,6 +249,20 @@ def test_managed_policies_can_be_attached(client: Client) -> None:
     iam.delete_role(RoleName="managed")
 
 
+def test_whoever_signs_with_another_accounts_key_is_in_that_account(client: Client) -> None:
+    role = "arn:aws:iam::222222222222:role/theirs"
+    key = client("sts").assume_role(RoleArn=role, RoleSessionName="session")["Credentials"]
+    theirs = boto3.Session(key["AccessKeyId"], key["SecretAccessKey"], key["SessionToken"])
+    assert theirs.client("sts").get_caller_identity()["Account"] == "222222222222"
+    theirs.client("sqs").create_queue(QueueName="theirs")
+    assert "QueueUrls" not in client("sqs").list_queues(QueueNamePrefix="theirs")
+    user = theirs.client("iam").create_user(UserName="one")["User"]["UserName"]
+    lasting = theirs.client("iam").create_access_key(UserName=user)["AccessKey"]
+    one = boto3.Session(lasting["AccessKeyId"], lasting["SecretAccessKey"])
+    assert one.client("sts").get_caller_identity()["Account"] == "222222222222"
+    assert client("sts").get_caller_identity()["Account"] == "123456789012"
+
+
 def test_what_the_cloud_lacks_is_said_in_the_callers_protocol(client: Client) -> None:
     for call in (
         lambda: client("redshift").describe_hsm_configurations(),
