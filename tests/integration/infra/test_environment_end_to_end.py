@@ -9,8 +9,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from pocket.engine.store import Store
 from pocket.errors import DeploymentError
 from pocket.supervisor import Supervisor
 from project.handle import Project
+from tests.forked_commands import Done, millwright
 from tests.integration.infra.conftest import KILLS
 from tests.integration.infra.standing import PROJECT, Standing
 
@@ -38,17 +37,10 @@ TRUST = {
 }
 
 
-def command(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def command(project: Path, *words: str) -> Done:
     """``millwright …`` on a project, in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", "from cli.main import main; main()", *words],
-        capture_output=True,
-        text=True,
-        cwd=PROJECT,
-        env={**os.environ, "MILLWRIGHT_PROJECT": str(project), "COLUMNS": "200"},
-        check=False,
-        timeout=300,
-    )
+    here = {**os.environ, "MILLWRIGHT_PROJECT": str(project), "COLUMNS": "200"}
+    return millwright(*words, folder=PROJECT, environment=here)
 
 
 @pytest.mark.parametrize("tier", ["dev", "staging", "prod"])
@@ -76,8 +68,8 @@ def test_a_wrong_document_starts_nothing(tmp_path: Path, text: str, named: str, 
     kept = [line for line in lines if not line.strip().startswith(text.split(":")[0] + ":")]
     (tmp_path / "Pulumi.local.yaml").write_text("\n".join([*kept, f"    {text}"]) + "\n")
     done = command(tmp_path, "up", "--yes")
-    shown = done.stdout + done.stderr
-    assert done.returncode == 1, shown
+    shown = done.out + done.err
+    assert done.code == 1, shown
     assert "Pulumi.local.yaml" in shown
     assert named in shown
     assert said in shown
@@ -89,8 +81,8 @@ def test_an_unknown_environment_is_wrong_usage(tmp_path: Path) -> None:
     (tmp_path / "Pulumi.yaml").write_text((PROJECT / "Pulumi.yaml").read_text())
     (tmp_path / "Pulumi.local.yaml").write_text((PROJECT / "Pulumi.local.yaml").read_text())
     done = command(tmp_path, "up", "locale")
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert "locale" in done.stderr + done.stdout
+    assert done.code == 2, done.out + done.err
+    assert "locale" in done.err + done.out
 
 
 def test_killed_ten_times_it_comes_up_without_a_duplicate_or_an_orphan(
@@ -165,9 +157,9 @@ def test_destroy_leaves_nothing_and_says_so(standing: Standing, killed: list[int
     refresh(standing.workspace)
     assert standing.managed() == [], "what went without the state's knowing is seen to be gone"
     done = command(standing.project, "destroy", "--yes")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"left with our tags\s+none", done.stdout)
-    assert re.search(r"processes stopped\s+cloud", done.stdout)
+    assert done.code == 0, done.out + done.err
+    assert re.search(r"left with our tags\s+none", done.out)
+    assert re.search(r"processes stopped\s+cloud", done.out)
     assert count > 120
     assert Supervisor(standing.root).status() == []
     assert not lives(cloud_process.pid)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from pocket import emulator
 from serving.rollout.core.observations import Predictor
 from serving.rollout.seldon import seldon_deployment
 from tests.content import HOSTILE
+from tests.forked_commands import Done, millwright
 from tests.serving_model import make_artifact
 from tests.unit.rollout.cluster_world import Cluster
 
@@ -66,21 +66,6 @@ def load():
 
 
 @dataclass(frozen=True, kw_only=True)
-class Done:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def answer(self) -> Any:
-        """What it answered, as JSON; it did what was asked."""
-        assert self.code == 0, self.out + self.err
-        return json.loads(self.out)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Terminal:
     """A person's terminal in a project's folder.
 
@@ -96,22 +81,17 @@ class Terminal:
         """``millwright …``."""
         ours = ("AWS_", "MILLWRIGHT_", "POCKET_", "PULUMI_", "KUBECONFIG")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        done = subprocess.run(
-            [sys.executable, "-c", "from cli.main import main; main()", *words],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            env={
+        return millwright(
+            *words,
+            folder=ROOT,
+            environment={
                 **kept,
                 "MILLWRIGHT_PROJECT": str(self.folder),
                 "COLUMNS": "200",
                 **self.variables,
                 **more,
             },
-            check=False,
-            timeout=400,
         )
-        return Done(code=done.returncode, out=done.stdout, err=done.stderr)
 
 
 @pytest.fixture(scope="module")
