@@ -18,11 +18,15 @@ help: ## Show what can be made.
 
 setup: $(STAMP) ## Make .venv from the lock, by hash.
 
-# Exactly what the lock says, by hash. uv when the machine has it, otherwise uv from PyPI.
+# Exactly what the lock says, by hash. uv when the machine has it, otherwise uv from PyPI, by the
+# pip that comes with PYTHON: installing a pip first takes longer than all that it is needed for.
 $(STAMP): requirements.lock pyproject.toml packages/pocket/pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 14) else "Millwright needs Python 3.11 to 3.13; this is %d.%d. Set PYTHON=python3.12, say." % v[:2])'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@test -x $(BIN)/python || $(PYTHON) -m venv --without-pip $(VENV)
+	@command -v uv >/dev/null || test -x $(BIN)/uv || \
+	  $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check uv 2>/dev/null || \
+	  { $(BIN)/python -m ensurepip >/dev/null && \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; }
 	@UV=$$(command -v uv || echo $(BIN)/uv); \
 	$$UV pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock && \
 	$$UV pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable packages/pocket --editable .
