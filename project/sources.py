@@ -17,6 +17,7 @@ from typing import Final, Protocol
 from contracts.errors import InfrastructureError
 from contracts.outputs import PlatformOutputs
 from pocket.files import write_whole
+from pocket.patience import allowed
 
 OUTPUTS_FILE: Final = "outputs.json"
 """What the embedded engine leaves in an environment's folder."""
@@ -119,7 +120,7 @@ class PulumiStack:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
-                timeout=PATIENCE,
+                timeout=allowed(PATIENCE),
                 check=False,
             )
         except FileNotFoundError:
@@ -131,7 +132,7 @@ class PulumiStack:
             ) from None
         except subprocess.TimeoutExpired:
             raise InfrastructureError(
-                f"the Pulumi CLI did not answer within {PATIENCE:g} s",
+                f"the Pulumi CLI did not answer within {allowed(PATIENCE):g} s",
                 where=self.where,
                 fix="Is its backend reachable? See `pulumi whoami --verbose`.",
             ) from None

@@ -18,6 +18,7 @@ from account.doctor.check import Check, State, some
 from contracts.environment import Environment
 from contracts.errors import ImageError
 from pocket.errors import ProcessError
+from pocket.patience import allowed
 
 PYTHONS: Final = ((3, 11), (3, 14))
 """The first Python that works, and the first that does not."""
@@ -122,7 +123,7 @@ def program(name: str, find: Callable[[], Path]) -> Check:
     try:
         path = find()
         answer = subprocess.run(
-            [path, "--version"], capture_output=True, text=True, timeout=20, check=True
+            [path, "--version"], capture_output=True, text=True, timeout=allowed(20), check=True
         )
     except (OSError, ImportError, ProcessError, subprocess.SubprocessError) as error:
         return Check(
@@ -137,7 +138,7 @@ def ports() -> Check:
     try:
         with (
             socket.create_server(("127.0.0.1", 0)) as server,
-            socket.create_connection(server.getsockname(), timeout=5),
+            socket.create_connection(server.getsockname(), timeout=allowed(5)),
         ):
             pass
     except OSError as error:
@@ -188,7 +189,7 @@ def pulumi(*, needed: bool) -> Check:
         [path, "version"],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=allowed(30),
         check=False,
         env={**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"},
     )

@@ -1,6 +1,6 @@
 """Starts, watches and stops processes that outlive the command which started them."""
 
-from pocket.supervisor.marks import effort, kill_marked
+from pocket.supervisor.marks import effort
 from pocket.supervisor.ports import free_port, port_is_free
 from pocket.supervisor.processes import MARK, Supervisor, tail
 from pocket.supervisor.spec import (
@@ -25,7 +25,6 @@ __all__ = [
     "TcpReady",
     "effort",
     "free_port",
-    "kill_marked",
     "port_is_free",
     "tail",
 ]

@@ -8,14 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import psutil  # type: ignore[import-untyped,unused-ignore]
-
-from pocket.patience import until
-
-POLL = 0.05
-"""Seconds between two looks."""
 
 
 def lives(process: psutil.Process) -> bool:
@@ -49,26 +44,3 @@ def effort(pid: int) -> int:
             with contextlib.suppress(psutil.Error):
                 seconds += sum(each.cpu_times()[:2])
     return int(seconds * 10)
-
-
-def kill_marked(
-    variable: str, value: str, *, within: float = 10.0, reap: Callable[[], None] = lambda: None
-) -> bool:
-    """Kill every process that carries the value; whether all are gone in time.
-
-    Args:
-        variable: the mark's name.
-        value: the mark.
-        within: seconds.
-        reap: fetches this process's own children that have ended.
-    """
-    killed = [process for found, process in marked(variable) if found == value]
-    for process in killed:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-
-    def gone() -> bool:
-        reap()
-        return not any(lives(process) for process in killed)
-
-    return until(gone, within=within, pause=POLL)
