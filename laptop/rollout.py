@@ -14,8 +14,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,22 +24,15 @@ from contracts.artifact import Version
 from contracts.document import Document
 from contracts.errors import RolloutError
 from contracts.model import ModelSpec, ServingSpec
-from contracts.rollout import (
-    Counters,
-    Decision,
-    RolloutSpec,
-    RolloutStatus,
-    Target,
-)
-from contracts.signals import SIGNALS, Source, tallies
+from contracts.rollout import Decision, RolloutSpec, RolloutStatus, Target
 from laptop.host import RolloutHost
-from laptop.serving import LocalServing, PredictorCounters
+from laptop.ports import LocalDeployment, LocalTelemetry, RegistryAliases
+from laptop.serving import LocalServing
 from pocket.files import write_whole
-from serving.rollout.aliases import ALIASES, RememberedAliases
+from serving.rollout.aliases import RememberedAliases
 from serving.rollout.core.controller import desired
-from serving.rollout.core.observations import BEGINNING, Command, Observed, Predictor
+from serving.rollout.core.observations import BEGINNING, Command
 from serving.rollout.ports import AliasRegistry, NoRegistry, step
-from serving.rollout.seldon import seldon_deployment
 from serving.rollout.wishes import beginning, check_start, is_over, under_way
 
 if TYPE_CHECKING:
@@ -48,101 +40,6 @@ if TYPE_CHECKING:
 
 PACE = 1.0
 """Seconds between two steps at most: looks come at the plan's interval, everything else sooner."""
-
-
-class LocalDeployment:
-    """A model's SeldonDeployment on this machine.
-
-    Args:
-        serving: the laptop's Seldon.
-        model: the model's document.
-    """
-
-    def __init__(self, serving: LocalServing, model: ModelSpec) -> None:
-        self._serving = serving
-        self._model = model
-
-    def read(self) -> Mapping[str, Observed] | None:
-        """Each predictor with the weight that Envoy confirms."""
-        name = self._model.name
-        if name not in self._serving.names():
-            return {}
-        self._serving.tick()
-        observed: dict[str, Observed] = {}
-        for state in self._serving.observe(name).predictors:
-            if state.confirmed is None:
-                return None
-            observed[state.name] = Observed(
-                ready=state.ready > 0, weight=state.confirmed, refusal=state.refusal
-            )
-        return observed
-
-    def apply(self, predictors: Sequence[Predictor]) -> None:
-        """Write the document; nothing at all is served when there are no predictors."""
-        if predictors:
-            self._serving.apply(seldon_deployment(self._model, predictors))
-        else:
-            self._serving.delete(self._model.name)
-
-
-class LocalTelemetry:
-    """Envoy's and the model servers' counters.
-
-    Args:
-        serving: the laptop's Seldon.
-        model: the model's name.
-    """
-
-    def __init__(self, serving: LocalServing, model: str) -> None:
-        self._serving = serving
-        self._model = model
-
-    def read(self) -> Mapping[str, Counters] | None:
-        """Counters by predictor; None when Envoy does not answer."""
-        if self._model not in self._serving.names():
-            return None
-        counted = self._serving.counters(self._model)
-        return {name: counters(known) for name, known in counted.items()} or None
-
-
-def counters(counted: PredictorCounters) -> Counters:
-    """What the judge takes. A server that is silent makes its part *no data*, never less data."""
-    made: dict[str, object] = {"epoch": counted.source}
-    sources: list[Source] = ["gateway"]
-    if counted.replicas and not counted.silent:
-        sources.append("servers")
-        made["servers"] = ",".join(sorted(replica.replica for replica in counted.replicas))
-        made["predictions"] = counted.predictions
-    counts = {row.name: counted.count(row.name) for source in sources for row in tallies(source)}
-    for row in SIGNALS:  # Two numbers of one page may be of two moments.
-        bad, total = counts.get(row.bad), counts.get(row.total)
-        if bad is not None and total is not None:
-            counts[row.bad] = min(bad, total)
-    return Counters.model_validate(made | counts)
-
-
-@dataclass(frozen=True)
-class RegistryAliases:
-    """Where a model's aliases are on this machine: the model registry.
-
-    Args:
-        registry: the model registry.
-        model: the model's name.
-    """
-
-    registry: ModelRegistry
-    model: str
-
-    def get(self) -> dict[str, str | None]:
-        """The version that each alias points at."""
-        return {alias: self.registry.alias(self.model, alias) for alias in ALIASES}
-
-    def put(self, alias: str, version: str | None) -> None:
-        """Point an alias at a version, or remove it."""
-        if version is None:
-            self.registry.delete_alias(self.model, alias)
-        else:
-            self.registry.set_alias(self.model, alias, version)
 
 
 class Order(Document):
@@ -222,7 +119,8 @@ class LocalRollout:
                 artifact is another model's or version's.
             ServingError: the artifact cannot be read, or cannot be served.
         """
-        check_start(self.model.name, self.status(), target, retry=retry)
+        with self._advised():
+            check_start(self.model.name, self.status(), target, retry=retry)
         check_artifact(self.model.name, target)
         word = beginning(retry=retry, judge=judge)
         orders = (Order(command=word, version=target.version),) if word else ()
@@ -234,7 +132,8 @@ class LocalRollout:
         Raises:
             RolloutError: none is under way.
         """
-        candidate = under_way(self.model.name, self.status())
+        with self._advised():
+            candidate = under_way(self.model.name, self.status())
         with self._files.wishing():
             wish = self._wish()
             order = Order(command=command, version=candidate.version)
@@ -244,6 +143,25 @@ class LocalRollout:
         """Another plan from the next look on."""
         with self._files.wishing():
             self._files.write_wish(self._wish().model_copy(update={"plan": plan}))
+
+    @contextlib.contextmanager
+    def _advised(self) -> Iterator[None]:
+        """A refusal, with what to do where nothing serves: another version would take its place."""
+        try:
+            yield
+        except RolloutError as error:
+            if self._serves():
+                raise
+            fix = "Nothing of it runs now: `millwright up` brings back what was served."
+            raise RolloutError(error.what, where=error.where, fix=fix) from None
+
+    def _serves(self) -> bool:
+        """Whether the stable version answers; True where there is none."""
+        stable = self.status().stable
+        if stable is None or self.name not in self._serving.names():
+            return stable is None
+        predictors = self._serving.observe(self.name).predictors
+        return any(each.name == stable.predictor and each.ready for each in predictors)
 
     # -- what a person sees ----------------------------------------------------------------------
 

@@ -40,6 +40,7 @@ from laptop.serving.state import (
 from laptop.serving.telemetry import PredictorCounters, gateway_counts, read_replica
 from laptop.supervisor import Running, Spec, Supervisor
 from pocket.files import write_whole
+from pocket.patience import allowed
 from pocket.supervisor import tail
 from serving.runtime.store import fetch_document
 
@@ -108,7 +109,7 @@ class LocalServing:
         Raises:
             ServingError: it is not so in time; with the log of a server that died.
         """
-        deadline = time.monotonic() + within
+        deadline = time.monotonic() + allowed(within)
         while True:
             self.tick()
             state = self.observe(name)
@@ -183,7 +184,7 @@ class LocalServing:
             LocalError: it was not gone in time.
         """
         (self._documents / f"{name}.json").unlink(missing_ok=True)
-        deadline = time.monotonic() + within
+        deadline = time.monotonic() + allowed(within)
         while any(own.deployment == name for own in self._servers()):
             self.tick()
             if time.monotonic() > deadline:

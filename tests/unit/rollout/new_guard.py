@@ -33,8 +33,8 @@ from cli.rollout_tables import decision_table
 from contracts.custom_resource import ModelRolloutSpec, crd
 from contracts.errors import DocumentError
 from contracts.rollout import WHOLE, Counters, RolloutSpec, RolloutStatus, Target
+from laptop.ports import counters
 from laptop.report import RolloutStory, write_report
-from laptop.rollout import counters
 from laptop.serving.telemetry import PredictorCounters, parse_metrics
 from serving.rollout.core.controller import decide
 from serving.rollout.core.observations import Observation, Observed
