@@ -46,6 +46,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     output.as_json, output.debug = "--json" in words, "--debug" in words
     try:
+        refuse_bytes(words)
         refuse_rows_in_json(words)
         code = app(args=shared_first(words), standalone_mode=False)
         if code == INTERRUPTED:  # which typer makes of ctrl-C
@@ -99,6 +100,19 @@ def sentence(error: Exception) -> MillwrightError:
         f"Millwright's own fault: {type(error).__name__}: {error}",
         fix="Say the same with --debug, and report what it prints.",
     )
+
+
+def refuse_bytes(words: list[str]) -> None:
+    """Refuse what is no text, which neither a document nor a request could hold.
+
+    Raises:
+        UsageError: a word is not UTF-8.
+    """
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"{word!r} is no text in UTF-8") from None
 
 
 def refuse_rows_in_json(words: list[str]) -> None:

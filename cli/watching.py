@@ -15,6 +15,7 @@ from cli.output import is_terminal
 from cli.rollout_tables import BOTH, LEGEND, VERDICTS, decision_table, evidence, requests, weight
 from contracts.errors import RejectedError, RolloutError
 from contracts.rollout import Decision, Phase, RolloutStatus
+from pocket.patience import allowed
 
 if TYPE_CHECKING:
     from serving.rollout.handles import RolloutHandle
@@ -81,7 +82,7 @@ def show(watched: WatchedRollout) -> RolloutStatus:
                 break
             if rollout.has_runner():
                 ran = time.monotonic()
-            elif time.monotonic() - ran > PATIENCE:
+            elif time.monotonic() - ran > allowed(PATIENCE):
                 raise RolloutError(
                     "the loop that runs it has ended", where=rollout.name, fix=rollout.advice
                 )

@@ -49,7 +49,9 @@ def import_(file: StateFile, environment: EnvironmentOption = "local") -> None:
     try:
         text = sys.stdin.read() if str(file) == STANDARD else file.read_text(encoding="utf-8")
         document = json.loads(text)
-    except (OSError, ValueError) as error:
+        if not isinstance(document, dict) or not isinstance(document.get("deployment"), dict):
+            raise ValueError("it has no deployment")
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
             f"this is no exported state: {error}",
             where=str(file),
