@@ -17,11 +17,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import boto3
 import yaml
 from botocore.httpsession import URLLib3Session
 
@@ -30,6 +30,7 @@ from pocket import emulator as cloud
 from pocket.emulator.core.faults import READING
 from pocket.engine import Op, ResourceState, Result, Workspace, destroy, refresh, resources, up
 from pocket.errors import DeploymentError
+from pocket.provider.aws import Clients, session_of
 from pocket.provider.provider import AwsProvider
 from pocket.supervisor import Supervisor
 
@@ -140,8 +141,12 @@ class Standing:
 
     def there(self, environment: str | None = None) -> list[Leftover]:
         """Everything that exists in the account."""
-        session = boto3.Session(region_name=self.endpoints.region)
-        return inventory(session, environment)
+        return inventory(self.clients, environment)
+
+    @cached_property
+    def clients(self) -> Clients:
+        """Made once: the survey has thirty of them."""
+        return Clients(session_of(self.endpoints.region))
 
     # -- the state -----------------------------------------------------------------------------
 
