@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import duckdb
 import ibis
 import sqlglot
+from ibis.common.exceptions import IbisError
 from sqlglot import exp
 
 from contracts.document import suggest
@@ -55,6 +57,24 @@ def with_label(rows: ibis.Table, spec: ModelSpec, keep: Sequence[str]) -> ibis.T
     return labelled.mutate(**{label.name: labelled[label.name].cast("float64")})
 
 
+def rehearse_label(row: ibis.Table, spec: ModelSpec) -> None:
+    """Compute the label of a row without values, which shows what is wrong with the expression's
+    own ones: ``placed > '2024-13-01'``.
+
+    Raises:
+        DocumentError: see `with_label`.
+        PipelineError: likewise.
+    """
+    try:
+        with_label(row, spec, keep=()).to_pyarrow()
+    except (duckdb.Error, IbisError) as error:
+        raise PipelineError(
+            f"the label {spec.source.label.expression!r} cannot be computed: "
+            f"{str(error).splitlines()[0]}",
+            where=place(spec),
+        ) from error
+
+
 def place(spec: ModelSpec) -> str:
     """Where a person wrote it."""
     return f"model {spec.name}: source.label.expression"
@@ -68,8 +88,9 @@ def parse_expression(text: str, columns: tuple[str, ...], *, where: str) -> exp.
     """
     try:
         expression = sqlglot.parse_one(text, dialect=DIALECT)
-    except sqlglot.errors.ParseError as error:
-        reason = error.errors[0]["description"] if error.errors else str(error)
+    except sqlglot.errors.SqlglotError as error:
+        listed = getattr(error, "errors", ())
+        reason = listed[0]["description"] if listed else str(error)
         raise DocumentError(
             f"{text!r} is not an expression: {reason}",
             where=where,

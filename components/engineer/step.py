@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from ibis.common.exceptions import IbisError
 
 from components.engineer.definition import Definition, define_features, load_definition
-from components.engineer.label import with_label
+from components.engineer.label import rehearse_label, with_label
 from contracts.columns import TIMESTAMP
 from contracts.dataset import DatasetSpec
 from contracts.document import suggest
@@ -88,10 +88,14 @@ def rehearse(spec: ModelSpec, dataset: DatasetSpec, features: Path) -> None:
     check_history(definition, dataset)
     check_source(spec, dataset)
     engine = connect(memory_limit="256MB", threads=1)
+    source = dataset.table(dataset.source)
     tables = {
         name: register(engine, name, arrow_schema(table).empty_table())
         for name, table in dataset.tables.items()
     }
+    schema = pa.schema([field.with_nullable(True) for field in arrow_schema(source)])
+    row = pa.table([pa.nulls(1, field.type) for field in schema], schema=schema)
+    rehearse_label(register(engine, "a row without values", row), spec)
     try:
         computed(assemble(tables, spec, definition, dataset), definition)
     except PipelineError as error:

@@ -17,7 +17,7 @@ from contracts.errors import DocumentError, PipelineError, RejectedError
 from data.lake import Lake
 from data.model_registry import ModelRegistry
 from laptop.replay import request_body
-from pipelines import running, runs, wiring
+from pipelines import journal, running, runs, wiring
 from serving import metrics
 from serving.client import Client
 from serving.runtime.model import Model
@@ -219,6 +219,11 @@ def test_a_regression_is_served_and_its_feedback_counted_by_its_tolerance(place)
         environment=place.environment,
     )
     assert [gate.name for gate in made.gates] == ["mae", "onnx_parity"]
+    # What is left out is said at its end, in the run's journal and in what the report shows.
+    [unknown] = [line for line in made.warnings if "rows have no known label" in line]
+    assert unknown in made.evaluation.warnings
+    told = [event for event in journal.events(Path(made.location)) if event["event"] == "warning"]
+    assert unknown in [event["text"] for event in told]
     data = runs.output(Path(made.location), "preprocess", "parts")
     features = [tensor.name for tensor in made.training.inputs]
     frame = parts.load(data, "test", [parts.LABEL, *features]).head(100)

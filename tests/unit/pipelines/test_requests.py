@@ -109,6 +109,8 @@ def test_what_is_right_is_taken_with_its_origin(project: Path) -> None:
         ("late > 3", "lat > 3", ":7: source.label.expression", "lat: unknown column; did you mean"),
         ("late > 3", "late >", ":7: source.label.expression", "is not an expression"),
         ("late > 3", "late", ":7: source.label.expression", "classification needs a condition"),
+        ("late > 3", "late > 3 /*", ":7: source.label.expression", "is not an expression"),
+        ("late > 3", "placed > '2024-13-01'", ":7: source.label.expression", "cannot be computed"),
         ("late > 3", "kind > 3 + placed", ":7: source.label.expression", "cannot be computed"),
         (
             "max_iter",
