@@ -24,6 +24,9 @@ INSERT INTO sales VALUES
   (2, 20, 2, 2.00, 2.5, 0.5, 'a ', '2008-02-29 00:00:00'),
   (NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
 """
+COUNTED = (
+    "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 3) SELECT n FROM t"
+)
 DAY = "TIMESTAMP '2009-09-09 12:08:43.101'"
 
 
@@ -276,6 +279,12 @@ VALUES: list[tuple[str, object, str]] = [
     ("first_value(i) OVER (ORDER BY i ROWS UNBOUNDED PRECEDING) FROM sales", 1, "int4"),
     ("last_value(i) OVER (ORDER BY i ROWS UNBOUNDED PRECEDING) FROM sales ORDER BY i", 1, "int4"),
     ("nth_value(i, 1) OVER (ORDER BY i ROWS UNBOUNDED PRECEDING) FROM sales", 1, "int4"),
+    (f"sum(n) FROM ({COUNTED})", 6, "int8"),
+    (
+        "h FROM sales JOIN (SELECT 'a' AS k) y ON s = k JOIN (SELECT 'a' AS k) z USING (k)",
+        1,
+        "int2",
+    ),
     # r_ORDER_BY_clause: NULL is the largest
     ("i FROM sales ORDER BY i LIMIT 1", 1, "int4"),
     ("i FROM sales ORDER BY i DESC LIMIT 1", None, "int4"),
@@ -312,6 +321,11 @@ def test_a_value_and_its_type(warehouse: Warehouse, sql: str, value: object, kin
         ("SELECT s FROM sales GROUP BY s", "blanks"),
         ("SELECT DISTINCT s FROM sales", "blanks"),
         ("SELECT s FROM sales UNION SELECT 'b '", "blanks"),
+        ("SELECT 'b' UNION SELECT * FROM (SELECT 'b ' AS x)", "blanks"),
+        ("SELECT DISTINCT * FROM (SELECT 'b ' AS x)", "blanks"),
+        ("SELECT count(*) FROM sales JOIN (SELECT 'a' AS s) x USING (s)", "blanks"),
+        ("SELECT DISTINCT ON (i) i FROM sales", "DISTINCT ON"),
+        ("SELECT * FROM sales TABLESAMPLE (10)", "TABLESAMPLE"),
         ("SELECT sum(i) OVER (ORDER BY i) FROM sales", "frame clause: SUM"),
         ("SELECT '2.5'::int", "invalid input syntax for integer"),
         ("SELECT left('a', -1)", "negative"),

@@ -283,7 +283,7 @@ class Kinds:
     def _of_column(self, column: exp.Column) -> Kind:
         table, name = column.table.lower(), column.name.lower()
         for place in _places(column):
-            for source, columns in self._sources(place):
+            for source, columns in self.sources(place):
                 if name in columns and table in ("", source):
                     return columns[name]
             if isinstance(place, exp.Select) and not table:
@@ -296,7 +296,7 @@ class Kinds:
                 return found[name]
         return UNKNOWN
 
-    def _sources(self, place: exp.Expr) -> Iterator[tuple[str, Columns]]:
+    def sources(self, place: exp.Expr) -> Iterator[tuple[str, Columns]]:
         """What a query or a change reads from, by the names that columns call it."""
         if isinstance(place, exp.SetOperation):
             return
@@ -355,15 +355,16 @@ class Kinds:
             return self.columns(query.this)
         if isinstance(query, exp.SetOperation):
             first, second = self.columns(query.left), self.columns(query.right)
+            # What a recursive query refers to is of the kind that its first part gives.
             return {
-                name: common([kind, other])
+                name: kind if other == UNKNOWN else common([kind, other])
                 for (name, kind), other in zip(first.items(), second.values(), strict=False)
             }
         found: dict[str, Kind] = {}
         for at, projection in enumerate(query.expressions if isinstance(query, exp.Select) else ()):
             if projection.is_star:
                 wanted = projection.table.lower() if isinstance(projection, exp.Column) else ""
-                for source, columns in self._sources(query):
+                for source, columns in self.sources(query):
                     if wanted in ("", source):
                         found.update({k: v for k, v in columns.items() if k not in found})
             else:

@@ -29,6 +29,7 @@ from pocket.emulator.redshift_data.sql.kinds import (
     TIMESTAMP,
     UNKNOWN,
     Catalogue,
+    Kind,
     Kinds,
     arithmetic,
     kind_of_type,
@@ -49,7 +50,11 @@ _SPECIAL: Final = (
     *(exp.Anonymous, exp.Cast, exp.Case, exp.If, exp.Extract, exp.Trim, exp.Substring),
     *(exp.StrPosition, exp.CurrentDate, exp.CurrentTimestamp),
 )
-_CHECKED: Final = (exp.Func, exp.Binary, exp.Unary, exp.Bracket, exp.Filter, exp.Lateral, exp.Pivot)
+_CHECKED: Final = (
+    *(exp.Func, exp.Binary, exp.Unary, exp.Bracket, exp.Filter, exp.Lateral, exp.Pivot),
+    *(exp.TableSample, exp.Unnest),
+)
+_JOINS: Final = ("", "INNER", "OUTER", "CROSS")
 _FRAMED: Final = (*AGGREGATES, "first_value", "last_value", "nth_value")
 
 
@@ -86,6 +91,10 @@ def refuse(tree: exp.Expr) -> None:
             raise absent(f"the type {node.to.sql('redshift')}")
         elif isinstance(node, exp.Window):
             _refuse_frame(node)
+        elif isinstance(node, exp.Join) and (node.kind not in _JOINS or node.method == "ASOF"):
+            raise absent(f"the join {node.method or node.kind}")
+        elif isinstance(node, exp.Distinct) and node.args.get("on"):
+            raise absent("DISTINCT ON")
         elif not isinstance(node, _OPERATORS + _SPECIAL) and _operates(node):
             named = node.sql_name() if isinstance(node, exp.Func) else type(node).__name__
             raise absent(f"the function or operator {named.upper()}")
@@ -361,8 +370,46 @@ def _select(node: exp.Expr, kinds: Kinds) -> exp.Expr:
             if kinds(value).is_text and not value.find(exp.Anonymous):
                 group.append("expressions", unpadded(value.copy()))
     if node.args.get("distinct"):
-        node.set("expressions", [_unpadded(each, kinds) for each in node.expressions])
+        _show_unpadded(node, kinds)
+    _join_unpadded(node, kinds)
     return node
+
+
+def _show_unpadded(select: exp.Expr, kinds: Kinds) -> None:
+    """Let a query give no text that ends in blanks."""
+    sources = list(kinds.sources(select))
+    columns = sources[0][1] if len(sources) == 1 else {}
+    shown = []
+    for each in select.expressions:
+        made = _unpadded(each, kinds)
+        if isinstance(each, exp.Star) and (named := _texts(columns)):
+            made = exp.Star(replace=[exp.alias_(unpadded(exp.column(n)), n) for n in named])
+        shown.append(made)
+    select.set("expressions", shown)
+
+
+def _texts(columns: Mapping[str, Kind]) -> list[str]:
+    return [name for name, kind in columns.items() if kind.is_text]
+
+
+def _join_unpadded(select: exp.Expr, kinds: Kinds) -> None:
+    """Let no text that ends in blanks be joined by its name (``USING``)."""
+    sources = list(kinds.sources(select))
+    for join in select.args.get("joins") or []:
+        for name in (each.name.lower() for each in join.args.get("using") or []):
+            if any(name in _texts(columns) for _, columns in sources):
+                for read in (select.args["from_"], *select.args["joins"]):
+                    columns = dict(sources).get(read.this.alias_or_name.lower(), {})
+                    if name in _texts(columns):
+                        read.set("this", _checked(read.this, name))
+
+
+def _checked(read: exp.Expr, name: str) -> exp.Expr:
+    """What a query reads, without texts in a column that end in blanks."""
+    alias = read.alias_or_name
+    star = exp.Star(replace=[exp.alias_(unpadded(exp.column(name)), name)])
+    inner = exp.Select(expressions=[star]).from_(read)
+    return inner.subquery(alias) if alias else inner.subquery()
 
 
 def _grouped(select: exp.Expr, value: exp.Expr) -> exp.Expr:
@@ -390,7 +437,7 @@ def _united(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     if node.args.get("distinct"):
         for side in (node.this, node.expression):
             if isinstance(side, exp.Select):
-                side.set("expressions", [_unpadded(each, kinds) for each in side.expressions])
+                _show_unpadded(side, kinds)
     return node
 
 
