@@ -11,7 +11,7 @@ POLICY := .millwright/policy-venv
 HELPERS = benchmarks policy $(shell find tests packages/pocket/tests models datasets -name '*.py' ! -name 'test_*')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo policy test test-unit test-integration test-cluster test-images lint format generate lock setup clean
+.PHONY: help demo policy test test-unit test-integration test-cluster test-images test-clients lint format generate lock setup clean
 
 help: ## Show what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -58,6 +58,10 @@ test-cluster: setup ## The operator on a real Kubernetes API (CLUSTER=kind|proce
 test-images: setup ## The images, built and started (TOOL=docker|podman|buildah, BASE=IMAGE).
 	@$(BIN)/python -m pytest tests/images --durations=10 $(if $(TOOL),--images-tool=$(TOOL)) \
 	  $(if $(BASE),--images-base=$(BASE))
+
+# Each client in an environment of its own, made from PyPI at the first run (.millwright/clients).
+test-clients: setup ## Other people's clients by their defaults: Triton, KServe, MLServer, Seldon.
+	@$(BIN)/python -m pytest tests/clients --durations=5
 
 # Security checks over what prod (or ENV=staging, ENV=dev) would be made of, in half a minute;
 # checkov lives in an environment of its own.
