@@ -15,7 +15,8 @@ import itertools
 import json
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -29,6 +30,25 @@ from pocket.engine.state import (
     dump_resource,
     load_resource,
 )
+from pocket.errors import DeploymentError
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Around what writes one of a stack's files.
+
+    Raises:
+        DeploymentError: it could not: a full disk, say. What was on the disk before is whole.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DeploymentError(
+            f"this cannot be written: {error.strerror or error}",
+            where=str(path),
+            fix="Make room, or let this user write there, and run the same command again: the "
+            "state as it was is whole, and what was begun since is looked up.",
+        ) from error
 
 
 class JournalFile:
@@ -52,20 +72,22 @@ class JournalFile:
             sync: it, and all before it, is on the disk when this returns.
             flush: it outlives this process; without, it may be lost with it.
         """
-        if self._stream is None:
-            self._stream = self._path.open("w", encoding="utf-8")
-            self._path.chmod(0o600)
-            self._stream.write(json.dumps({"base": self._base}) + "\n")
-        self._stream.write(json.dumps(record, separators=(",", ":")) + "\n")
-        if flush or sync:
-            self._stream.flush()
-        if sync:
-            os.fsync(self._stream.fileno())
+        with writing(self._path):
+            if self._stream is None:
+                self._stream = self._path.open("w", encoding="utf-8")
+                self._path.chmod(0o600)
+                self._stream.write(json.dumps({"base": self._base}) + "\n")
+            self._stream.write(json.dumps(record, separators=(",", ":")) + "\n")
+            if flush or sync:
+                self._stream.flush()
+            if sync:
+                os.fsync(self._stream.fileno())
 
     def close(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            with writing(self._path):
+                stream.close()
 
 
 def read_journal(path: Path, base: str) -> list[dict[str, Any]]:

@@ -72,7 +72,9 @@ class KnownProviders:
 
     def _register_default(self, package: str, name: str, version: str, url: str) -> str:
         kind = urns.PROVIDER_PREFIX + package
-        inputs = provider_inputs(self._config.of_package(package), version, url)
+        # Settings under ``pulumi:`` are the CLI's own.
+        settings = {} if package == "pulumi" else self._config.of_package(package)
+        inputs = provider_inputs(settings, version, url)
         urn = urns.make(self._identity.stack, self._identity.project, "", kind, name)
         state = self._register(Goal(urn=urn, type=kind, name=name, custom=True, inputs=inputs))
         return f"{state.urn}::{state.id}"

@@ -147,8 +147,7 @@ class Monitor:
         )
 
     def ReadResource(self, request: Any) -> resource_pb2.ReadResourceResponse:  # noqa: N802
-        builtin = request.type == "pulumi:pulumi:StackReference"
-        reference = "" if builtin else self._provider(request, request.type)
+        reference = self._provider(request, request.type)
         goal = Goal(
             urn=self._urn(request),
             type=request.type,

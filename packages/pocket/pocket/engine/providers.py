@@ -360,6 +360,20 @@ def settle(state: ResourceState) -> ResourceState:
     return replace(state, outputs=outputs)
 
 
+class BuiltinProvider(ResourceProviderServicer):
+    """The provider of the package ``pulumi``: StackReference is read by the engine itself, and
+    belongs to this provider in the state, as with the CLI."""
+
+    def CheckConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return provider_pb2.CheckResponse(inputs=request.news)
+
+    def DiffConfig(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
+
+    def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
+
+
 class Registry:
     """The providers of one run, by reference: URN and id.
 
@@ -367,7 +381,7 @@ class Registry:
     """
 
     def __init__(self, factories: Mapping[str, ProviderFactory]) -> None:
-        self._factories = factories
+        self._factories = {"pulumi": BuiltinProvider, **factories}
         self._known: dict[str, Provider] = {}
         self._lock = threading.Lock()
 
@@ -380,7 +394,7 @@ class Registry:
         package = urns.package_of(urns.type_of(urn))
         factory = self._factories.get(package)
         if factory is None:
-            known = ", ".join(sorted(self._factories)) or "none"
+            known = ", ".join(sorted(self._factories.keys() - {"pulumi"})) or "none"
             raise DeploymentError(
                 f"there is no provider for the package {package!r} (there is: {known})",
                 where=urn,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pocket.engine import state as states
-from pocket.engine.journal import JournalFile, Snapshot, read_journal
+from pocket.engine.journal import JournalFile, Snapshot, read_journal, writing
 from pocket.engine.secrets import Crypter, read_salt
 from pocket.engine.state import Deployment
 from pocket.errors import DeploymentError
@@ -74,11 +74,12 @@ class Store:
         Raises:
             DeploymentError: another process holds it.
         """
-        self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / "lock"
         with ExitStack() as stack:
             try:
-                died = stack.enter_context(locked(path, wait=False))
+                with writing(path):
+                    self.directory.mkdir(parents=True, exist_ok=True)
+                    died = stack.enter_context(locked(path, wait=False))
             except HeldError as held:
                 raise DeploymentError(
                     f"another run holds the stack (process {held.holder or 'unknown'})",
@@ -149,15 +150,17 @@ class Store:
 
     def _remember(self, text: str) -> None:
         history = self.directory / "history"
-        history.mkdir(exist_ok=True)
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-        write_whole(history / f"{stamp}.json", text)
+        with writing(history):
+            history.mkdir(exist_ok=True)
+            write_whole(history / f"{stamp}.json", text)
         for old in sorted(history.glob("*.json"))[:-HISTORY]:
             old.unlink()
 
     def _replace(self, text: str) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        write_whole(self.state_path, text)
+        with writing(self.state_path):
+            self.directory.mkdir(parents=True, exist_ok=True)
+            write_whole(self.state_path, text)
 
     def _text(self) -> str:
         try:
@@ -165,6 +168,12 @@ class Store:
             return self.state_path.read_text(encoding="utf-8", errors="backslashreplace")
         except FileNotFoundError:
             return ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise DeploymentError(
+                f"the state cannot be read: {getattr(error, 'strerror', None) or error}",
+                where=str(self.state_path),
+                fix=f"Let this user read it, or copy the last one from {self.directory}/history.",
+            ) from None
 
 
 def digest(text: str) -> str:

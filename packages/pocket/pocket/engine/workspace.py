@@ -227,8 +227,10 @@ def act(
         action(run, go)
     finally:
         if journal is not None:
-            journal.close()
-            store.save(run.snapshot.deployment(), loaded.crypter)
+            try:
+                journal.close()
+            finally:
+                store.save(run.snapshot.deployment(), loaded.crypter)
     result = summarize(run, kind, workspace.stack, time.perf_counter() - started)
     listener(Summary(result))
     return result

@@ -375,7 +375,7 @@ def test_values_are_the_clis(pair: tuple[Stack, Stack]) -> None:
     """`pulumi config` beside what a program is given."""
     stack, _ = pair
     workspace = stack.write("")
-    given = {f"k{at}": value for at, value in enumerate(VALUES) if VALUES[value] is not None}
+    given = {f"k{at}": value for at, value in enumerate(VALUES) if taken(value)}
     lines = "".join(
         f"  {key}: " + value.replace("\n", "\n  ") + "\n" for key, value in given.items()
     )
@@ -387,6 +387,11 @@ def test_values_are_the_clis(pair: tuple[Stack, Stack]) -> None:
         ours, theirs = (configured(cli, one) for one in (cli.config_file, path))
     assert ours == theirs
     assert theirs == {f"demo:{key}": VALUES[value] for key, value in given.items()}
+
+
+def taken(value: str) -> bool:
+    """Whether the CLI takes a value, and keeps it when it writes it: it rounds the largest."""
+    return VALUES[value] is not None and "{a: 18446744073709551615}" not in value
 
 
 def configured(cli: PulumiCli, path: Path) -> dict[str, str]:
@@ -454,7 +459,7 @@ def test_a_reference_to_another_stack(pair: tuple[Stack, Stack]) -> None:
         assert result.outputs == {"both": [3, 1]}
         assert result.secret_outputs == {"both"}
         planned = engine.preview(stack.write(program))
-        assert {one.op for one in planned.steps} <= {Op.SAME, Op.READ}
+        assert {one.op for one in planned.steps} <= {Op.SAME, Op.READ}, planned.changes
     engine.up(other.write('export("size", Thing("a", size=4).size); export("x", Output.secret(1))'))
     assert by_cli(stack, "up", program).outputs == {"both": [4, 1]}
 
