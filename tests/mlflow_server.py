@@ -22,6 +22,8 @@ def mlflow_server(folder: Path) -> Iterator[str]:
         argv=(sys.executable, "-m", "flask", "--app", "mlflow.server:app", "run", "-p", "{port}"),
         env={
             "_MLFLOW_SERVER_FILE_STORE": f"sqlite:///{folder / 'mlflow.db'}",
+            # Without it the server finds no experiment, as a training asks for one.
+            "_MLFLOW_SERVER_ARTIFACT_ROOT": str(folder / "artifacts"),
             "MLFLOW_DISABLE_TELEMETRY": "true",
         },
         cwd=folder,
