@@ -25,6 +25,8 @@ VERSION_HEADER: Final = "x-millwright-version"
 """Of an answer: the model's version that gave it."""
 REQUEST_ID_HEADER: Final = "x-request-id"
 """Names a request; picks the server of a version, and is what feedback names it by."""
+ORIGINS_VARIABLE: Final = "MILLWRIGHT_ORIGINS"
+"""Environment variable of a model server: the origins whose pages may ask, with blanks between."""
 BINARY_HEADER: Final = "inference-header-content-length"
 """Bytes of the JSON in front of binary tensors."""
 

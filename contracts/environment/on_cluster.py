@@ -25,6 +25,10 @@ HOST: Final = (
 """A DNS name, of one label or more (RFC 1035), with a wildcard in front perhaps."""
 
 
+ORIGIN: Final = r"\*|https?://[a-z0-9.-]+(:[0-9]{1,5})?"
+"""A web page's origin as browsers write it (RFC 6454, 6.2)."""
+
+
 class NamespaceQuota(Document):
     """The most that a namespace's pods may ask for together."""
 
@@ -62,6 +66,13 @@ class OnClusterSettings(Section):
     """From where the gateway's load balancer is reached."""
     load_balancer_networks: tuple[Cidr, ...] = ()
     """Networks that reach the load balancer; none: only the VPC's."""
+    origins: tuple[
+        Annotated[
+            str, AfterValidator(matching(ORIGIN, "an origin such as https://app.example.com"))
+        ],
+        ...,
+    ] = ()
+    """Origins whose web pages may ask the models; `*` for all, none for no page."""
     metrics_kept: Days = 15 * DAY
     """How long Prometheus keeps metrics."""
     metrics_disk: int = Field(default=50, ge=10, le=16_384)

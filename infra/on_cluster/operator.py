@@ -35,6 +35,9 @@ CONNECTED: Final = {
 }
 """The operator's setting for each component that it speaks to, and where that is here."""
 
+ORIGINS: Final = "MILLWRIGHT_ORIGINS"
+"""The operator's setting of the origins whose pages may ask the model servers."""
+
 Images = Mapping[str, pulumi.Input[str]]
 """Repository name to an image there, with its version."""
 
@@ -65,6 +68,8 @@ class Operator(Part):
     ) -> pulumi.Resource:
         if document["kind"] == "ConfigMap":
             here = [CONNECTED[part] for part in CONNECTED if self.site.wants(part)]
+            if origins := self.site.environment.on_cluster.origins:
+                here.append((ORIGINS, " ".join(origins)))
             document = {**document, "data": {**document["data"], **dict(here)}}
         name = f"{document['kind']}-{document['metadata']['name']}".lower()
         metadata = document["metadata"]

@@ -25,6 +25,7 @@ COPY contracts contracts
 COPY serving/__init__.py serving/__init__.py
 COPY serving/metrics.py serving/metrics.py
 COPY serving/counting.py serving/counting.py
+COPY serving/protocol.py serving/protocol.py
 COPY serving/rollout serving/rollout
 RUN /opt/venv/bin/python -m compileall -q contracts serving
 # A user without an entry in /etc/passwd has no name but the one that is given.

@@ -55,6 +55,7 @@ class KubernetesDeployment:
         owner: the ModelRollout it belongs to.
         spec: how the versions are served.
         image: the model server's image where the spec names none.
+        env: environment variables of every server, where the spec does not say otherwise.
         repaired: told what had been changed by hand, when it is put right.
     """
 
@@ -65,13 +66,14 @@ class KubernetesDeployment:
         spec: ModelRolloutSpec,
         *,
         image: str = IMAGE,
+        env: Mapping[str, str] | None = None,
         repaired: Callable[[str], None] = lambda what: None,
     ) -> None:
         self._api = api
         self._owner = owner
-        self._serving = spec.serving
         self._served = ServedRollout(name=owner.name, serving=spec.serving, rollout=spec.plan)
         self._image = spec.serving.image or image
+        self._env = {**(env or {}), **spec.serving.env}
         self._backend: ServingBackend = backend(spec.serving.backend)
         self._repaired = repaired
         self._read = False
@@ -130,7 +132,7 @@ class KubernetesDeployment:
                 predictors,
                 namespace=self._owner.namespace,
                 image=self._image,
-                env=self._serving.env,
+                env=self._env,
             )
         )
         document["metadata"]["ownerReferences"] = [self._owner.reference()]

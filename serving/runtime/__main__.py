@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 
@@ -10,6 +11,7 @@ import structlog
 
 from contracts.document import parse_duration
 from contracts.errors import MillwrightError
+from serving.protocol import ORIGINS_VARIABLE
 from serving.runtime.app import App, Limits
 from serving.runtime.model import Model
 from serving.runtime.refusal import CANNOT_SERVE, SERVES
@@ -41,9 +43,10 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--origin",
         action="append",
-        default=[],
+        default=os.environ.get(ORIGINS_VARIABLE, "").split(),
         metavar="ORIGIN",
-        help="an origin whose pages may ask, such as https://app.example.com; * for all",
+        help="an origin whose pages may ask, such as https://app.example.com; * for all; "
+        f"also {ORIGINS_VARIABLE}",
     )
     parser.add_argument("--max-active", type=int, default=Limits.active, metavar="REQUESTS")
     return parser.parse_args(argv)

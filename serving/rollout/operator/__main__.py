@@ -37,6 +37,7 @@ def run(settings: OperatorSettings) -> None:
         Prometheus(settings.prometheus),
         mlflow=MlflowServer(settings.mlflow) if settings.mlflow else None,
         image=settings.image,
+        origins=settings.origins,
         metrics=metrics,
     )
     loops = Loops(stepper, metrics)

@@ -42,6 +42,8 @@ class OperatorSettings(BaseSettings):
     """context in it"""
     image: str = IMAGE
     """the model server's image where a ModelRollout names none"""
+    origins: str = ""
+    """origins whose web pages may ask the model servers, with blanks between"""
     listen: str = "127.0.0.1:8080"
     """address of /metrics and /healthz"""
 

@@ -10,6 +10,7 @@ import structlog
 from contracts.custom_resource import DECISION, ModelRolloutSpec
 from contracts.errors import RolloutError
 from contracts.rollout import TERMINAL, Decision, Phase, RolloutStatus
+from serving.protocol import ORIGINS_VARIABLE
 from serving.rollout.backends import backend
 from serving.rollout.core.controller import desired
 from serving.rollout.deployment import KubernetesDeployment, Owner
@@ -38,6 +39,7 @@ class Stepper:
         prometheus: who counts.
         mlflow: whose aliases follow the rollouts; None for none.
         image: the model server's image where a resource names none.
+        origins: the origins whose web pages may ask the model servers.
         metrics: the operator's own.
         clock: seconds since 1970.
     """
@@ -49,6 +51,7 @@ class Stepper:
         *,
         mlflow: MlflowServer | None = None,
         image: str = IMAGE,
+        origins: str = "",
         metrics: Metrics | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -56,6 +59,7 @@ class Stepper:
         self._prometheus = prometheus
         self._mlflow = mlflow
         self._image = image
+        self._env = {ORIGINS_VARIABLE: origins} if origins else {}
         self._metrics = metrics or Metrics()
         self._clock = clock
 
@@ -81,7 +85,12 @@ class Stepper:
 
     def _step(self, resource: Resource, spec: ModelRolloutSpec) -> float:
         deployment = KubernetesDeployment(
-            self._api, resource.owner, spec, image=self._image, repaired=resource.repaired
+            self._api,
+            resource.owner,
+            spec,
+            image=self._image,
+            env=self._env,
+            repaired=resource.repaired,
         )
         telemetry = self._telemetry(resource.owner, spec, resource.status)
         updated = resource.status.updated

@@ -14,7 +14,16 @@ URL = "http://prometheus:9090"
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ("prometheus", "mlflow", "namespace", "kubeconfig", "context", "image", "listen")
+    names = (
+        "prometheus",
+        "mlflow",
+        "namespace",
+        "kubeconfig",
+        "context",
+        "image",
+        "listen",
+        "origins",
+    )
     for name in (*(f"MILLWRIGHT_{name.upper()}" for name in names), "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
 

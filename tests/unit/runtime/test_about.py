@@ -7,8 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
+from contracts.environment.on_cluster import OnClusterSettings
+from serving.rollout.operator.stepper import Stepper
+from serving.runtime.__main__ import arguments
 from serving.runtime.app import App
 from serving.runtime.model import Model
+from tests.unit.rollout.cluster_world import Cluster
 from tests.unit.runtime.conftest import Reply, call
 from tests.unit.runtime.test_protocol import BASE, request
 
@@ -86,3 +90,37 @@ def test_pages_of_other_origins_may_not(
         reply = call(app, method, BASE, headers={"origin": "https://evil.example"})
         assert reply.status in (200, 204)
         assert reply.headers.get("access-control-allow-origin") == allowed
+
+
+def test_the_environment_names_origins_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    least = ["--artifact", "x", "--port", "1"]
+    monkeypatch.setenv("MILLWRIGHT_ORIGINS", f"{PAGE} http://localhost:3000")
+    assert arguments(least).origin == [PAGE, "http://localhost:3000"]
+    monkeypatch.delenv("MILLWRIGHT_ORIGINS")
+    assert arguments([*least, "--origin", PAGE]).origin == [PAGE]
+
+
+@pytest.mark.parametrize("origin", [PAGE, "http://localhost:3000", "*"])
+def test_an_origin_reaches_the_servers_of_a_cluster(origin: str) -> None:
+    assert OnClusterSettings(origins=(origin,)).origins == (origin,)
+    cluster = Cluster()
+    try:
+        cluster.want(1)
+        Stepper(
+            cluster.server.api, cluster.stepper()._prometheus, origins=origin, clock=lambda: 1.0
+        ).step("models", "churn")
+        assert {"name": "MILLWRIGHT_ORIGINS", "value": origin} in [
+            one
+            for predictor in cluster.seldon["spec"]["predictors"]
+            for one in predictor["componentSpecs"][0]["spec"]["containers"][0]["env"]
+        ]
+    finally:
+        cluster.close()
+
+
+@pytest.mark.parametrize(
+    "origin", [f"{PAGE}/", f"{PAGE}/page", "app.example.com", "https://A b", ""]
+)
+def test_what_is_no_origin_is_refused(origin: str) -> None:
+    with pytest.raises(ValueError, match="an origin such as"):
+        OnClusterSettings(origins=(origin,))
