@@ -240,7 +240,10 @@ _MODIFIED = (
     "securityGroupIds",
     "snapshotRetentionLimit",
     "snapshotWindow",
+    "transitEncryptionEnabled",
     "transitEncryptionMode",
+    "clusterMode",
+    "ipDiscovery",
     "authToken",
     "logDeliveryConfigurations",
 )

@@ -33,3 +33,13 @@ def test_redis_becomes_valkey_in_place(world: World) -> None:
     assert told["Engine"] == "valkey"
     back = world.diff(changed, inputs)
     assert list(back.replaces) == ["engine", "engineVersion"]
+
+
+def test_its_connections_are_encrypted_in_place(world: World) -> None:
+    plain = {**CASES[GROUP].inputs(world), "engineVersion": "8.0"}
+    made = world.create(GROUP, {**plain, "transitEncryptionEnabled": False})
+    changed = world.update(made, {**plain, "transitEncryptionEnabled": True})
+    assert changed.id == made.id
+    again = world.read(changed)
+    assert again is not None
+    assert again["transitEncryptionEnabled"] is True
