@@ -188,6 +188,8 @@ class GateResult(Document):
     margin: float
     """By how much it passed; below 0, by how much it failed."""
     passed: bool
+    advice: str = ""
+    """Why it is judged and how to ask otherwise, for a gate that the document does not have."""
 
     def sentence(self) -> str:
         """As it is said to a person."""

@@ -365,8 +365,9 @@ class ModelSpec(Document):
     estimator: Estimator
     tune: Tune | None = None
     """Left out: the estimator's parameters are used as they are."""
-    gates: dict[str, GateText] = Field(default_factory=dict)
-    """What the test data must show before a version is registered."""
+    gates: dict[str, GateText] | None = None
+    """What the test data must show before a version is registered. Left out: that the model is
+    better than always predicting the training data's mean; ``{}`` asks nothing."""
     missing: Literal["impute", "refuse"] = "impute"
     """What becomes of a request in which a value that the model reads is missing: the model makes
     one up and the answer names the input, or the server refuses it. Part of a version: it holds
@@ -379,7 +380,7 @@ class ModelSpec(Document):
     def names_exist(self) -> Self:
         """Metrics must be known for the task."""
         known = METRICS[self.task] + DERIVED_METRICS
-        for name in self.gates:
+        for name in self.gates or ():
             if name not in known:
                 raise ValueError(
                     f"gates.{name}: not a metric of {self.task}; {suggest(name, known)}"

@@ -8,7 +8,7 @@ that the evaluation of a rejected model is kept like any other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import joblib
@@ -35,7 +35,7 @@ from components.documents import (
     write,
 )
 from components.entry import warn
-from components.evaluate.gates import judge
+from components.evaluate.gates import judge, judged, unjudged
 from components.metrics import (
     Floats,
     calibration_bins,
@@ -90,7 +90,17 @@ def evaluate(data: Path, model: Path, spec: ModelSpec, destination: Path) -> Eva
     parity = difference(native, outputs)
     best = best_feature(data, features, rows, label, prediction, days, main)
     slices = slice_scores(test, preprocessing.slices, label, prediction, names)
-    unseen = tuple(unseen_by(training, preprocessing, slices))
+    values = {name: metric.value for name, metric in metrics.items()} | {
+        PARITY: parity,
+        "gain_over_best_feature": certain(best.gain),
+    }
+    gates = judged(spec, values, priors)
+    if PARITY not in (spec.gates or ()):
+        gates += judge({PARITY: exported_faithfully(native)}, values, priors)
+    unseen = (
+        *unseen_by(training, preprocessing, slices),
+        *unjudged(spec, values, priors),
+    )
     warn("evaluate", unseen)
     evaluation = Evaluation(
         rows=len(label),
@@ -102,12 +112,7 @@ def evaluate(data: Path, model: Path, spec: ModelSpec, destination: Path) -> Eva
         prior={name: value for name, value in priors.items() if np.isfinite(value)},
         onnx_parity=parity,
         best_feature=best,
-        gates=judge(
-            with_parity(spec.gates, native),
-            {name: one.value for name, one in metrics.items()}
-            | {PARITY: parity, "gain_over_best_feature": certain(best.gain)},
-            priors,
-        ),
+        gates=gates,
         calibration=calibration(label, prediction) if spec.task == "classification" else (),
         roc=roc(label, prediction) if spec.task == "classification" else (),
         slices=slices,
@@ -152,11 +157,10 @@ def certain(gain: Interval) -> float:
     return gain.value if gain.low is None else gain.low
 
 
-def with_parity(gates: Mapping[str, Gate], native: Floats) -> dict[str, Gate]:
-    """The gates, among which parity always is: a model that differs from its export is another
-    one, whatever the document asks."""
-    always = Gate(operator="<=", limit=float(f"{tolerated(native):.2g}"))
-    return {**gates, PARITY: gates.get(PARITY, always)}
+def exported_faithfully(native: Floats) -> Gate:
+    """The gate of parity where the document has none: a model that differs from its export is
+    another one, whatever is asked."""
+    return Gate(operator="<=", limit=float(f"{tolerated(native):.2g}"))
 
 
 def best_feature(

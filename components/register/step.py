@@ -119,10 +119,13 @@ def refuse_failed(evaluation: Evaluation, name: str) -> None:
     failed = [gate for gate in evaluation.gates if not gate.passed]
     if failed:
         count = "a gate" if len(failed) == 1 else f"{len(failed)} gates"
+        advice = dict.fromkeys(gate.advice for gate in failed if gate.advice)
         raise RejectedError(
             f"{count} failed: " + "; ".join(gate.sentence() for gate in failed),
             where=f"model {name}",
-            fix="nothing was registered; the evaluation says where the model is weak",
+            fix="; ".join(
+                ["nothing was registered; the evaluation says where the model is weak", *advice]
+            ),
         )
 
 

@@ -13,10 +13,11 @@ from components.documents import Evaluation, Preprocessing, Tuning, read
 from components.evaluate.gates import judge
 from components.evaluate.step import evaluate
 from components.preprocess.step import preprocess
+from components.register.step import refuse_failed
 from components.select.step import select
 from components.train.step import fingerprint, train
 from components.tune.step import grid, tune
-from contracts.errors import DocumentError, PipelineError
+from contracts.errors import DocumentError, PipelineError, RejectedError
 from contracts.model import Gate
 
 LINEAR = {"library": "sklearn", "class": "LogisticRegression", "params": {"max_iter": 200}}
@@ -37,8 +38,8 @@ def run(toys, tmp_path):
     """Runs the steps up to evaluation in a folder."""
     path, table, _ = toys
 
-    def steps(spec, folder=tmp_path):
-        preprocess(path, table, spec, folder / "data")
+    def steps(spec, folder=tmp_path, source=path):
+        preprocess(source, table, spec, folder / "data")
         select(folder / "data", spec, folder / "selection.json")
         tune(folder / "data", folder / "selection.json", spec, folder / "tuning.json")
         files = (folder / "data", folder / "selection.json", folder / "tuning.json")
@@ -236,6 +237,51 @@ def test_gates(model, gate, value, passed, margin):
     assert judged.passed is passed
     assert judged.margin == pytest.approx(margin, nan_ok=True)
     assert judged.gate == gate.replace("1e-5", "1e-05")
+
+
+@pytest.fixture
+def worse(toys, run, tmp_path):
+    """Runs the steps on rows whose labels turn around with the test part."""
+    _, _, frame = toys
+    turned = frame.copy()
+    late = turned["time"] >= pd.Timestamp("2013-04-01", tz="UTC")
+    turned.loc[late, "label"] = 1 - turned.loc[late, "label"]
+    turned.to_parquet(tmp_path / "turned.parquet")
+    return lambda spec: run(spec, source=tmp_path / "turned.parquet")[1]
+
+
+REGRESSOR = {"library": "xgboost", "class": "XGBRegressor", "params": {"n_estimators": 20}}
+
+
+@pytest.mark.parametrize(
+    ("task", "estimator", "metric"),
+    [("classification", BOOSTED, "log_loss"), ("regression", REGRESSOR, "rmse")],
+)
+def test_without_gates_a_model_must_beat_the_prior(run, worse, model, task, estimator, metric):
+    spec = model(task=task, estimator=estimator, gates=None)
+    _, good = run(spec)
+    assert [(gate.name, gate.gate) for gate in good.gates] == [
+        (metric, "< prior"),
+        ("onnx_parity", good.gates[1].gate),
+    ]
+    assert good.accepted
+    refuse_failed(good, "toy")
+    bad = worse(spec)
+    with pytest.raises(RejectedError, match=f"{metric} is .*, must be < prior") as caught:
+        refuse_failed(bad, "toy")
+    assert "`gates: {}` to ask nothing" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("gates", "warned"), [({}, True), ({"log_loss": "< 9"}, False), ({"roc_auc": "> 0"}, True)]
+)
+def test_gates_of_the_document_are_what_is_judged(worse, model, gates, warned):
+    evaluation = worse(model(estimator=BOOSTED, gates=gates))
+    assert [gate.name for gate in evaluation.gates] == [*gates, "onnx_parity"]
+    assert evaluation.accepted
+    sentences = [line for line in evaluation.warnings if "no better than always" in line]
+    assert len(sentences) == warned
+    refuse_failed(evaluation, "toy")
 
 
 def test_a_gate_says_by_how_much():
