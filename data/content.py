@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from pydantic import ValidationError
+
+from contracts.document import Document, explain
 from contracts.errors import MillwrightError
 
 
@@ -50,8 +53,23 @@ def blamed_on(path: str, *, raises: type[MillwrightError]) -> Iterator[None]:
         yield
     except MillwrightError:
         raise
+    except ValidationError as error:
+        raise raises(worded(error), where=place_of(error, path)) from error
     except (Exception, SystemExit) as error:
         raise raises(f"{type(error).__name__}: {error}", where=place_of(error, path)) from error
+
+
+def worded(error: ValidationError) -> str:
+    """What a document that the file's code makes was refused for, as every document says it."""
+    document = next((kind for kind in kinds_of(Document) if kind.__name__ == error.title), Document)
+    return f"{error.title}: " + "; ".join(explain(each, document) for each in error.errors())
+
+
+def kinds_of(document: type[Document]) -> Iterator[type[Document]]:
+    """A class of documents, and all those that are made from it."""
+    yield document
+    for kind in document.__subclasses__():
+        yield from kinds_of(kind)
 
 
 def place_of(error: BaseException, path: str) -> str:

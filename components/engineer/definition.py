@@ -6,8 +6,9 @@ defines what the step calls and that its errors name the file and not our loader
 
 from __future__ import annotations
 
+import reprlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -56,14 +57,10 @@ def load_definition(path: Path, origin: str = "") -> Definition:
     names = run_file(path, raises=PipelineError, origin=origin)
     place = origin or str(path)
     define = names.get("features")
-    features = names.get("FEATURES")
     history = names.get("HISTORY", timedelta(0))
     if not callable(define):
         raise broken(place, "defines no function features(tables)")
-    if not isinstance(features, tuple) or not all(
-        isinstance(feature, Feature) for feature in features
-    ):
-        raise broken(place, "defines no FEATURES, a tuple of contracts.features.Feature")
+    features = features_of(names, place)
     if not isinstance(history, timedelta):
         raise broken(place, "HISTORY is not a datetime.timedelta")
     counts = Counter(feature.name for feature in features)
@@ -74,6 +71,24 @@ def load_definition(path: Path, origin: str = "") -> Definition:
         )
     slices = tuple(str(name) for name in as_tuple(names.get("SLICES", ())))
     return Definition(place=place, features=features, slices=slices, history=history, define=define)
+
+
+def features_of(names: Mapping[str, object], place: str) -> tuple[Feature, ...]:
+    """The sequence FEATURES.
+
+    Raises:
+        PipelineError: there is none, or which entry of it is no feature.
+    """
+    if "FEATURES" not in names:
+        raise broken(place, "defines no FEATURES")
+    given = names["FEATURES"]
+    if not isinstance(given, Sequence) or isinstance(given, (str, bytes)):
+        raise broken(place, f"FEATURES is of the type {type(given).__name__}, no list of Feature")
+    for index, feature in enumerate(given):
+        if not isinstance(feature, Feature):
+            kind = f"{reprlib.repr(feature)}, of the type {type(feature).__name__}"
+            raise broken(place, f"FEATURES[{index}] is {kind}, and no contracts.features.Feature")
+    return tuple(given)
 
 
 def define_features(definition: Definition, tables: dict[str, ibis.Table]) -> ibis.Table:

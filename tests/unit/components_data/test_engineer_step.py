@@ -180,6 +180,29 @@ BROKEN_FILES = {
     "at import": ("1 / 0", "ZeroDivisionError: division by zero"),
     "no function": ("FEATURES = ()", "defines no function features(tables)"),
     "no list": ("def features(tables): ...", "defines no FEATURES"),
+    "a mapping": (
+        "FEATURES = {'distance': 'numeric'}\ndef features(tables): ...",
+        "FEATURES is of the type dict, no list of Feature",
+    ),
+    "a text": (
+        "FEATURES = 'distance'\ndef features(tables): ...",
+        "FEATURES is of the type str, no list of Feature",
+    ),
+    "an entry of another type": (
+        GOOD_FILE.replace("FEATURES = (", "FEATURES = ('distance', "),
+        "FEATURES[0] is 'distance', of the type str, and no contracts.features.Feature",
+    ),
+    "an unknown kind": (
+        GOOD_FILE.replace('kind="numeric"', 'kind="number"'),
+        (
+            "Feature: kind: 'number' is no kind of the feature 'distance': numeric or categorical; "
+            "did you mean 'numeric'?"
+        ),
+    ),
+    "an unknown key": (
+        GOOD_FILE.replace('kind="numeric"', 'type="numeric"'),
+        "Feature: kind: missing; it is required: numbers (floating point",
+    ),
     "in the function": (
         GOOD_FILE.replace('tables["flights"]', 'tables["fligths"]'),
         "KeyError: 'fligths'",
@@ -232,6 +255,31 @@ def test_a_feature_file_that_breaks_its_promise_is_named(source: Path, name: str
         run(source, file=file)
     assert what in caught.value.what
     assert str(source.parent / "features.py") in caught.value.where
+
+
+def test_features_are_any_sequence(source: Path) -> None:
+    listed = textwrap.dedent(GOOD_FILE) + "\nFEATURES = [*FEATURES]\n"
+    assert run(source, file=listed) == run(source)
+
+
+@pytest.mark.parametrize(
+    ("kind", "advice"),
+    [
+        ("number", "did you mean 'numeric'?"),
+        ("Int", "did you mean 'numeric'?"),
+        ("string", "did you mean 'categorical'?"),
+        ("category", "did you mean 'categorical'?"),
+        ("catgorical", "did you mean 'categorical'?"),
+        (None, "expected one of: categorical, numeric"),
+    ],
+)
+def test_a_documents_own_words_stand_for_its_librarys(source: Path, kind: str, advice: str) -> None:
+    file = f"from contracts.features import Feature\n\nFeature(name='age', kind={kind!r})\n"
+    with pytest.raises(PipelineError, match="the feature 'age'") as caught:
+        run(source, file=file)
+    assert advice in caught.value.what
+    assert "pydantic" not in str(caught.value)
+    assert caught.value.where.endswith("features.py:3")
 
 
 def test_a_failing_file_names_its_line(source: Path) -> None:

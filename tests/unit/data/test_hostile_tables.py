@@ -172,6 +172,7 @@ LOADERS = {
     "an error without a text": "raise ValueError",
     "an error of bytes": "raise ValueError(b'\\xff')",
     "an assertion": "assert False",
+    "a wrong document": "from contracts.features import Feature; Feature(name=3)",
     "too much": "return {'t': 'x' * 10 ** 15}",
 }
 
@@ -184,3 +185,4 @@ def test_any_loader(tmp_path: Path, code: str) -> None:
     with pytest.raises(DataError) as caught:
         list(read_tables(tmp_path, DatasetSpec.parse(document)))
     assert str(tmp_path / "load.py") in caught.value.where
+    assert "pydantic" not in caught.value.what
