@@ -139,11 +139,18 @@ def typed_rows(
             RefusedRow(file=place, row=raw.numbers[row], reasons=reasons, content=content)
         )
     shapes = [
-        BrokenRule(column="row", rule="shape", expected="", rows=1, example=row.reasons)
+        BrokenRule(
+            column="row",
+            rule="shape",
+            expected="",
+            rows=1,
+            example=f"{row.reasons}, row {row.row} of {place}",
+        )
         for row in raw.refused
     ]
     rows = typed if not breaches else typed.filter(pa.array(~wrong))
-    return rows, refused, [*shapes, *counted(breaches)]
+    counts = counted(breaches, lambda row: f", row {raw.numbers[row]} of {place}")
+    return rows, refused, [*shapes, *counts]
 
 
 def merged(broken: Iterable[BrokenRule]) -> tuple[BrokenRule, ...]:

@@ -7,26 +7,53 @@ same rules, so that one cannot believe what the other refuses.
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contracts.columns import INTEGERS, LOCAL_TIMESTAMP, NUMBER, TEXT, TIMESTAMP, Bound, ColumnSpec
+from contracts.columns import (
+    BOOLEAN,
+    DATE,
+    INTEGER,
+    INTEGERS,
+    LOCAL_TIMESTAMP,
+    NUMBER,
+    TEXT,
+    TIMES,
+    TIMESTAMP,
+    UNIX_FORMATS,
+    Bound,
+    ColumnSpec,
+)
 from contracts.dataset import TableSpec
 from contracts.document import Document
 from data.schema import arrow_type
 from data.values import Mask, kind_of, mask, typed_values
 
+ACCEPTED: Mapping[str, str] = {
+    TEXT: "text",
+    INTEGER: "integer (digits with a sign, at most 64 bits)",
+    NUMBER: "number (12, {0}5, 1e3)",
+    BOOLEAN: "boolean (true, false, 1, 0)",
+    DATE: "date (ISO 8601: 2024-02-29)",
+    TIMESTAMP: "timestamp (ISO 8601: 2024-02-29T12:30:00{1})",
+    LOCAL_TIMESTAMP: "local_timestamp (ISO 8601: 2024-02-29T12:30:00)",
+}
+"""The types by the document's names, each with what it is read from; a number's point and a
+timestamp's offset are the column's."""
 ZONELESS = {
     TIMESTAMP: " with its offset from UTC (or name the column's zone)",
     LOCAL_TIMESTAMP: " without an offset from UTC (or name the column's zone)",
 }
 """What is asked of times in a column without a zone."""
+NO_DAY = " (there is no such day)"
+ISO_DAY = re.compile(r"\s*(\d{4}-\d{2}-\d{2})(?!\d)")
 
 
 class BrokenRule(Document):
@@ -84,15 +111,17 @@ def broken_rules(rows: pa.Table, table: TableSpec) -> tuple[pa.Table, list[RuleB
     return typed, [breach for breach in breaches if breach.rows.any()]
 
 
-def counted(breaches: list[RuleBreach]) -> tuple[BrokenRule, ...]:
-    """How often each rule was broken."""
+def counted(
+    breaches: list[RuleBreach], place: Callable[[int], str] = lambda row: ""
+) -> tuple[BrokenRule, ...]:
+    """How often each rule was broken; ``place`` says where a row's source has it."""
     return tuple(
         BrokenRule(
             column=breach.column,
             rule=breach.rule,
             expected=breach.expected,
             rows=int(breach.rows.sum()),
-            example=breach.show(int(breach.rows.argmax())),
+            example=breach.show(first := int(breach.rows.argmax())) + place(first),
         )
         for breach in breaches
     )
@@ -114,26 +143,59 @@ def typed_columns(rows: pa.Table, table: TableSpec) -> tuple[pa.Table, list[Rule
         point = table.files.decimal_point if table.files else "."
         typed, lost = typed_values(given, column, decimal_point=point)
         columns.append(typed)
-        expected = expected_type(column, kind_of(given.type))
-        breaches.append(RuleBreach(name, "type", expected, lost, texts(given)))
+        expected = expected_type(column, kind_of(given.type), decimal_point=point)
+        shown = times_as_written(given, column) if column.type in TIMES else texts(given)
+        breaches.append(RuleBreach(name, "type", expected, lost, shown))
         # Nullability is a rule of its own, with a reason; here every column may hold nulls.
         fields.append(pa.field(name, type_))
     return pa.table(columns, schema=pa.schema(fields)), breaches
 
 
-def expected_type(column: ColumnSpec, kind: str | None = None) -> str:
-    """A type as a sentence has it, and how it is written where that is not obvious.
+def expected_type(column: ColumnSpec, kind: str | None = None, *, decimal_point: str = ".") -> str:
+    """A type as the document names it, and what it is read from.
 
     Args:
         column: the column.
         kind: what its source has.
+        decimal_point: the source's.
     """
-    written = f" written as {column.format}" if column.format else ""
-    if not column.format and column.zone is None:
-        written = ZONELESS.get(column.type, "")
+    if column.decimal:
+        precision, scale = column.decimal
+        most = f"at most {precision - scale} digits and {scale} decimal places"
+        return f"must be {column.type} ({most} behind a {decimal_point!r})"
+    if column.format:
+        return f"must be {column.type} written as {column.format}"
     if kind == NUMBER and column.type == TEXT:
-        written = " (floating point has lost its spelling)"
-    return f"must be {arrow_type(column)}{written}"
+        return f"must be {TEXT} (floating point has lost its spelling)"
+    offset = "Z" if column.zone is None else ""
+    accepted = ACCEPTED[column.type].format(f"1{decimal_point}", offset)
+    return f"must be {accepted}{'' if column.zone else ZONELESS.get(column.type, '')}"
+
+
+def times_as_written(values: pa.ChunkedArray, column: ColumnSpec) -> Callable[[int], str]:
+    """How a row's day or time is shown to a person, and whether its day is none."""
+    show = texts(values)
+
+    def shown(row: int) -> str:
+        text = show(row)
+        return text + NO_DAY if names_no_day(text, column.format) else text
+
+    return shown
+
+
+def names_no_day(text: str, format_: str) -> bool:
+    """Whether a day is written as it should be and the calendar has none of that name."""
+    if format_ in UNIX_FORMATS:
+        return False
+    day = None if format_ else ISO_DAY.match(text)
+    if not format_ and day is None:
+        return False
+    try:
+        datetime.strptime(day[1] if day else text.strip(), format_ or "%Y-%m-%d")
+    except ValueError as error:
+        # Python's words where the pattern fits: "day is out of range for month".
+        return day is not None or "range" in str(error)
+    return False
 
 
 def broken_values(values: pa.ChunkedArray, name: str, column: ColumnSpec) -> Iterator[RuleBreach]:

@@ -348,7 +348,7 @@ def no_text(
     refused = []
     for number, record in list(records.items()):
         wrong = [
-            f"{name} must be string, found {json.dumps(record.get(name))}"
+            f"{name} must be {TEXT}, found {json.dumps(record.get(name))}"
             for name, type_ in types.items()
             if type_ == TEXT and isinstance(record.get(name), (float, list, dict))
         ]

@@ -24,9 +24,15 @@ from data.reading import ReadTable, read_tables
 
 UTC = dt.UTC
 NO_OFFSET = (
-    "value must be timestamp[us, tz=UTC] with its offset from UTC (or name the column's zone)"
+    "value must be timestamp (ISO 8601: 2024-02-29T12:30:00Z) with its offset from UTC "
+    "(or name the column's zone)"
 )
-WITH_OFFSET = "value must be timestamp[us] without an offset from UTC (or name the column's zone)"
+WITH_OFFSET = (
+    "value must be local_timestamp (ISO 8601: 2024-02-29T12:30:00) without an offset from "
+    "UTC (or name the column's zone)"
+)
+INTEGER = "value must be integer (digits with a sign, at most 64 bits)"
+DATE = "value must be date (ISO 8601: 2024-02-29)"
 Read = Callable[..., ReadTable]
 
 
@@ -140,19 +146,44 @@ def test_a_cell_is_what_its_column_says(
 @pytest.mark.parametrize(
     ("column", "cell", "reason"),
     [
-        ("integer", "twelve", "value must be int64, found twelve"),
-        ("integer", "1.5", "value must be int64, found 1.5"),
-        ("integer", "9223372036854775808", "value must be int64, found 9223372036854775808"),
-        ("number", "1,5", "value must be double, found 1,5"),
-        ("decimal(5, 2)", "1.234", "value must be decimal128(5, 2), found 1.234"),
-        ("boolean", "yes", "value must be bool, found yes"),
-        ("date", "2020-13-01", "value must be date32[day], found 2020-13-01"),
-        ("date", "2023-02-29", "value must be date32[day], found 2023-02-29"),
-        ("date", "2024-02-29 08:00:00", "value must be date32[day], found 2024-02-29 08:00:00"),
+        ("integer", "twelve", f"{INTEGER}, found twelve"),
+        ("integer", "1.5", f"{INTEGER}, found 1.5"),
+        ("integer", "9223372036854775808", f"{INTEGER}, found 9223372036854775808"),
+        ("number", "1,5", "value must be number (12, 1.5, 1e3), found 1,5"),
+        (
+            "decimal(5, 2)",
+            "1.234",
+            (
+                "value must be decimal(5, 2) (at most 3 digits and 2 decimal places behind a '.'), "
+                "found 1.234"
+            ),
+        ),
+        ("boolean", "yes", "value must be boolean (true, false, 1, 0), found yes"),
+        ("date", "2020-13-01", f"{DATE}, found 2020-13-01 (there is no such day)"),
+        ("date", "2023-02-29", f"{DATE}, found 2023-02-29 (there is no such day)"),
+        ("date", "2024-02-29 08:00:00", f"{DATE}, found 2024-02-29 08:00:00"),
         (
             {"type": "date", "format": "%d.%m.%Y"},
             "31.02.2024",
-            "value must be date32[day] written as %d.%m.%Y, found 31.02.2024",
+            "value must be date written as %d.%m.%Y, found 31.02.2024 (there is no such day)",
+        ),
+        (
+            {"type": "date", "format": "%d.%m.%Y"},
+            "2024-02-31",
+            "value must be date written as %d.%m.%Y, found 2024-02-31",
+        ),
+        (
+            {"type": "timestamp", "zone": "Europe/Berlin"},
+            "2023-02-29T10:00",
+            (
+                "value must be timestamp (ISO 8601: 2024-02-29T12:30:00), found "
+                "2023-02-29T10:00 (there is no such day)"
+            ),
+        ),
+        (
+            {"type": "timestamp", "format": "unix"},
+            "2023-02-29",
+            "value must be timestamp written as unix, found 2023-02-29",
         ),
         (
             "timestamp",
@@ -174,6 +205,8 @@ def test_a_cell_that_cannot_be_sets_its_row_aside_with_the_reason(
     assert values(table, "id") == [0, 2]
     assert [(row.row, row.reasons) for row in table.refused] == [(2, reason)]
     assert json.loads(table.refused[0].content) == {"id": "1", "value": cell}
+    example = table.report.broken[0].example
+    assert example == f"{reason.partition(', found ')[2]}, row 2 of {table.refused[0].file}"
     assert (table.report.rows, table.report.accepted, table.report.refused) == (3, 2, 1)
 
 
@@ -185,7 +218,7 @@ def test_rows_with_too_many_or_too_few_values_are_set_aside_and_the_others_keep_
     assert sorted((row.row, row.reasons, row.content) for row in table.refused) == [
         (2, "has 1 values, the header has 2", "3"),
         (3, "has 3 values, the header has 2", "4,5,6"),
-        (4, "value must be int64, found x", '{"id": "7", "value": "x"}'),
+        (4, f"{INTEGER}, found x", '{"id": "7", "value": "x"}'),
     ]
 
 
@@ -315,8 +348,8 @@ def test_parquet_keeps_what_text_would_lose(read: Read) -> None:
     table = read(ids, columns, "orders.parquet")
     # An identity that went through floating point has lost its spelling.
     assert {row.reasons for row in table.refused} == {
-        "code must be string (floating point has lost its spelling), found 1.0",
-        "code must be string (floating point has lost its spelling), found 2.0",
+        "code must be text (floating point has lost its spelling), found 1.0",
+        "code must be text (floating point has lost its spelling), found 2.0",
     }
     good = read(ids, {name: columns[name] for name in ("at", "size")}, "orders.parquet")
     assert values(good, "id") == [2**60 + 1, 2**60 + 2]
