@@ -245,11 +245,25 @@ def rollouts_of(where: Project, namespace: str = "") -> Rollouts:
 
 def model_of(where: Project, name: str) -> tuple[ModelSpec, Path]:
     """A model's document and the file it stands in; a path to another folder is taken as well."""
-    given = Path(name)
-    if given.name == "model.yaml" or (given.is_dir() and len(given.parts) > 1):
-        folder = given.parent if given.name == "model.yaml" else given
-        return ModelSpec.load(folder / "model.yaml"), folder / "model.yaml"
+    elsewhere = document_at(name)
+    if elsewhere is not None:
+        return ModelSpec.load(elsewhere), elsewhere
     return ModelSpec.find(where.models, name), where.models / name / "model.yaml"
+
+
+def document_at(name: str) -> Path | None:
+    """The document that a path of a model names; None where it is a model's name.
+
+    Raises:
+        UsageError: there is none there.
+    """
+    given = Path(name)
+    if given.name != "model.yaml" and not (len(given.parts) > 1 and given.is_dir()):
+        return None
+    path = given if given.name == "model.yaml" else given / "model.yaml"
+    if not path.is_file():
+        raise UsageError("there is no model", where=str(path.parent), fix=f"It has no {path.name}.")
+    return path
 
 
 def concern_of(urn: str) -> str:

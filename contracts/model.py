@@ -26,7 +26,7 @@ from pydantic import (
 from contracts.artifact import ModelName, Tolerance
 from contracts.backends import SELDON, known_backend
 from contracts.document import Document, Duration, suggest
-from contracts.errors import DocumentError
+from contracts.errors import DocumentError, UsageError
 from contracts.rollout import RolloutSpec
 
 Task = Literal["classification", "regression"]
@@ -444,15 +444,12 @@ class ModelSpec(Document):
         """The model of that name in the folder of models.
 
         Raises:
-            DocumentError: there is none (with the name that was probably meant), or it is not
-            valid.
+            UsageError: there is none (with the name that was probably meant).
+            DocumentError: it is not valid.
         """
         path = models / name / "model.yaml"
         if not path.is_file():
-            names = sorted(path.parent.name for path in models.glob("*/model.yaml"))
-            raise DocumentError(
-                f"there is no model {name!r}", where=str(models), fix=suggest(name, names)
-            )
+            raise unknown_model(models, name)
         spec = cls.load(path)
         if spec.name != name:
             raise DocumentError(
@@ -465,3 +462,9 @@ class ModelSpec(Document):
                 f"features: there is no file {spec.features!r} beside it", where=str(path)
             )
         return spec
+
+
+def unknown_model(models: Path, name: str) -> UsageError:
+    """There is no model of that name, and perhaps one that was meant."""
+    names = sorted(path.parent.name for path in models.glob("*/model.yaml"))
+    return UsageError(f"there is no model {name!r}", where=str(models), fix=suggest(name, names))

@@ -209,7 +209,8 @@ class ModelRegistry:
         try:
             aliases = self.client.get_registered_model(name).aliases
         except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            # What can be no model's name is refused before it is looked for.
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return []
             raise
         versions = self.client.search_model_versions(f"name='{name}'", max_results=10_000)

@@ -6,8 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from contracts.document import suggest
-from contracts.errors import MillwrightError, RolloutError
+from contracts.errors import MillwrightError
 from contracts.model import ModelSpec
 from contracts.rollout import Phase
 from data.model_registry import ModelRegistry
@@ -21,11 +20,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("model")
     host, given = RolloutHost.from_arguments(parser, argv)
     try:
-        names = [path.parent.name for path in host.models.glob("*/model.yaml")]
-        if given.model not in names:
-            raise RolloutError(
-                f"there is no model {given.model!r}", fix=suggest(given.model, names)
-            )
         rollout = LocalRollout(
             host.root,
             ModelSpec.find(host.models, given.model),

@@ -149,7 +149,8 @@ class Runs(Protocol):
         """
 
     def status(self, run: str) -> RunStatus:
-        """How a run stands; without a name the latest one.
+        """How a run stands: by its name, the beginning of it that no other has, or its model's
+        for the latest of that; without any the latest of all.
 
         Raises:
             UsageError: there is no such run.

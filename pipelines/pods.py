@@ -29,9 +29,9 @@ from contracts.model import ModelSpec
 from contracts.outputs import PlatformOutputs
 from pipelines.following import Request, RunState, RunStatus, StepState, StepStatus
 from pipelines.journal import last_words
-from pipelines.kubeflow import RefusedError, Server
+from pipelines.kubeflow import MOST, RefusedError, Server
 from pipelines.results import document
-from pipelines.running import unknown
+from pipelines.running import chosen, unknown
 from pipelines.submitting import store_of, submit
 from pipelines.wiring import PIPELINE, STEPS
 
@@ -219,7 +219,7 @@ class PodRuns:
             answer = self.server.call("runs.run_service_get_run", run_id=identity)
         except RefusedError as error:
             if error.status == 404:
-                raise self._unknown(run) from error
+                raise unknown(run, [], self.server.url) from error
             raise
         return self._status(answer)
 
@@ -238,24 +238,26 @@ class PodRuns:
         return True
 
     def _find(self, run: str) -> str:
-        """A run's identity, by its name."""
+        """A run's identity, by what `chosen` takes."""
         if IDENTITY.match(run):
             return run
         listing = "runs.run_service_list_runs"
+        named = []
         if run:
             named = self.server.matching(listing, "runs", key="display_name", value=run)
-        else:
-            answer = self.server.call(listing, page_size=1, sort_by="created_at desc")
-            named = list(answer.runs or ())
+            experiments = [number for number, model in self._models.items() if model == run]
+            for number in () if named else experiments:
+                named = self.server.matching(listing, "runs", key="experiment_id", value=number)
         if not named:
-            raise self._unknown(run)
-        if run:
+            answer = self.server.call(listing, page_size=MOST, sort_by="created_at desc")
+            latest = {each.display_name: each for each in reversed(answer.runs or ())}
+            models = {
+                name: self._models.get(latest[name].experiment_id, "") for name in reversed(latest)
+            }
+            named = [latest[chosen(run, models, self.server.url)]]
+        if run == named[0].display_name:
             self._identities[run] = str(named[0].run_id)
         return str(named[0].run_id)
-
-    def _unknown(self, run: str) -> Exception:
-        names = [status.run for status in self.list(50)] if run else []
-        return unknown(run, names, self.server.url)
 
     @cached_property
     def _models(self) -> dict[str, str]:

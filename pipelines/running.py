@@ -139,10 +139,8 @@ class FolderRuns:
     def status(self, run: str) -> RunStatus:
         """See `Runs.status`; a path of the run's folder is taken as well."""
         folders = {folder.name: folder for folder in self._folders()}
-        name = Path(run).name or next(iter(folders), "")
-        if name not in folders:
-            raise unknown(run, list(folders), str(self.work))
-        return self._status(folders[name])
+        models = {name: runs.model_of(folder) for name, folder in folders.items()}
+        return self._status(folders[chosen(Path(run).name, models, str(self.work))])
 
     def outputs(self, status: RunStatus) -> FolderOutputs:
         """See `Runs.outputs`."""
@@ -200,6 +198,35 @@ def created(folder: Path) -> datetime:
     """When a run was first asked for: its name says so."""
     moment = folder.name.rsplit("-", 2)[1]
     return datetime.strptime(moment, runs.MOMENT).replace(tzinfo=UTC)
+
+
+def chosen(run: str, models: Mapping[str, str], where: str) -> str:
+    """The run that is meant: by its name, as its model's latest, by the beginning of its name; the
+    latest of all where nothing is named.
+
+    Args:
+        run: what a person wrote.
+        models: each run's model by the run's name, newest first.
+        where: the runs' place, for the error.
+
+    Raises:
+        UsageError: none is meant, or more than one.
+    """
+    if run in models:
+        return run
+    latest = next((name for name, model in models.items() if run in ("", model)), None)
+    if latest:
+        return latest
+    begun = [name for name in models if name.startswith(run)]
+    if len(begun) > 1:
+        raise UsageError(
+            f"{run!r} is the beginning of {len(begun)} runs' names",
+            where=where,
+            fix=f"Write more of it: {', '.join(begun[:5])}{', …' if len(begun) > 5 else ''}.",
+        )
+    if not begun:
+        raise unknown(run, [*models, *models.values()], where)
+    return begun[0]
 
 
 def unknown(run: str, names: Sequence[str], where: str) -> UsageError:

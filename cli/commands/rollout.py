@@ -54,7 +54,8 @@ def find(
 
     Raises:
         RolloutError: there is no such cluster.
-        DocumentError: there is no such model.
+        UsageError: there is no such model.
+        DocumentError: its document is wrong.
     """
     where = project(environment, outputs=outputs, context=context)
     return WatchedRollout(rollout=rollouts_of(where, namespace).rollout(model_of(where, model)[0]))

@@ -28,7 +28,12 @@ runs_app = typer.Typer(no_args_is_help=True, help="Training runs: list, show, fo
 app.add_typer(runs_app, name="runs")
 
 RunName = Annotated[
-    str, typer.Argument(metavar="[RUN]", help="The run's name; the latest, where none is given.")
+    str,
+    typer.Argument(
+        metavar="[RUN]",
+        help="A run's name or its beginning, or a model's for its latest; the latest of all, where "
+        "none is given.",
+    ),
 ]
 HereOption = Annotated[
     bool, typer.Option("--here", help="On this machine, against the environment's stores.")
@@ -129,7 +134,9 @@ def follow_run(there: RunsPlace, run: RunName = "") -> None:
 @at(place)
 def stop_run(
     there: RunsPlace,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's name.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="Its name or its beginning, or its model's.")
+    ],
 ) -> None:
     """Stop a run that is going; what its finished steps wrote is kept."""
     with there.runs() as runs:

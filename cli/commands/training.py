@@ -20,11 +20,13 @@ from cli.common import (
     MlflowOption,
     ModelName,
     OutputsOption,
+    document_at,
     model_of,
     project,
 )
 from cli.output import table
 from contracts.errors import UsageError
+from contracts.model import ModelSpec, unknown_model
 
 if TYPE_CHECKING:
     from pipelines.following import Request, Runs
@@ -144,20 +146,27 @@ def versions(
     outputs: OutputsOption = "",
     mlflow: MlflowOption = "",
 ) -> None:
-    """List a model's registered versions and their aliases."""
-    where = project(environment, outputs=outputs, mlflow=mlflow)
-    spec, _ = model_of(where, model)
+    """List a model's registered versions and their aliases; of the model only its name counts."""
     from data.model_registry import ModelRegistry
 
+    where = project(environment, outputs=outputs, mlflow=mlflow)
+    elsewhere = document_at(model)
+    name = ModelSpec.load(elsewhere).name if elsewhere else model
+    known = elsewhere or (where.models / name / "model.yaml").is_file()
+    # A registry on this machine that never was is not made to look into it.
+    if not known and where.is_local and not mlflow and not where.root.exists():
+        raise unknown_model(where.models, name)
     with where.tracking() as uri:
-        entries = ModelRegistry(uri).versions(spec.name)
+        entries = ModelRegistry(uri).versions(name)
+    if not entries and not known:
+        raise unknown_model(where.models, name)
     output.result(
         [
             {"version": entry.version, "aliases": entry.aliases, "uri": entry.uri}
             for entry in entries
         ],
         lambda console: console.print(
-            f"    no version of {spec.name} is registered: `millwright train {spec.name}` makes one"
+            f"    no version of {name} is registered: `millwright train {name}` makes one"
             if not entries
             else table(
                 "",

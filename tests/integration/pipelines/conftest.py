@@ -137,3 +137,9 @@ def platform(lake: LakeOutputs) -> PlatformOutputs:
         roles={},
         key_arns={},
     )
+
+
+def beginning(first: str, second: str) -> str:
+    """What two texts begin with."""
+    pairs = enumerate(zip(first, second, strict=False))
+    return first[: next(place for place, (one, other) in pairs if one != other)]

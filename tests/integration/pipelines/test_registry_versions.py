@@ -1,15 +1,18 @@
 """Versions in a real MLflow store: numbers, kills between the steps of making one, aliases."""
 
+import json
 import subprocess
 import sys
 from datetime import UTC, datetime
 
 import pytest
 
+from cli.main import main
 from components.register.step import make_candidate
 from contracts.artifact import Artifact, Tensor, TrainingData
 from contracts.errors import DataError
 from data.model_registry import ModelRegistry
+from tests.integration.pipelines.conftest import copy_documents
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -91,4 +94,26 @@ def aliases(registry, first, second):
 
 def test_an_unknown_model_has_no_versions(registry):
     assert registry.versions("nobody") == []
+    assert registry.versions("no body's") == registry.versions("") == []
     assert registry.alias("nobody", "stable") is None
+
+
+@pytest.mark.parametrize("document", ["", "not a model's", None])
+def test_versions_are_listed_from_the_registry_alone(tmp_path, monkeypatch, capsys, document):
+    """Whatever became of the model's document and its features."""
+    copy_documents(tmp_path)
+    if document is not None:
+        (tmp_path / "models" / "toy").mkdir()
+        (tmp_path / "models" / "toy" / "model.yaml").write_text(document)
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    made = ModelRegistry(uri)
+    entry = made.open("toy", key="run-1", location=(tmp_path / "made").as_uri())
+    made.publish(entry, artifact("1"), b"model")
+    monkeypatch.setenv("MILLWRIGHT_PROJECT", str(tmp_path))
+    words = ["millwright", "--json", "versions", "toy", "--mlflow", uri]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capsys.readouterr()
+    assert ended.value.code == 0, err
+    assert [row["version"] for row in json.loads(out)] == ["1"]

@@ -20,7 +20,7 @@ from pipelines.following import RunState
 from pipelines.running import FolderRuns
 from pipelines.wiring import STEPS
 from project.handle import Project
-from tests.integration.pipelines.conftest import copy_documents, platform
+from tests.integration.pipelines.conftest import beginning, copy_documents, platform
 
 ROOT = Path(__file__).parents[3]
 
@@ -251,8 +251,30 @@ def test_unknown_runs(millwright, here):
     assert "there are no runs yet" in millwright("runs", "list").stdout
     name = json.loads(millwright("--json", "train", "flight-delay").stdout)["run"]
     for command in ("show", "follow", "stop"):
-        done = millwright("runs", command, name[:-1])
+        done = millwright("runs", command, f"{name[:-1]}x")
         assert (done.returncode, f"did you mean {name!r}?" in done.stderr) == (2, True)
+        done = millwright("runs", command, "flight-dely")
+        assert (done.returncode, "did you mean 'flight-delay'?" in done.stderr) == (2, True)
+
+
+def test_a_run_is_named_by_its_model_or_its_beginning(millwright, here):
+    day = ("--train-until", "2013-08-01")
+    first, second = (
+        json.loads(millwright("--json", "train", "flight-delay", *words).stdout)["run"]
+        for words in ((), day)
+    )
+    ours = beginning(first, second)
+
+    def named(command, word):
+        return json.loads(millwright("--json", "runs", command, word).stdout)["run"]
+
+    for command in ("show", "follow", "stop"):
+        assert named(command, "flight-delay") == second
+        assert named(command, first[: len(ours) + 1]) == first
+        done = millwright("runs", command, ours)
+        assert done.returncode == 2
+        assert f"{ours!r} is the beginning of 2 runs' names" in done.stderr
+        assert first in done.stderr
 
 
 def test_a_server_is_used_where_one_is_named(millwright):

@@ -21,7 +21,7 @@ from cli.main import main
 from contracts.errors import DataError, RejectedError
 from contracts.outputs import LakeOutputs, PlatformOutputs, ServiceOutputs
 from pipelines import following, pods
-from tests.integration.pipelines.conftest import copy_documents, platform
+from tests.integration.pipelines.conftest import beginning, copy_documents, platform
 from tests.launched import Launchers, put
 from tests.pipelines_server import PipelinesServer, Play, RefusalError
 
@@ -324,6 +324,23 @@ def test_an_unknown_run_is_said_so(millwright, server):
         assert f"did you mean {name!r}?" in done.stderr
     done = millwright("runs", "show", "01234567-0123-0123-0123-0123456789ab")
     assert (done.returncode, "there is no run '01234567" in done.stderr) == (2, True)
+
+
+def test_a_run_is_named_by_its_model_or_its_beginning(millwright, server):
+    server.play = Play(outputs=Launchers())
+    for _ in range(2):
+        millwright("train", "flight-delay", "--detach")
+    first, second = (str(run.body["display_name"]) for run in server.runs.values())
+    ours = beginning(first, second)
+
+    def named(command, word):
+        return json.loads(millwright("--json", "runs", command, word).stdout)["run"]
+
+    for command in ("show", "stop"):
+        assert named(command, "flight-delay") == second
+        assert named(command, first[: len(ours) + 1]) == first
+    done = millwright("runs", "show", ours)
+    assert (done.returncode, "is the beginning of 2 runs' names" in done.stderr) == (2, True)
 
 
 def test_a_server_that_goes_away_while_it_is_followed(millwright, server):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import DocumentError
+from contracts.errors import DocumentError, UsageError
 from contracts.model import Gate, ModelSpec, Range
 
 FLIGHTS = Path(__file__).parents[3] / "models"
@@ -234,7 +234,7 @@ def test_other_days_keep_the_rest_and_the_order():
 
 
 def test_an_unknown_model_gets_the_name_that_was_meant():
-    with pytest.raises(DocumentError, match="did you mean 'flight-delay'"):
+    with pytest.raises(UsageError, match="did you mean 'flight-delay'"):
         ModelSpec.find(FLIGHTS, "flight-dellay")
 
 
