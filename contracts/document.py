@@ -104,10 +104,7 @@ class Document(BaseModel):
             return cls.model_validate_json(text, strict=True)
         except ValidationError as error:
             problems = tuple(explain(detail, cls) for detail in error.errors())
-            count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-            raise DocumentError(
-                f"{count} in this {cls.__name__} document", where=where, problems=problems
-            ) from None
+            raise DocumentError(counted(problems, cls), where=where, problems=problems) from None
 
     @classmethod
     def load(
@@ -126,10 +123,34 @@ class Document(BaseModel):
             if not isinstance(value, Mapping) or part not in value:
                 raise DocumentError(f"the key {key!r} is missing", where=str(path))
             value = value[part]
+        where = f"{path}: {key}" if key else str(path)
         try:
-            return cls.parse(value, where=f"{path}: {key}" if key else str(path))
+            document = cls.parse(value, where=where)
         except DocumentError as error:
-            raise file.located(error, key) from None
+            if not error.problems:
+                raise file.located(error, key) from None
+            prefix = f"{key}." if key else ""
+            unread = tuple(each.key.removeprefix(prefix) for each in file.unread)
+            # What stands there as text for want of a value is told of once.
+            rest = (each for each in error.problems if not each.startswith(begun(unread)))
+            others = DocumentError(error.what, where=where, fix=error.fix, problems=tuple(rest))
+            problems = (*file.located_unread(), *file.located(others, key).problems)
+        else:
+            if not file.unread:
+                return document
+            problems = file.located_unread()
+        raise DocumentError(counted(problems, cls), where=where, problems=problems) from None
+
+
+def counted(problems: Sequence[str], document: type[Document]) -> str:
+    """How many problems a document has, as a sentence."""
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    return f"{count} in this {document.__name__} document"
+
+
+def begun(keys: Sequence[str]) -> tuple[str, ...]:
+    """How the problems of these keys, and of what is in them, begin."""
+    return tuple(f"{key}{end}" for key in keys for end in (":", "."))
 
 
 AnyDocument = TypeVar("AnyDocument", bound=Document)

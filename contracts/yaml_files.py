@@ -29,26 +29,46 @@ KEY = re.compile(r"^[^\s:]+(?=: )")
 """The key that a problem's sentence begins with."""
 
 
+class SpellingError(ValueError):
+    """A value is written so that another reader would read another one."""
+
+
 class DocumentLoader(yaml.SafeLoader):
-    """YAML's safe loader, which refuses what another reader would read differently."""
+    """YAML's safe loader, which doubts what another reader would read differently.
+
+    A single value that is not what its tag or its spelling says is its text, and ``problems`` has
+    it with the sentence: the file is YAML, and what else is wrong with it can be told as well.
+    """
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.problems: list[tuple[yaml.ScalarNode, str]] = []
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
         """A node's value.
 
         Raises:
-            yaml.MarkedYAMLError: it is not what its tag or its spelling says.
+            yaml.MarkedYAMLError: it is of several values, and not what its tag says.
         """
         try:
             return super().construct_object(node, deep)
+        except SpellingError as error:
+            problem = str(error)
         except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
             kind = KINDS.get(node.tag.rpartition(":")[2], node.tag)
-            raise marked(f"{node.value!r} is not a {kind} ({error})", node) from None
+            problem = f"{node.value!r} is not a {kind} ({error})"
+        if not isinstance(node, yaml.ScalarNode):
+            raise marked(problem, node)
+        self.problems.append((node, problem))
+        del self.recursive_objects[node]
+        self.constructed_objects[node] = node.value  # also for its aliases
+        return node.value
 
     def construct_whole(self, node: yaml.ScalarNode) -> object:
         """An integer in decimal digits or hexadecimal ones."""
         if not re.fullmatch(r"[+-]?(0|[1-9]\d*|0x[\da-fA-F]+)", node.value):
             value = self.construct_yaml_int(node)
-            raise marked(f"{node.value} is {value} in YAML; write that, or quotes around it", node)
+            raise SpellingError(f"{node.value} is {value} in YAML; write that, or quotes around it")
         return self.construct_yaml_int(node)
 
 
@@ -84,12 +104,25 @@ def check_keys(node: yaml.MappingNode) -> None:
 
 
 @dataclass(frozen=True)
+class UnreadValue:
+    """A value that is not what its tag or its spelling says: its key in the file, its line and
+    column from 1, and the sentence about it."""
+
+    key: str
+    line: int
+    column: int
+    problem: str
+
+
+@dataclass(frozen=True)
 class YamlFile:
-    """A file's value, and where in it each key stands."""
+    """A file's value, where in it each key stands, and the values that are their text because
+    nothing else can be made of them."""
 
     path: Path
     value: object
     root: yaml.Node | None
+    unread: tuple[UnreadValue, ...] = ()
 
     @classmethod
     def read(cls, path: Path, *, loader: type[yaml.SafeLoader] = DocumentLoader) -> YamlFile:
@@ -108,12 +141,24 @@ class YamlFile:
             reader = loader(text)
             root = reader.get_single_node()
             count(root, {})
-            return cls(path, None if root is None else reader.construct_document(root), root)
+            value = None if root is None else reader.construct_document(root)
+            keys = keys_of(root, {}, ()) if (problems := getattr(reader, "problems", ())) else {}
+            unread = (
+                UnreadValue(keys[id(node)], mark.line + 1, mark.column + 1, problem)
+                for node, problem in problems
+                for mark in [node.start_mark]
+            )
+            in_order = sorted(unread, key=lambda each: (each.line, each.column))
+            return cls(path, value, root, tuple(in_order))
         except yaml.YAMLError as error:
             problem, place = explained(error, text)
             raise DocumentError(f"this is not YAML: {problem}", where=f"{path}{place}") from None
         except RecursionError:
             raise DocumentError("this is nested too deep to be read", where=str(path)) from None
+
+    def located_unread(self) -> tuple[str, ...]:
+        """A sentence for each value that could not be read."""
+        return tuple(f"line {each.line}: {each.key}: {each.problem}" for each in self.unread)
 
     def line(self, location: Sequence[str]) -> int | None:
         """The line of the innermost key of a path that is there, counted from 1."""
@@ -154,6 +199,23 @@ def child(node: yaml.Node | None, part: str) -> tuple[yaml.Node | None, yaml.Mar
     if isinstance(node, yaml.SequenceNode) and part.isdecimal() and int(part) < len(node.value):
         return node.value[int(part)], node.value[int(part)].start_mark
     return None, None
+
+
+def keys_of(
+    node: yaml.Node | None, keys: dict[int, str], location: tuple[str, ...]
+) -> dict[int, str]:
+    """The key ("a.b.0") of each node by its identity; of one with aliases where it is written."""
+    if node is None or id(node) in keys:
+        return keys
+    keys[id(node)] = ".".join(location) or "(the document itself)"
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            keys_of(value, keys, (*location, str(key.value)))
+            keys_of(key, keys, (*location, str(key.value)))
+    elif isinstance(node, yaml.SequenceNode):
+        for place, value in enumerate(node.value):
+            keys_of(value, keys, (*location, str(place)))
+    return keys
 
 
 def count(node: yaml.Node | None, counted: dict[int, int]) -> int:
@@ -197,6 +259,14 @@ def read_yaml(path: Path) -> object:
     """The value of a YAML file.
 
     Raises:
-        DocumentError: there is no such file, or it is not YAML (with line and column).
+        DocumentError: there is no such file, it is not YAML, or a value in it is not what its
+            spelling says (with line and column).
     """
-    return YamlFile.read(path).value
+    file = YamlFile.read(path)
+    if len(file.unread) == 1:
+        (value,) = file.unread
+        raise DocumentError(value.problem, where=f"{path}:{value.line}:{value.column}")
+    if file.unread:
+        what = f"{len(file.unread)} values cannot be read"
+        raise DocumentError(what, where=str(path), problems=file.located_unread())
+    return file.value

@@ -15,6 +15,7 @@ from contracts.errors import DocumentError
 from contracts.model import ModelSpec
 from contracts.yaml_files import read_yaml
 
+ROOT = Path(__file__).parents[3]
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{place}: &a{place} [{', '.join([f'*a{place - 1}'] * 10)}]\n" for place in range(1, 9)
 )
@@ -78,6 +79,54 @@ def test_what_yaml_cannot_read_is_a_sentence_with_its_place(
         read_yaml(file)
     assert sentence in caught.value.what
     assert caught.value.where.startswith(f"{file}{place}")
+
+
+def test_a_value_that_is_none_does_not_hide_the_other_problems(file: Path) -> None:
+    """It is YAML, in which a day does not exist."""
+    text = (ROOT / "models" / "flight-delay" / "model.yaml").read_text()
+    text = text.replace("train: {until: 2013-09-01}", "train: {until: 2013-02-30}")
+    text = text.replace("test: {until: 2013-11-01}", "test: {until: &day 2013-13-01}")
+    text += "start: *day\n"
+    text = text.replace("trials: 8", "trials: 010").replace("keep: 24", "kep: 24")
+    file.write_text(text)
+    with pytest.raises(DocumentError) as caught:
+        ModelSpec.load(file)
+    said = [problem.partition(": ")[2] for problem in caught.value.problems]
+    assert caught.value.what == f"{len(said)} problems in this ModelSpec document"
+    assert [sentence.partition(": ")[0] for sentence in said[:3]] == [
+        "split.train.until",
+        "split.test.until",
+        "tune.trials",
+    ]
+    assert said[0].endswith("'2013-02-30' is not a date or time (day is out of range for month)")
+    assert "select.kep: unknown key; did you mean 'keep'?" in said
+    assert "start: unknown key" in str(caught.value)
+    assert len({sentence.partition(": ")[0] for sentence in said}) == len(said)
+    assert "not YAML" not in str(caught.value)
+
+
+def test_a_value_that_is_none_is_refused_also_where_text_is_meant(file: Path) -> None:
+    file.write_text("name: 2013-02-30\nhours: {mon: [1, 2]}\n")
+    with pytest.raises(DocumentError, match="1 problem in this Opening") as caught:
+        Opening.load(file)
+    (problem,) = caught.value.problems
+    assert problem.startswith("line 1: name: '2013-02-30' is not a date or time")
+    file.write_text("outer:\n  name: a\n  share: 1_0\n  naem: b\n")
+    with pytest.raises(DocumentError, match="2 problems in this Opening") as caught:
+        Opening.load(file, key="outer")
+    first, second = caught.value.problems
+    assert first == "line 3: outer.share: 1_0 is 10 in YAML; write that, or quotes around it"
+    assert second == "line 4: naem: unknown key; did you mean 'name'?"
+
+
+def test_several_values_that_are_none_are_told_together(file: Path) -> None:
+    file.write_text("a: 2020-13-01\nb: [1, 010]\n")
+    with pytest.raises(DocumentError, match="2 values cannot be read") as caught:
+        read_yaml(file)
+    assert [problem.split(": ")[:2] for problem in caught.value.problems] == [
+        ["line 1", "a"],
+        ["line 2", "b.1"],
+    ]
 
 
 def test_bytes_that_are_no_text_are_a_sentence(file: Path) -> None:
