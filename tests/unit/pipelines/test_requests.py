@@ -125,7 +125,12 @@ def test_what_is_right_is_taken_with_its_origin(project: Path) -> None:
             ":13",
             "estimator.library: 'skleran' is not known",
         ),
-        ("2024-03-01", "2024-13-01", ":9:18", "'2024-13-01' is not a date or time"),
+        (
+            "2024-03-01",
+            "2024-13-01",
+            "",
+            "line 9: split.train.until: '2024-13-01' is not a date or time",
+        ),
         ("2024-03-01", "tomorrow", "", "line 9: split.train.until: 'tomorrow' is not a day"),
         ("errors: {}", "erors: {}", "", "line 16: rollout.guards.erors: unknown key"),
     ],
