@@ -89,10 +89,12 @@ MlflowOption = Annotated[
     ),
 ]
 KfpOption = Annotated[
-    str, typer.Option("--kfp", metavar="URL", help="Use this Kubeflow Pipelines API, likewise.")
+    str,
+    typer.Option("--kfp", metavar="URL", help="Use this Kubeflow Pipelines API."),
 ]
 GatewayOption = Annotated[
-    str, typer.Option("--gateway", metavar="URL", help="Use this front door, likewise.")
+    str,
+    typer.Option("--gateway", metavar="URL", help="Use this front door."),
 ]
 ContextOption = Annotated[
     str,

@@ -21,7 +21,7 @@ from pocket import emulator as cloud
 from project.folder import STATE_FOLDER
 from project.handle import Project
 from project.pocket_errors import mapped
-from project.sources import EngineState
+from project.sources import STATE_FILE, EngineState
 
 if TYPE_CHECKING:
     from pocket.engine import ResourceState, Result, Workspace
@@ -146,6 +146,6 @@ class Stack:
         """What the stack's state holds."""
         from pocket import engine
 
-        if not (self.project.root / "state.json").is_file():
+        if not (self.project.root / STATE_FILE).is_file():
             return ()
         return engine.resources(self.workspace)

@@ -96,7 +96,15 @@ def configuration(session: Any, region: str, cluster: str, root: Path) -> Any:
 
     endpoint, authority = described(session.client("eks", region_name=region), cluster)
     root.mkdir(parents=True, exist_ok=True)
-    write_whole(root / AUTHORITY_FILE, base64.b64decode(authority).decode())
+    try:
+        certificate = base64.b64decode(authority, validate=True).decode("ascii")
+    except ValueError:
+        raise InfrastructureError(
+            "its certificate authority is no certificate in Base64",
+            where=f"cluster {cluster}",
+            fix="See `aws eks describe-cluster`; an emulator may make it up.",
+        ) from None
+    write_whole(root / AUTHORITY_FILE, certificate)
     made = client.Configuration()
     made.host, made.ssl_ca_cert = endpoint, str(root / AUTHORITY_FILE)
     made.retries = False

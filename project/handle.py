@@ -98,7 +98,7 @@ class Project:
             return OutputsFile(path=self.outputs_file, name=self.name)
         state = EngineState(root=self.root, name=self.name)
         # The embedded engine deploys to this machine and to emulators; AWS is the Pulumi CLI's.
-        emulated = bool(os.environ.get("AWS_ENDPOINT_URL")) and state.path.is_file()
+        emulated = bool(os.environ.get("AWS_ENDPOINT_URL")) and state.begun
         return (
             state if self.is_local or emulated else PulumiStack(folder=self.folder, name=self.name)
         )

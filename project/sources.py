@@ -20,6 +20,8 @@ from pocket.files import write_whole
 from pocket.patience import allowed
 
 OUTPUTS_FILE: Final = "outputs.json"
+STATE_FILE: Final = "state.json"
+"""The engine's state, beside it."""
 """What the embedded engine leaves in an environment's folder."""
 PATIENCE: Final = 120.0
 """Seconds that the Pulumi CLI may take: its backend may be far away."""
@@ -53,6 +55,11 @@ class EngineState:
     def path(self) -> Path:
         """The file."""
         return self.root / OUTPUTS_FILE
+
+    @property
+    def begun(self) -> bool:
+        """Whether the engine has begun to bring it up, or has done so."""
+        return self.path.is_file() or (self.root / STATE_FILE).is_file()
 
     def read(self) -> PlatformOutputs:
         """See `OutputsSource.read`."""
@@ -128,7 +135,8 @@ class PulumiStack:
                 "the Pulumi CLI, which knows the environment's outputs, is not installed",
                 where=self.where,
                 fix="Install it (https://www.pulumi.com/docs/install), or give the outputs with "
-                "--outputs FILE.",
+                f"--outputs FILE. An environment that was never stood up has none: `pulumi up -s "
+                f"{self.name}` does that.",
             ) from None
         except subprocess.TimeoutExpired:
             raise InfrastructureError(

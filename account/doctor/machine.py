@@ -32,11 +32,12 @@ def checks(project: Path, environment: Environment) -> Iterator[Check]:
     """What every command needs here, and what a deployment to AWS needs beside it."""
     yield python()
     yield locked(project / "requirements.lock")
-    yield program("Redis", redis_binary)
-    yield program("Envoy", envoy_binary)
-    yield ports()
-    yield disk(project)
     away = environment.tier != "local"
+    if not away:
+        yield program("Redis", redis_binary)
+        yield program("Envoy", envoy_binary)
+        yield ports()
+    yield disk(project)
     yield pulumi(needed=away)
     if away and environment.on_cluster.enabled:
         why = "signs in to the cluster (https://docs.aws.amazon.com/cli)"

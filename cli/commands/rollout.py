@@ -66,8 +66,8 @@ def start(
     model: ModelName,
     version: str = typer.Option("", help="The version; the newest registered one when left out."),
     interval: str = typer.Option("", help="Time between looks, instead of the document's."),
-    harm_budget: float = typer.Option(0, help="Bad responses it may cost, likewise.", min=0),
-    max_weight: str = typer.Option("", help="Largest weight before promotion, likewise."),
+    harm_budget: float = typer.Option(0, help="Bad responses it may cost.", min=0),
+    max_weight: str = typer.Option("", help="Largest weight before promotion."),
     retry: bool = typer.Option(
         False, "--retry", help="Also if this version was rolled back before."
     ),

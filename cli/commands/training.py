@@ -38,11 +38,19 @@ if TYPE_CHECKING:
 def train(
     model: ModelName,
     train_until: str = typer.Option(
-        "", help="End of the training data, instead of the document's."
+        "",
+        metavar="DAY",
+        help="First day after the training data (2024-09-01), instead of the document's.",
     ),
-    validate_until: str = typer.Option("", help="End of the validation data, likewise."),
-    test_until: str = typer.Option("", help="End of the test data, likewise."),
-    start: str = typer.Option("", help="First day of the training data, likewise."),
+    validate_until: str = typer.Option(
+        "", metavar="DAY", help="First day after the validation data, instead of the document's."
+    ),
+    test_until: str = typer.Option(
+        "", metavar="DAY", help="First day after the test data, instead of the document's."
+    ),
+    start: str = typer.Option(
+        "", metavar="DAY", help="First day of the training data, instead of the document's."
+    ),
     environment: EnvironmentOption = "local",
     here: HereOption = False,
     detach: bool = typer.Option(False, "--detach", help="Start the run, and do not follow it."),

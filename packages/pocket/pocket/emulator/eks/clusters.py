@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import uuid
+from base64 import b64encode
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from moto.core.responses import ActionResult
 from moto.eks.models import EKSBackend
 from moto.eks.responses import EKSResponse
@@ -100,6 +107,21 @@ def update_nodegroup_version(self: EKSResponse) -> ActionResult:
     return ActionResult({"update": updated(self.eks_backend, name, "VersionUpdate", params)})
 
 
+def _authority() -> bytes:
+    """A certificate, in PEM, as a cluster's own authority has one: clients load it."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes")])
+    builder = x509.CertificateBuilder(
+        issuer_name=name,
+        subject_name=name,
+        public_key=key.public_key(),
+        serial_number=x509.random_serial_number(),
+        not_valid_before=now,
+        not_valid_after=now + timedelta(days=3650),
+    ).add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    return builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
+
+
 def follow_clusters() -> None:
     """What belongs to a cluster goes with it, and its first administrator gets an access entry."""
 
@@ -116,6 +138,12 @@ def follow_clusters() -> None:
     def create(original: Callable[..., Any], self: EKSResponse) -> ActionResult:
         answer: ActionResult = original(self)
         cluster = self.eks_backend.clusters[self._get_param("name")]
+        # moto makes one of each up for a whole process, and IAM takes an issuer only once.
+        identity, region = uuid.uuid4().hex.upper(), self.region
+        issuer = f"https://oidc.eks.{region}.amazonaws.com/id/{identity}"
+        cluster.identity = {"oidc": {"issuer": issuer}}
+        cluster.endpoint = f"https://{identity}.gr7.{region}.eks.amazonaws.com"
+        cluster.certificate_authority = {"data": b64encode(_authority()).decode()}
         access = self._get_param("accessConfig") or {}
         cluster.access_config = {  # type: ignore[attr-defined]
             "authenticationMode": access.get("authenticationMode") or "CONFIG_MAP",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import ssl
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -55,6 +57,17 @@ def test_addons(eks: Any) -> None:
     assert eks.list_addons(clusterName="k")["addons"] == ["vpc-cni"]
     eks.delete_addon(clusterName="k", addonName="vpc-cni")
     eks.get_waiter("addon_deleted").wait(clusterName="k", addonName="vpc-cni")
+
+
+def test_each_cluster_has_its_own_issuer_and_endpoint(eks: Any) -> None:
+    eks.create_cluster(name="l", roleArn=_ROLE, resourcesVpcConfig={"subnetIds": ["subnet-1"]})
+    made = [eks.describe_cluster(name=name)["cluster"] for name in ("k", "l")]
+    assert len({cluster["identity"]["oidc"]["issuer"] for cluster in made}) == 2
+    assert len({cluster["endpoint"] for cluster in made}) == 2
+    for cluster in made:
+        authority = b64decode(cluster["certificateAuthority"]["data"]).decode()
+        assert ssl.create_default_context(cadata=authority).get_ca_certs()
+    eks.delete_cluster(name="l")
 
 
 def test_access_entries(eks: Any) -> None:
