@@ -293,7 +293,7 @@ class Gate(Document):
     """What a metric must be for the model to be registered."""
 
     operator: Literal["<", "<=", ">", ">="]
-    limit: float | Literal["prior"]
+    limit: Annotated[float, Field(allow_inf_nan=False)] | Literal["prior"]
     """A number, or the metric of always predicting the label's share in the training data."""
 
     def text(self) -> str:

@@ -137,7 +137,7 @@ class RolloutSpec(Document):
     confidence: float = Field(default=0.99, gt=0.5, lt=1)
     """A version that is no worse is rolled back with at most 1 - confidence, over the whole rollout
     and all its guards; one that is worse than tolerated is promoted with at most that."""
-    harm_budget: float = Field(default=50, gt=0)
+    harm_budget: float = Field(default=50, gt=0, allow_inf_nan=False)
     """How many responses may turn bad because of the candidate, as expected."""
     weight: WeightPlan = WeightPlan()
     tolerate: float = Field(default=1.5, gt=1, le=100)

@@ -99,7 +99,7 @@ TALLIES: list[Tally] = [
 class Guard(Document):
     """A stream of good and bad outcomes per version, and when a difference matters."""
 
-    tolerate: float | None = Field(default=None, gt=1)
+    tolerate: float | None = Field(default=None, gt=1, allow_inf_nan=False)
     """The odds ratio still acceptable for this guard; the rollout's `tolerate` when left out."""
     negligible: Share = 0.01
     """A bad rate so low that the version passes with less comparison: as soon as its own rate is

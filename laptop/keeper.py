@@ -60,11 +60,16 @@ class Keeper:
             serving = host.serving()
             serving.tick()
             for name in names(host.root):
-                rollout = LocalRollout(host.root, ModelSpec.find(host.models, name), serving)
-                if not rollout.over(rollout.status()):
+                try:
+                    rollout = LocalRollout(host.root, ModelSpec.find(host.models, name), serving)
+                    under_way = not rollout.over(rollout.status())
+                except MillwrightError as error:  # of one model: the others are kept all the same
+                    problem = str(error)
+                    continue
+                if under_way:
                     spec = host.loop(name)
                     loops[spec.name] = spec
-            if not loops and not serving.names():
+            if not loops and not problem and not serving.names():
                 self._until.set()
         except MillwrightError as error:
             problem = str(error)

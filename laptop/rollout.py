@@ -16,7 +16,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 PACE = 1.0
 """Seconds between two steps at most: looks come at the plan's interval, everything else sooner."""
+
+
+Kept = TypeVar("Kept", bound=Document)
 
 
 class Order(Document):
@@ -293,17 +296,21 @@ class _Files:
         self._model = model
 
     def status(self) -> RolloutStatus | None:
-        text = self._read(".json")
-        # A status of another release of Millwright is an error for a person, not a crash.
-        where = str(self._path(".json"))
-        return RolloutStatus.parse(json.loads(text), where=where) if text else None
+        return self._document(RolloutStatus, ".json")
 
     def put_status(self, status: RolloutStatus) -> None:
         self._write(".json", status.model_dump_json(indent=1))
 
     def wish(self) -> Wish | None:
-        text = self._read(".wish.json")
-        return Wish.model_validate_json(text) if text else None
+        return self._document(Wish, ".wish.json")
+
+    def _document(self, kind: type[Kept], ending: str) -> Kept | None:
+        """What is kept; of another release, or broken, it is an error for a person, not a crash."""
+        text, where = self._read(ending), str(self._path(ending))
+        try:
+            return kind.parse(json.loads(text), where=where) if text else None
+        except json.JSONDecodeError as error:
+            raise RolloutError(f"is not JSON: {error}", where=where) from None
 
     def put_wish(self, wish: Wish) -> None:
         with self.wishing():

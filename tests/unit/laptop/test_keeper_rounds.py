@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 import structlog.testing
 
 from contracts.artifact import Version
@@ -102,3 +103,15 @@ def test_a_status_of_another_release_does_not_end_it(tmp_path):
         assert found.round() == {}
     assert "new" in told[0]["error"]
     assert not until.is_set()
+
+
+@pytest.mark.parametrize("text", ['{"plan": {"harm_budget": null}}', "{"])
+def test_a_wish_that_cannot_be_read_does_not_end_it(tmp_path, text):
+    place = Place(tmp_path)
+    found, until = keeper(place)
+    wish(tmp_path, "2")
+    (tmp_path / "rollouts" / f"{MODEL}.wish.json").write_text(text)
+    with structlog.testing.capture_logs() as told:
+        assert found.round() == {}
+    assert f"{MODEL}.wish.json" in told[0]["error"]
+    assert not until.is_set(), "it waits for a wish that can be read"

@@ -39,6 +39,11 @@ def test_a_plan_as_a_person_writes_it():
         ({"confidence": 0.5}, "confidence: input should be greater than 0.5"),
         ({"confidence": 1}, "confidence: input should be less than 1"),
         ({"harm_budget": 0}, "harm_budget: input should be greater than 0"),
+        ({"harm_budget": float("inf")}, "harm_budget: input should be a finite number"),
+        (
+            {"guards": {"errors": {"tolerate": float("inf")}}},
+            "guards.errors.tolerate: input should be a finite number",
+        ),
         ({"tolerate": 1}, "tolerate: input should be greater than 1"),
         ({"weight": {"start": "60%"}}, "start (60%) must not be above max (50%)"),
         ({"weight": {"start": 0}}, "start: must be above 0%"),
