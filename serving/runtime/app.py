@@ -59,7 +59,7 @@ class Limits:
         body: bytes of a request's body.
         inline: bytes of a body up to which it is answered on the event loop.
         active: requests being received or answered at once.
-        large: requests that wait for the thread or are in it.
+        large: requests that wait for the thread or are in it, to be unpacked or answered.
     """
 
     body: int = 16 * 2**20
@@ -170,19 +170,23 @@ class App:
     ) -> tuple[str, Answer]:
         if len(body) <= self._limits.inline:
             return self._checked(self.model.answer(body, request_id, json_size))
+        work = partial(self.model.answer, body, request_id, json_size)
+        return self._checked(await self._aside(work))
+
+    async def _aside(self, work: Callable[[], Result]) -> Result:
+        """Do it in the thread, so that health checks are answered meanwhile.
+
+        Raises:
+            Refusal: as many wait for the thread as may. Who comes back from it and goes there again
+                at once keeps its place.
+        """
         if self._large >= self._limits.large:
             raise Refusal(503, f"{self._large} large requests are waiting", fix="try again in 1 s")
         self._large += 1
         try:
-            return self._checked(
-                await self._aside(partial(self.model.answer, body, request_id, json_size))
-            )
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         finally:
             self._large -= 1
-
-    async def _aside(self, work: Callable[[], Result]) -> Result:
-        """Do it in the thread, so that health checks are answered meanwhile."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     @staticmethod
     def _checked(answered: tuple[str, Answer]) -> tuple[str, Answer]:
@@ -193,12 +197,14 @@ class App:
     async def _packed(self, body: bytes, accepted: bytes, lines: list[Header]) -> bytes:
         """The answer as the client wants it; says in the headers what was done."""
         wish = coding.wish_of(accepted)
-        if wish.coding is None or len(body) < wish.least:
+        aside = len(body) > self._limits.inline
+        # A client may ask for packing, not rely on it: under too much work it is left out.
+        busy = aside and self._large >= self._limits.large
+        if wish.coding is None or len(body) < wish.least or busy:
             return body
         lines += [(b"content-encoding", wish.coding), (b"vary", b"accept-encoding")]
-        if len(body) <= self._limits.inline:
-            return coding.packed(body, wish.coding)
-        return await self._aside(partial(coding.packed, body, wish.coding))
+        pack = partial(coding.packed, body, wish.coding)
+        return await self._aside(pack) if aside else pack()
 
     async def _body(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         if self.active > self._limits.active:

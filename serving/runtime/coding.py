@@ -18,6 +18,8 @@ from serving.runtime.refusal import Refusal, shown
 _WINDOW = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
 _SAME = {b"x-gzip": b"gzip", b"": b"identity"}
 _LEVEL = 1
+_MEMBERS = 16
+"""Of a gzip file at most: behind each of them zlib copies all that follows."""
 _WORTH = 16 * 2**10
 """Bytes of an answer from which on a client that lists what it could read gets it packed; below,
 packing costs more time than the network saves."""
@@ -51,7 +53,7 @@ def unpacked(body: bytes, coding: bytes, most: int) -> bytes:
         most: how many bytes it may have.
 
     Raises:
-        Refusal: it is not so packed, or larger than it may be.
+        Refusal: it is not so packed, larger than it may be, or in too many pieces.
     """
     window = _WINDOW[coding]
     if coding == b"deflate" and not _framed(body):
@@ -60,6 +62,12 @@ def unpacked(body: bytes, coding: bytes, most: int) -> bytes:
     size = 0
     try:
         while body:
+            if len(parts) == _MEMBERS:
+                raise Refusal(
+                    400,
+                    f"the body is packed in more than {_MEMBERS} pieces, one behind the other",
+                    fix="pack it as a whole",
+                )
             unpacker = zlib.decompressobj(window)
             parts.append(unpacker.decompress(body, most + 1 - size))
             size += len(parts[-1])

@@ -23,6 +23,8 @@ from serving.runtime.app import App
 
 _log = structlog.get_logger("serving.runtime")
 _LINGER = 0.2
+_UNDER_WAY = 25
+"""Seconds for which a request that is under way at the end of the grace is waited for."""
 _OFFER = (b"upgrade", b"http2-settings")
 """Headers, and words of the header Connection, that offer another protocol."""
 
@@ -159,7 +161,7 @@ class Server(uvicorn.Server):
                 backlog=2048,
                 # Longer than a proxy keeps an idle connection, so that it is never us who close it.
                 timeout_keep_alive=120,
-                timeout_graceful_shutdown=30,
+                timeout_graceful_shutdown=_UNDER_WAY,
             )
         )
         self._app = app
@@ -176,8 +178,12 @@ class Server(uvicorn.Server):
         _log.info("draining", seconds=self._grace, active=self._app.active)
 
     async def on_tick(self, counter: int) -> bool:
-        """uvicorn asks every 0.1 s whether to end."""
-        if self._until is not None and time.monotonic() >= self._until and not self._app.active:
+        """uvicorn asks every 0.1 s whether to end.
+
+        Once the grace is over: what is under way then has `_UNDER_WAY` seconds more, and a client
+        that never finishes its request keeps nothing alive.
+        """
+        if self._until is not None and time.monotonic() >= self._until:
             self.should_exit = True
         return await super().on_tick(counter)
 

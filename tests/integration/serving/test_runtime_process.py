@@ -92,6 +92,27 @@ def test_sigterm_answers_everything_that_arrives(artifacts: Artifacts) -> None:
     assert lost == []
 
 
+def test_sigterm_does_not_wait_for_half_a_request(artifacts: Artifacts) -> None:
+    with server(str(artifacts["v1"]), "--grace", "100ms") as (process, url):
+        with connected(url) as client:
+            client.sendall(
+                f"POST /v2/models/{NAME}/infer HTTP/1.1\r\nhost: x\r\n"
+                "content-length: 99\r\nexpect: 100-continue\r\n\r\n".encode()
+            )
+            assert client.recv(2**16).startswith(b"HTTP/1.1 100 ")
+            process.send_signal(signal.SIGTERM)
+
+            def closed() -> bool:
+                try:
+                    connected(url).close()
+                except ConnectionError:
+                    return True
+                return False
+
+            eventually(closed)
+        assert process.wait(10) == 0
+
+
 def test_an_answer_is_one_write(artifacts: Artifacts) -> None:
     start = (
         f"POST /v2/models/{NAME}/infer HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body(1))}\r\n"

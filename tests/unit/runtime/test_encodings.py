@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving.runtime import coding
-from serving.runtime.app import App
+from serving.runtime.app import App, Limits
+from serving.runtime.model import Model
 from tests.unit.runtime.conftest import Reply, call
 from tests.unit.runtime.test_protocol import BASE, request, tensor
 
@@ -223,6 +224,37 @@ def test_a_body_that_unpacks_beyond_the_limit_is_refused(name: str, infer: Infer
     reply = infer(pack(b" " * 50_000_000), **{"content-encoding": name})
     assert reply.status == 413
     assert "larger than 100000 bytes when it is unpacked" in reply.json["error"]
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate", "raw deflate"])
+def test_a_body_in_too_many_pieces_is_refused(name: str, infer: Infer) -> None:
+    text = json.dumps(request()).encode()
+    pack = {"gzip": gzip.compress, "deflate": zlib.compress}.get(
+        name, lambda plain: zlib.compress(plain)[2:-4]
+    )
+    header = {"content-encoding": name.removeprefix("raw ")}
+    assert infer(pack(text) + pack(b"") * 15, **header).status == 200
+    reply = infer(pack(text) + pack(b"") * 16, **header)
+    assert reply.status == 400
+    assert "more than 16 pieces" in reply.json["error"]
+
+
+def test_unpacking_waits_in_the_bound_on_large_requests(model: Model) -> None:
+    app = App(model, limits=Limits(inline=100, large=0))
+    body = gzip.compress(json.dumps(request()).encode())
+    reply = call(app, "POST", f"{BASE}/infer", body, {"content-encoding": "gzip"})
+    assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+    reply = call(app, "POST", "/v2/repository/index", body, {"content-encoding": "gzip"})
+    assert reply.status == 503
+
+
+def test_an_answer_is_not_packed_where_too_much_is(model: Model) -> None:
+    app = App(model, limits=Limits(large=0, inline=2_000))
+    inputs = [{"name": "hour", "shape": [60, 1], "datatype": "FP32", "data": [7.5] * 60}]
+    body = json.dumps({"inputs": inputs}).encode()
+    reply = call(app, "POST", f"{BASE}/infer", body, {"accept-encoding": "gzip"})
+    assert (reply.status, reply.headers.get("content-encoding")) == (200, None)
+    assert len(reply.body) > 2_000 > len(body)
 
 
 @pytest.mark.parametrize("path", [f"{BASE}/feedback", "/v2/repository/index"])
