@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import boto3
 import pyarrow.compute as pc
@@ -78,6 +79,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     server.start()
     host, port = server.get_host_and_port()
     environment = {"AWS_ENDPOINT_URL": f"http://{host}:{port}"}
+    # moto keeps its state in the process, which another module's tests may have used.
+    urlopen(Request(f"{environment['AWS_ENDPOINT_URL']}/moto-api/reset", method="POST")).close()
     folder = tmp_path_factory.mktemp("training") / HOSTILE
     folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
