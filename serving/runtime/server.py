@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from http import HTTPStatus
 from types import FrameType
 from typing import Any
 
@@ -25,6 +26,8 @@ _log = structlog.get_logger("serving.runtime")
 _LINGER = 0.2
 _UNDER_WAY = 25
 """Seconds for which a request that is under way at the end of the grace is waited for."""
+_MOST_HEAD = 64 * 2**10
+"""Bytes of a request's head: its target and its headers."""
 _OFFER = (b"upgrade", b"http2-settings")
 """Headers, and words of the header Connection, that offer another protocol."""
 
@@ -76,6 +79,8 @@ class Protocol(HttpToolsProtocol):
         """A client has connected."""
         super().connection_made(OneWrite(transport))  # type: ignore[arg-type]
         self._offer = False
+        self._unread = 0
+        self.url = b""
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a client.
@@ -84,7 +89,11 @@ class Protocol(HttpToolsProtocol):
         in this one, as RFC 9110 (7.8) has it. The parser takes such a request to be over after its
         head, and what follows for the other protocol; so it is given the head again, without the
         offer.
+
+        The parser collects a head, and what follows a body in chunks, without a bound. So bytes
+        that end no head and are of no body are counted, and refused beyond `_MOST_HEAD`.
         """
+        self._unread += len(data)
         self._unset_keepalive_if_required()
         while True:
             try:
@@ -95,26 +104,40 @@ class Protocol(HttpToolsProtocol):
                 data = self._head() + data[offer.args[0] :]
                 self._offer = False
                 self.parser = httptools.HttpRequestParser(self)
+                continue
             except httptools.HttpParserError:
-                self.send_400_response("this is not a request in HTTP/1.1")
-                return
-            else:
-                return
+                if self._unread <= _MOST_HEAD:
+                    self.send_400_response("this is not a request in HTTP/1.1")
+                    return
+            if self._unread > _MOST_HEAD:
+                self._refuse_head()
+            return
 
     def on_headers_complete(self) -> None:
         """A request's head is there; one that offers another protocol is read again."""
+        # Exactly only where it may be too large: its body may have come with it.
+        if self._unread > _MOST_HEAD and self._head_size() > _MOST_HEAD:
+            raise httptools.HttpParserError("the head is too large")
+        self._unread = 0
         self._offer = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
         if not self._offer:
             super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body is there."""
+        self._unread = 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """A request is there."""
+        self._unread = 0
         if not self._offer:
             super().on_message_complete()
 
     def _head(self) -> bytes:
         """The request's head without the offer of another protocol."""
-        lines = [b"%s %s HTTP/1.1" % (self.parser.get_method(), self.url)]
+        version = self.parser.get_http_version().encode()
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
         for name, value in self.headers:
             if name == b"connection":
                 tokens = (token.strip() for token in value.split(b","))
@@ -123,12 +146,27 @@ class Protocol(HttpToolsProtocol):
                 lines.append(b"%s: %s" % (name, value))
         return b"\r\n".join((*lines, b"", b""))
 
+    def _head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _refuse_head(self) -> None:
+        if 2 * len(self.url) > _MOST_HEAD:
+            status, name = HTTPStatus.REQUEST_URI_TOO_LONG, "target is"
+        else:
+            status, name = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "headers are"
+        self._end(status, f"the request's {name} too long; a head has at most {_MOST_HEAD} bytes")
+
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP, in the form of all refusals."""
-        body = msgspec.json.encode({"error": msg})
+        self._end(HTTPStatus.BAD_REQUEST, msg)
+
+    def _end(self, status: HTTPStatus, sentence: str) -> None:
+        """Answer what no application sees, and close."""
+        body = msgspec.json.encode({"error": sentence})
         self.transport.write(
-            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
-            b"content-length: %d\r\nconnection: close\r\n\r\n%s" % (len(body), body)
+            b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\n"
+            b"content-length: %d\r\nconnection: close\r\n\r\n%s"
+            % (status, status.phrase.encode(), len(body), body)
         )
         self.transport.close()
 

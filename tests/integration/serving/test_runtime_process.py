@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import boto3
@@ -152,6 +152,56 @@ def test_an_offer_of_another_protocol_loses_no_body(
             client.sendall(request[:middle])
             client.sendall(request[middle:])
             assert b'"outputs"' in client.recv(2**16)
+
+
+START = b"POST /v2/repository/index HTTP/1.1\r\nhost: x\r\n"
+LONG = b"x" * 70_000
+HEADS = {
+    "one header": (START + b"a: " + LONG, 431),
+    "a whole head": (START + b"a: " + LONG + b"\r\n\r\n", 431),
+    "many headers": (START + b"a: b\r\n" * 12_000, 431),
+    "a header's name": (START + LONG, 431),
+    "a target": (b"GET /" + LONG, 414),
+    "a whole target": (b"GET /" + LONG + b" HTTP/1.1\r\nhost: x\r\n\r\n", 414),
+    "empty lines": (b"\r\n" * 40_000, 431),
+    "trailers": (START + b"transfer-encoding: chunked\r\n\r\n0\r\na: " + 6 * LONG, 431),
+    "a chunk's extension": (START + b"transfer-encoding: chunked\r\n\r\n1;" + 6 * LONG, 431),
+}
+
+
+def test_a_head_without_an_end_is_refused(artifacts: Artifacts) -> None:
+    with server(str(artifacts["v1"])) as (_, url):
+        answered = set()
+        for step in (1_000_000, 1000):
+            for case, (head, status) in HEADS.items():
+                # Who still sends when the server closes may find a reset in place of the answer;
+                # who is not refused waits in vain.
+                with connected(url) as client, suppress(ConnectionError):
+                    for start in range(0, len(head), step):
+                        client.sendall(head[start : start + step])
+                    answer = client.recv(2**16)
+                    assert answer.startswith(b"HTTP/1.1 %d " % status), (case, step, answer)
+                    assert b"65536 bytes" in answer
+                    answered.add(status)
+                    assert client.recv(2**16) == b""
+        assert answered == {414, 431}
+        # As much again, in requests of which each is small enough.
+        small = START + b"a: " + LONG[:60_000] + b"\r\ncontent-length: 40000\r\n\r\n"
+        with connected(url) as client:
+            for _ in range(3):
+                client.sendall(small + b" " * 40_000)
+                assert client.recv(2**16).startswith(b"HTTP/1.1 ")
+            client.sendall(START + b"a: " + LONG[:40_000] + b"\r\n\r\n" + START)
+            assert b"HTTP/1.1 200 " in client.recv(2**16)
+
+
+def test_an_offer_in_an_older_protocol_is_passed_over(artifacts: Artifacts) -> None:
+    with server(str(artifacts["v1"])) as (_, url), connected(url) as client:
+        client.sendall(
+            b"GET /v2 HTTP/1.0\r\nhost: x\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n"
+        )
+        assert client.recv(2**16).startswith(b"HTTP/1.1 200 ")
+        assert client.recv(2**16) == b""
 
 
 def connected(url: str) -> socket.socket:
