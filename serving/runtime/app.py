@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -56,13 +56,17 @@ class Limits:
     """What bounds the work that a server takes on.
 
     Args:
-        body: bytes of a request's body.
+        body: bytes of an inference's body.
+        feedback: bytes of a feedback's body.
+        other: bytes of any other body.
         inline: bytes of a body up to which it is answered on the event loop.
         active: requests being received or answered at once.
         large: requests that wait for the thread or are in it, to be unpacked or answered.
     """
 
     body: int = 16 * 2**20
+    feedback: int = 2**20
+    other: int = 64 * 2**10
     inline: int = 64 * 2**10
     active: int = 512
     large: int = 8
@@ -121,7 +125,7 @@ class App:
         if scope["type"] != "http":
             return
         if self._origins:
-            send = self._origins.told(scope, send)
+            send = self._origins.told(scope["method"], _combined(scope["headers"]), send)
         try:
             # As it was sent, byte for byte: what a front door compares too.
             if scope["raw_path"] in self._infer_paths and scope["method"] == "POST":
@@ -135,13 +139,15 @@ class App:
 
     async def _infer(self, scope: Message, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
-        headers = dict(scope["headers"])
+        headers = _combined(scope["headers"])
         request_id: bytes | None = headers.get(_REQUEST_ID)
         if _PREDICTOR in headers or scope["raw_path"] == self._versioned:
             self.counters.addressed += 1
         self.active += 1
         try:
-            body = await self._body(headers, receive)
+            most = self._limits.body
+            # Reading on for a while lets an ordinary client read the refusal instead of a reset.
+            body = await self._body(headers, receive, most, until=4 * most)
             header_id = request_id.decode("latin-1") if request_id else f"{getrandbits(128):032x}"
             identity, answer = await self._answer(
                 body, header_id[:_MAX_ID], headers.get(_JSON_SIZE)
@@ -206,7 +212,15 @@ class App:
         pack = partial(coding.packed, body, wish.coding)
         return await self._aside(pack) if aside else pack()
 
-    async def _body(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    async def _body(
+        self, headers: Mapping[bytes, bytes], receive: Receive, most: int, until: int
+    ) -> bytes:
+        """A request's body, unpacked: at most so many bytes, read until there are so many.
+
+        Raises:
+            Refusal: it is too large, or the request is not to be answered here, or now.
+        """
+        self._origins.check(headers.get(b"origin"))
         if self.active > self._limits.active:
             raise Refusal(503, f"{self.active} requests are being answered", fix="try again in 1 s")
         addressed = headers.get(_PREDICTOR)
@@ -218,37 +232,40 @@ class App:
             )
         name = headers.get(b"content-encoding")
         if name is None or (packing := coding.coding_of(name)) is None:
-            return await self._receive(receive)
-        body = await self._receive(receive)
-        unpack = partial(coding.unpacked, body, packing, self._limits.body)
+            return await self._receive(headers, receive, most, until)
+        body = await self._receive(headers, receive, most, until)
+        unpack = partial(coding.unpacked, body, packing, most)
         if len(body) * _DENSEST <= self._limits.inline:
             return unpack()
         return await self._aside(unpack)
 
-    async def _receive(self, receive: Receive) -> bytes:
-        message = await receive()
-        if message["type"] == "http.request" and not message.get("more_body"):
-            body: bytes = message.get("body", b"")
-            if len(body) <= self._limits.body:
-                return body
+    @staticmethod
+    async def _receive(
+        headers: Mapping[bytes, bytes], receive: Receive, most: int, until: int
+    ) -> bytes:
         parts: list[bytes] = []
-        size = 0
-        while True:
-            if message["type"] == "http.disconnect":
-                raise Disconnected
-            part = message.get("body", b"")
-            size += len(part)
-            if size <= self._limits.body:
-                parts.append(part)
-            # Reading on for a while lets an ordinary client read the refusal instead of a reset.
-            if not message.get("more_body") or size > 4 * self._limits.body:
-                break
+        length = headers.get(b"content-length", b"")
+        size = int(length) if length.isdigit() and len(length) < 20 else 0
+        if size <= until:
             message = await receive()
-        if size > self._limits.body:
+            if message["type"] == "http.request" and not message.get("more_body"):
+                body: bytes = message.get("body", b"")
+                if len(body) <= most:
+                    return body
+            size = 0
+            while True:
+                if message["type"] == "http.disconnect":
+                    raise Disconnected
+                part = message.get("body", b"")
+                size += len(part)
+                if size <= most:
+                    parts.append(part)
+                if not message.get("more_body") or size > until:
+                    break
+                message = await receive()
+        if size > most:
             raise Refusal(
-                413,
-                f"the body is larger than {self._limits.body} bytes",
-                fix="send the rows in several requests",
+                413, f"the body is larger than {most} bytes", fix="send less in each request"
             )
         return b"".join(parts)
 
@@ -261,15 +278,15 @@ class App:
             "server": self._constant(about.SERVER),
             "live": self._constant({"live": True}),
             "ready": self._ready({"ready": True}, {"ready": False}),
-            "index": self._asked(self._index),
-            "load": self._asked(self._steering),
-            "unload": self._asked(self._steering),
+            "index": self._asked(self._index, self._limits.other),
+            "load": self._asked(self._steering, self._limits.other),
+            "unload": self._asked(self._steering, self._limits.other),
             "all_stats": self._statistics,
             "model": self._constant(about.metadata(self.model)),
             "model_ready": self._model_ready(),
             "config": self._constant(about.config(self.model)),
             "stats": self._statistics,
-            "feedback": self._asked(self._feedback),
+            "feedback": self._asked(self._feedback, self._limits.feedback),
             "metrics": self._metrics,
         }
         name, version = self.model.name, self.model.version
@@ -348,15 +365,20 @@ class App:
     async def _statistics(self, scope: Message, receive: Receive, send: Send) -> None:
         await self._send(send, 200, _encode(about.statistics(self.model, self.counters)), (_JSON,))
 
-    def _asked(self, respond: Callable[[bytes], object]) -> Handler:
-        """What answers a body that is no inference."""
+    def _asked(self, respond: Callable[[bytes], object], most: int) -> Handler:
+        """What answers a body that is no inference, of at most so many bytes."""
+        most = min(most, self._limits.body)
 
         async def answer(scope: Message, receive: Receive, send: Send) -> None:
+            self.active += 1
             try:
-                value = respond(await self._body(dict(scope["headers"]), receive))
+                headers = _combined(scope["headers"])
+                value = respond(await self._body(headers, receive, most, until=most))
             except Refusal as refusal:
                 await self._refuse(send, refusal, ())
                 return
+            finally:
+                self.active -= 1
             await self._send(send, 200, _encode(value), (_JSON,))
 
         return answer
@@ -403,3 +425,14 @@ class App:
 def _id_header(value: bytes) -> tuple[Header]:
     """The request's id as a header."""
     return ((_REQUEST_ID, protocol.header_text(value.decode(errors="replace")).encode()),)
+
+
+def _combined(lines: Collection[Header]) -> dict[bytes, bytes]:
+    """Headers by name; a repeated one is a list in one line (RFC 9110, section 5.3), which a header
+    that holds one value is then refused for."""
+    headers = dict(lines)
+    if len(headers) < len(lines):
+        headers.clear()
+        for name, value in lines:
+            headers[name] = b"%s, %s" % (headers[name], value) if name in headers else value
+    return headers

@@ -75,7 +75,7 @@ def unpacked(body: bytes, coding: bytes, most: int) -> bytes:
                 raise Refusal(
                     413,
                     f"the body is larger than {most} bytes when it is unpacked",
-                    fix="send the rows in several requests",
+                    fix="send less in each request",
                 )
             if not unpacker.eof:
                 raise zlib.error("it ends too early")

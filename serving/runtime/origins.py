@@ -1,6 +1,8 @@
 """Pages of other origins that may ask: what a browser has to be told before it lets them.
 
-Nothing is said where no origin is named, which keeps browsers from asking at all.
+A browser reads no answer to a page whose origin is not named, but sends some requests (a POST of
+plain text) without asking first, and what they do is done. So a POST that says it comes from such a
+page is refused. No page is served here; who is no browser sends no origin.
 
 Source: https://fetch.spec.whatwg.org/#http-cors-protocol.
 """
@@ -11,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from typing import Any
 
 from serving import protocol
+from serving.runtime.refusal import Refusal, shown
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -38,12 +41,28 @@ class Origins:
     def __bool__(self) -> bool:
         return bool(self._names)
 
-    def told(self, scope: Message, send: Send) -> Send:
+    def check(self, origin: bytes | None) -> None:
+        """Refuse what a page of an origin that is not named would do.
+
+        Args:
+            origin: the request's header; None where it has none.
+
+        Raises:
+            Refusal: its origin is not named here.
+        """
+        if origin is not None and not self._names & {origin, b"*"}:
+            raise Refusal(
+                403,
+                f"pages of {shown(origin.decode('latin-1'))} may not ask here",
+                fix="name the origin in the model server's --origin, or its environment's "
+                "on_cluster.origins",
+            )
+
+    def told(self, method: str, headers: Mapping[bytes, bytes], send: Send) -> Send:
         """A `send` that also says whether the page that asks may read the answer."""
-        headers = dict(scope["headers"])
         lines = [(b"vary", b"origin")]
         if (origin := headers.get(b"origin")) and self._names & {origin, b"*"}:
-            lines += self._granted(origin, headers, scope["method"])
+            lines += self._granted(origin, headers, method)
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":

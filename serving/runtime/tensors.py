@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -369,14 +370,21 @@ def binary_outputs(request: InferRequest) -> frozenset[str] | None:
     chosen = [output for output in request.outputs or () if output.parameters]
     for output in chosen:
         binary.check_wanted(output.name, output.parameters or {})
-    everything = bool((request.parameters or {}).get("binary_data_output"))
+    everything = _wish("the request", request.parameters, "binary_data_output", False)
     if everything and not request.outputs:
         return None
     return frozenset(
         output.name
         for output in request.outputs or ()
-        if (output.parameters or {}).get("binary_data", everything)
+        if _wish(f"output {shown(output.name)}", output.parameters, "binary_data", everything)
     )
+
+
+def _wish(where: str, parameters: Mapping[str, Any] | None, key: str, default: bool) -> bool:
+    value = (parameters or {}).get(key, default)
+    if type(value) is not bool:
+        raise Refusal(400, f"{where}: {key} is {shown(value)}; expected true or false")
+    return value
 
 
 def output_tensor(

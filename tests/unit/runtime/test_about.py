@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ import pytest
 from contracts.environment.on_cluster import OnClusterSettings
 from serving.rollout.operator.stepper import Stepper
 from serving.runtime.__main__ import arguments
-from serving.runtime.app import App
+from serving.runtime.app import App, Limits
 from serving.runtime.model import Model
 from tests.unit.rollout.cluster_world import Cluster
 from tests.unit.runtime.conftest import Reply, call
@@ -90,6 +91,59 @@ def test_pages_of_other_origins_may_not(
         reply = call(app, method, BASE, headers={"origin": "https://evil.example"})
         assert reply.status in (200, 204)
         assert reply.headers.get("access-control-allow-origin") == allowed
+
+
+EVIL = "https://evil.example"
+
+
+@pytest.mark.parametrize("path", [f"{BASE}/infer", f"{BASE}/feedback", "/v2/repository/index"])
+def test_a_post_of_another_origin_is_refused(path: str, model: Model) -> None:
+    body = json.dumps(request(id="r1", outcome=[1])).encode()
+    for names, origin, allowed in (
+        ([], EVIL, False),
+        ([PAGE], EVIL, False),
+        ([PAGE], "null", False),
+        ([PAGE], "", False),
+        ([PAGE], PAGE, True),
+        (["*"], EVIL, True),
+        ([], None, True),
+    ):
+        app = App(model, origins=names)
+        headers = {"content-type": "text/plain"} | ({} if origin is None else {"origin": origin})
+        reply = call(app, "POST", path, body, headers)
+        assert (reply.status != 403) == allowed, (names, origin)
+        assert allowed or "may not ask here" in reply.json["error"]
+        assert app.active == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "most"), [(f"{BASE}/feedback", 300), ("/v2/repository/index", 200)]
+)
+def test_other_bodies_are_small(path: str, most: int, model: Model) -> None:
+    app = App(model, limits=Limits(feedback=300, other=200))
+    assert call(app, "POST", path, b" " * most).status in (200, 400)
+    assert call(app, "POST", path, b" " * (most + 1)).status == 413
+    # Unpacked, and by its length alone, before any of it has come.
+    zipped = call(app, "POST", path, gzip.compress(b" " * 5000), {"content-encoding": "gzip"})
+    assert zipped.status == 413
+    reply = call(app, "POST", path, b"", {"content-length": str(most + 1)})
+    assert (reply.status, reply.headers["connection"]) == (413, "close")
+    reply = call(App(model, limits=Limits(active=0)), "POST", path, b"{}")
+    assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+
+
+def test_a_repeated_header_is_a_list(model: Model) -> None:
+    app = App(model, origins=[PAGE])
+    for name, value, status in (
+        ("Content-Encoding", "identity", 415),
+        ("Origin", EVIL, 403),
+        ("Accept-Encoding", "identity", 200),
+    ):
+        other = {"Content-Encoding": "gzip", "Origin": PAGE}.get(name, "gzip")
+        for first, last in ((value, other), (other, value)):
+            body = json.dumps(request()).encode()
+            reply = call(app, "POST", f"{BASE}/infer", body, {name: first, name.lower(): last})
+            assert reply.status == status, (name, first)
 
 
 def test_the_environment_names_origins_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -218,6 +218,15 @@ def test_what_is_not_spoken_is_said(infer: Infer) -> None:
     assert "classification extension" in infer(ranked).json["error"]
 
 
+@pytest.mark.parametrize("value", ["false", "true", 0, None, {}])
+def test_a_wish_that_is_neither_true_nor_false_is_refused(value: object, infer: Infer) -> None:
+    output = {"name": "label", "parameters": {"binary_data": value}}
+    for asked in ({"outputs": [output]}, {"parameters": {"binary_data_output": value}}):
+        reply = infer(request(**asked))
+        assert reply.status == 400
+        assert "expected true or false" in reply.json["error"]
+
+
 @pytest.mark.parametrize("name", ["gzip", "deflate"])
 def test_a_body_that_unpacks_beyond_the_limit_is_refused(name: str, infer: Infer) -> None:
     pack = gzip.compress if name == "gzip" else zlib.compress
@@ -229,9 +238,13 @@ def test_a_body_that_unpacks_beyond_the_limit_is_refused(name: str, infer: Infer
 @pytest.mark.parametrize("name", ["gzip", "deflate", "raw deflate"])
 def test_a_body_in_too_many_pieces_is_refused(name: str, infer: Infer) -> None:
     text = json.dumps(request()).encode()
-    pack = {"gzip": gzip.compress, "deflate": zlib.compress}.get(
-        name, lambda plain: zlib.compress(plain)[2:-4]
-    )
+
+    def pack(plain: bytes) -> bytes:
+        if name == "gzip":
+            return gzip.compress(plain)
+        framed = zlib.compress(plain)
+        return framed if name == "deflate" else framed[2:-4]
+
     header = {"content-encoding": name.removeprefix("raw ")}
     assert infer(pack(text) + pack(b"") * 15, **header).status == 200
     reply = infer(pack(text) + pack(b"") * 16, **header)
