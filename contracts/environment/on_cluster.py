@@ -72,7 +72,8 @@ class OnClusterSettings(Section):
         ],
         ...,
     ] = ()
-    """Origins whose web pages may ask the models; `*` for all, none for no page."""
+    """Origins whose web pages may ask the models; `*` for all, none for no page. A POST of any
+    other page is refused (403)."""
     metrics_kept: Days = 15 * DAY
     """How long Prometheus keeps metrics."""
     metrics_disk: int = Field(default=50, ge=10, le=16_384)
