@@ -198,6 +198,7 @@ def install(beside: Callable[[], object] = lambda: None) -> None:
 
     def work_beside() -> None:
         close_all_but(2)
+        speak()
         beside()
 
     def run_step(full_command: list[str], env_vars: dict[str, str] | None = None) -> int:
@@ -251,8 +252,7 @@ def execute(writer: Connection, command: list[str], environment: dict[str, str])
         os.dup2(writer.fileno(), stream)
     close_all_but(writer.fileno())
     writer.close()
-    sys.stdout = os.fdopen(1, "w", encoding="utf-8", buffering=1, closefd=False)
-    sys.stderr = os.fdopen(2, "w", encoding="utf-8", buffering=1, closefd=False)
+    speak()
     os.environ.update(environment, _KFP_RUNTIME="true")
     _, _, _, source, *arguments = command
     from kfp.dsl import executor_main
@@ -266,9 +266,22 @@ def execute(writer: Connection, command: list[str], environment: dict[str, str])
 
 def close_all_but(kept: int) -> None:
     """As a program that is started has nothing of its parent's open: what outlives a killed run
-    must not hold the run's lock."""
-    os.closerange(3, kept)
-    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
+    must not hold the run's lock.
+
+    Their numbers stay taken. Objects of the parent's still have them, and may write what they hold
+    or close themselves in here at any moment: into files of this process's own, if it could open
+    any under such a number.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in [int(path.name) for path in Path("/dev/fd").iterdir()]:
+        if number > 2 and number not in (kept, nothing):
+            os.dup2(nothing, number, inheritable=False)
+
+
+def speak() -> None:
+    """What is printed goes to this process's own descriptors, whatever the parent's did with it."""
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", buffering=1, closefd=False)
+    sys.stderr = os.fdopen(2, "w", encoding="utf-8", buffering=1, closefd=False)
 
 
 def apart(function: Callable[..., Given], *arguments: object) -> Given | None:
@@ -281,6 +294,7 @@ def apart(function: Callable[..., Given], *arguments: object) -> Given | None:
 
     def give() -> None:
         close_all_but(writer.fileno())
+        speak()
         writer.send(function(*arguments))
 
     process = context.Process(target=give)

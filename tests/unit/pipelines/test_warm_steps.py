@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipelines import runs
-from pipelines.warm import EXECUTOR, is_executor
+from pipelines.warm import EXECUTOR, apart, is_executor
 
 SCRIPT = f'python3 {EXECUTOR} --component_module_path "$program_path/x.py" "$@"'
 WAYS = ("return", "exit", "raise", "kill", "return")
@@ -52,6 +52,28 @@ def test_a_step_that_outlives_its_run_does_not_hold_the_runs_lock(tmp_path: Path
     os.kill(step, 0)
     assert not runs.busy(tmp_path)
     os.kill(step, signal.SIGKILL)
+
+
+def test_what_a_run_has_open_and_unwritten_stays_out_of_what_its_forks_open(tmp_path: Path) -> None:
+    """A line of the run's log once went into the model registry's database."""
+    logs = [(tmp_path / f"{number}.log").open("w", encoding="utf-8") for number in range(40)]
+    for log in logs:
+        log.write("half a line")
+
+    def work() -> bytes:
+        files = [(tmp_path / f"{number}.db").open("w+b", buffering=0) for number in range(80)]
+        for file in files:
+            file.write(b"rows")
+        for log in logs:
+            log.close()
+        for file in files:
+            file.seek(0)
+        return b"".join(file.read() for file in files)
+
+    assert apart(work) == b"rows" * 80
+    for log in logs:
+        log.close()
+    assert {(tmp_path / f"{number}.log").read_text() for number in range(40)} == {"half a line"}
 
 
 def test_a_command_of_another_form_is_left_alone() -> None:
