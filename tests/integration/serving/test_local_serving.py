@@ -133,15 +133,15 @@ def test_a_killed_server_is_replaced_and_the_other_one_serves(
     with Load(url) as load:
         victim.send_signal(signal.SIGKILL)
         eventually(lambda: _ended(victim))
-        gone = time.monotonic()
         eventually(lambda: serving.observe(NAME).predictors[0].ready == 1)
+        noticed = time.monotonic()
         assert serving.counters(NAME)["v1"].silent == 1
         enough = len(load.predictions) + 50
         eventually(lambda: len(load.predictions) > enough)
         serving.settle(NAME)
-    # What was sent to the killed server while it was dying is lost, at most once for each
+    # What was sent to the killed server before Envoy saw it die is lost, at most once for each
     # connection of Envoy's two workers and the three clients, and nothing else.
-    assert [began for began in load.began if began > gone] == []
+    assert [began for began in load.began if began > noticed] == []
     assert len(load.failures) <= 6, load.failures
     eventually(lambda: serving.counters(NAME)["v1"].silent == 0)
     again = {own.replica for own in serving.counters(NAME)["v1"].replicas}
