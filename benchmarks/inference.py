@@ -29,7 +29,7 @@ from rich.table import Table
 
 from benchmarks import load
 from contracts.artifact import Artifact, Tensor
-from pocket.supervisor import HttpReady, Running, Spec, Supervisor
+from pocket.supervisor import HttpReady, Port, Running, Spec, Supervisor
 from serving.runtime.store import fetch_document
 
 ROOT = Path(__file__).parents[1]
@@ -123,7 +123,7 @@ def _ours(artifact: Path, name: str) -> Spec:
         name="ours",
         argv=(
             *(sys.executable, "-m", "serving.runtime", "--artifact", str(artifact)),
-            *("--name", name, "--port", "{port}", "--grace", "0s"),
+            *("--name", name, "--port", Port(), "--grace", "0s"),
         ),
         cwd=ROOT,
         ready=HttpReady(path="/v2/health/ready"),
@@ -146,9 +146,9 @@ def _theirs(artifact: Path, name: str, folder: Path) -> Spec:
         name="mlserver",
         argv=(str(ENVIRONMENT / "bin" / "mlserver"), "start", str(folder)),
         env={
-            "MLSERVER_HTTP_PORT": "{port}",
-            "MLSERVER_GRPC_PORT": "{grpc}",
-            "MLSERVER_METRICS_PORT": "{metrics}",
+            "MLSERVER_HTTP_PORT": Port(),
+            "MLSERVER_GRPC_PORT": Port("grpc"),
+            "MLSERVER_METRICS_PORT": Port("metrics"),
             "PYTHONPATH": str(folder),
         },
         cwd=folder,

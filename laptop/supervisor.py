@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pocket import supervisor
-from pocket.supervisor import CallReady, HttpReady, Running, Spec, Status, TcpReady
+from pocket.supervisor import CallReady, HttpReady, Port, Running, Spec, Status, TcpReady
 from project.pocket_errors import mapped
 
-__all__ = ["CallReady", "HttpReady", "Running", "Spec", "Status", "Supervisor", "TcpReady"]
+__all__ = ["CallReady", "HttpReady", "Port", "Running", "Spec", "Status", "Supervisor", "TcpReady"]
 
 
 class Supervisor(supervisor.Supervisor):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from laptop.supervisor import HttpReady, Running, Spec, Supervisor
+from laptop.supervisor import HttpReady, Port, Running, Spec, Supervisor
 from project import here
 from project.handle import Project
 
@@ -20,7 +20,7 @@ def start_pages(project: Project) -> Running:
         Spec(
             name="mlflow",
             argv=(
-                *(*command, "--port", "{port}", "--workers", "1"),
+                *(*command, "--port", Port(), "--workers", "1"),
                 *("--backend-store-uri", here.tracking_uri(project.root)),
             ),
             env=project.process_environment(),

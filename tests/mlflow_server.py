@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pocket.supervisor import HttpReady, Spec, Supervisor
+from pocket.supervisor import HttpReady, Port, Spec, Supervisor
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def mlflow_server(folder: Path) -> Iterator[str]:
     supervisor = Supervisor(folder)
     spec = Spec(
         name="mlflow",
-        argv=(sys.executable, "-m", "flask", "--app", "mlflow.server:app", "run", "-p", "{port}"),
+        argv=(sys.executable, "-m", "flask", "--app", "mlflow.server:app", "run", "-p", Port()),
         env={
             "_MLFLOW_SERVER_FILE_STORE": f"sqlite:///{folder / 'mlflow.db'}",
             # Without it the server finds no experiment, as a training asks for one.

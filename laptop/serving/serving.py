@@ -38,7 +38,7 @@ from laptop.serving.state import (
     refused,
 )
 from laptop.serving.telemetry import PredictorCounters, gateway_counts, read_replica
-from laptop.supervisor import Running, Spec, Supervisor
+from laptop.supervisor import Port, Running, Spec, Supervisor
 from pocket.files import write_whole
 from pocket.patience import allowed
 from pocket.supervisor import tail
@@ -246,7 +246,7 @@ class LocalServing:
             argv=(
                 *(sys.executable, "-m", "serving.runtime"),
                 *("--artifact", predictor.artifact, "--name", predictor.model),
-                *("--predictor", predictor.name, "--port", "{port}"),
+                *("--predictor", predictor.name, "--port", Port()),
                 *("--slow-over", predictor.slow_over, "--grace", _DRAIN),
             ),
             env={"OMP_NUM_THREADS": "1", **self._env, **dict(predictor.env)},

@@ -29,7 +29,7 @@ from contracts.model import ModelSpec
 from contracts.rollout import WHOLE, Target
 from data.model_registry import ModelRegistry
 from laptop.serving import LocalServing
-from laptop.supervisor import HttpReady, Spec, Supervisor
+from laptop.supervisor import HttpReady, Port, Spec, Supervisor
 from project.forward import join
 from serving.rollout.core.observations import Predictor
 from serving.rollout.seldon import seldon_deployment
@@ -261,7 +261,7 @@ def places(
                 name="mlflow",
                 argv=(
                     *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"),
-                    *("--port", "{port}", "--workers", "1", "--backend-store-uri", database),
+                    *("--port", Port(), "--workers", "1", "--backend-store-uri", database),
                 ),
                 ready=HttpReady(path="/health"),
                 ready_within=180,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from laptop.serving import envoy
 from laptop.serving.telemetry import PredictorCounters, ReplicaCounters, parse_metrics
+from pocket.supervisor.spec import written
 from serving.runtime.counters import Counters
 
 
@@ -57,8 +58,14 @@ def test_files_change_only_when_they_say_something_new(tmp_path: Path) -> None:
 
 
 def test_the_bootstrap_leaves_its_ports_to_the_supervisor(tmp_path: Path) -> None:
-    text = envoy.process(tmp_path).argv[2]
-    filled = json.loads(text.replace("{port}", "1").replace("{admin}", "2"))
+    folder = tmp_path / "{port}<admin>"
+    filled = json.loads(written(envoy.process(folder).argv[2], {"port": 1, "admin": 2}))
+    watched = filled["dynamic_resources"]["cds_config"]["path_config_source"]
+    assert watched["path"] == str(folder / "cds.json")
+    assert filled["static_resources"]["listeners"][0]["address"]["socket_address"] == {
+        "address": "127.0.0.1",
+        "port_value": 1,
+    }
     assert filled["admin"]["address"]["socket_address"] == {
         "address": "127.0.0.1",
         "port_value": 2,

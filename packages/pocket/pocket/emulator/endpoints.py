@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pocket.supervisor import HttpReady, Running, Spec, Supervisor
+from pocket.supervisor import HttpReady, Port, Running, Spec, Supervisor
 
 NAME = "cloud"
 HEALTH = "/_pocket/health"
@@ -105,7 +105,7 @@ def spec(root: Path) -> Spec:
     data = str(Path(root).resolve() / NAME)
     return Spec(
         name=NAME,
-        argv=(sys.executable, "-m", "pocket.emulator", "--port", "{port}", "--data", data),
+        argv=(sys.executable, "-m", "pocket.emulator", "--port", Port(), "--data", data),
         ready=HttpReady(path=HEALTH),
         grace=20.0,
     )

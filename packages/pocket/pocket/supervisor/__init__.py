@@ -6,6 +6,7 @@ from pocket.supervisor.processes import MARK, Supervisor, tail
 from pocket.supervisor.spec import (
     CallReady,
     HttpReady,
+    Port,
     Readiness,
     Running,
     Spec,
@@ -17,6 +18,7 @@ __all__ = [
     "MARK",
     "CallReady",
     "HttpReady",
+    "Port",
     "Readiness",
     "Running",
     "Spec",

@@ -34,8 +34,8 @@ from pocket.patience import allowed, until
 from pocket.supervisor.marks import effort, lives, marked
 from pocket.supervisor.ports import POLL, becomes_free, free_port
 from pocket.supervisor.readiness import is_ready, kept, restored
-from pocket.supervisor.records import Record, changed, filled
-from pocket.supervisor.spec import Running, Spec, Status
+from pocket.supervisor.records import Record, changed
+from pocket.supervisor.spec import Running, Spec, Status, written
 
 MARK = "POCKET_PROCESS"
 _KILLED_WITHIN = 10.0
@@ -202,7 +202,7 @@ class Supervisor:
         raise AssertionError("unreachable")
 
     def _spawn(self, spec: Spec, ports: Mapping[str, int]) -> Record:
-        argv = tuple(filled(word, ports) for word in spec.argv)
+        argv = tuple(written(word, ports) for word in spec.argv)
         intent = self._write(
             Record(
                 name=spec.name,
@@ -217,7 +217,7 @@ class Supervisor:
         )
         environment = {
             **os.environ,
-            **{key: filled(value, ports) for key, value in spec.env.items()},
+            **{key: written(value, ports) for key, value in spec.env.items()},
             MARK: self._mark(spec.name),
         }
         log = os.open(self.log(spec.name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -25,9 +25,3 @@ class Record:
 
 def changed(record: Record, **changes: object) -> Record:
     return Record(**{**asdict(record), **changes})
-
-
-def filled(text: str, ports: Mapping[str, int]) -> str:
-    for name, number in ports.items():
-        text = text.replace(f"{{{name}}}", str(number))
-    return text

@@ -6,8 +6,8 @@ import hashlib
 import json
 import re
 import signal
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -41,14 +41,32 @@ class CallReady:
 Readiness = HttpReady | TcpReady | CallReady
 
 
+@dataclass(frozen=True)
+class Port:
+    """Where the number of a picked port goes, by the port's name in the spec."""
+
+    name: str = "port"
+
+
+Word = str | Port | tuple[str | Port, ...]
+"""A word of a command, or a variable's value. A text is handed over as it is, whatever it holds: a
+folder may be named `{port}`. One that a port is a part of is given in pieces."""
+
+
+def written(word: Word, ports: Mapping[str, int]) -> str:
+    """The word with its ports' numbers."""
+    pieces = word if isinstance(word, tuple) else (word,)
+    return "".join(str(ports[piece.name]) if isinstance(piece, Port) else piece for piece in pieces)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Spec:
     """A process to keep.
 
     Args:
         name: its name within the environment; its log is `logs/<name>.log`.
-        argv: the command; `{port}` (or the name of another port in braces) becomes its number.
-        env: added to this process's environment; braces are filled in as in `argv`.
+        argv: the command, a text or `Port` a word (or both, in pieces).
+        env: added to this process's environment; values are words as in `argv`.
         cwd: its working directory; the present one when None.
         ports: names of the ports to pick on 127.0.0.1; the same numbers again after a restart if
             they are free.
@@ -59,8 +77,8 @@ class Spec:
     """
 
     name: str
-    argv: tuple[str, ...]
-    env: Mapping[str, str] = field(default_factory=dict)
+    argv: tuple[Word, ...]
+    env: Mapping[str, Word] = field(default_factory=dict)
     cwd: Path | None = None
     ports: tuple[str, ...] = ("port",)
     ready: Readiness | None = None
@@ -74,11 +92,25 @@ class Spec:
                 f"{self.name!r} cannot name a process",
                 fix="Use lower-case letters, digits, '.', '_' and '-'.",
             )
+        words = [word if isinstance(word, tuple) else (word,) for word in self._words()]
+        named = {piece.name for word in words for piece in word if isinstance(piece, Port)}
+        for name in sorted(named - set(self.ports)):
+            raise ProcessError(
+                f"its command names the port {name!r}, and its ports are {list(self.ports)}",
+                where=self.name,
+                fix="Name it among its `ports`.",
+            )
+
+    def _words(self) -> Iterator[Word]:
+        yield from self.argv
+        yield from self.env.values()
 
     @property
     def fingerprint(self) -> str:
         """The same for the same command, so that a changed one is started anew."""
-        text = json.dumps([self.argv, sorted(self.env.items()), str(self.cwd), self.ports])
+        text = json.dumps(
+            [self.argv, sorted(self.env.items()), str(self.cwd), self.ports], default=asdict
+        )
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -16,9 +16,9 @@ import psutil
 import pytest
 
 from pocket.errors import ProcessError
-from pocket.supervisor import MARK, CallReady, HttpReady, Spec, Supervisor, TcpReady
+from pocket.supervisor import MARK, CallReady, HttpReady, Port, Spec, Supervisor, TcpReady, tail
 
-_SERVER = (sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "{port}")
+_SERVER = (sys.executable, "-m", "http.server", "--bind", "127.0.0.1", Port())
 _SLEEPER = (sys.executable, "-c", "import time; time.sleep(600)")
 # Starts a child in its own process group's shadow, then ignores the request to end.
 _STUBBORN_PARENT = (
@@ -133,7 +133,7 @@ def test_a_start_killed_half_way_neither_leaks_nor_doubles(
     """`write`: the record's write at which the starting command dies."""
     program = (
         "import os, sys, pathlib\n"
-        "from pocket import supervisor as s\n"
+        "from pocket import supervisor as s\nfrom pocket.supervisor import Port\n"
         "count = 0\n"
         "keep = s.Supervisor._write\n"
         "def dying(self, record):\n"
@@ -155,6 +155,23 @@ def test_a_start_killed_half_way_neither_leaks_nor_doubles(
     assert len(marked(tmp_path)) == write - 1
     running = supervisor.start(server())
     assert [process.pid for process in marked(tmp_path)] == [running.pid]
+
+
+@pytest.mark.parametrize("name", ["{port}", "{", "}{", "{0}", "%s", "$HOME", "a {port} b"])
+def test_a_folder_of_any_name_holds_processes(name: str, tmp_path: Path) -> None:
+    supervisor = Supervisor(tmp_path / name)
+    program = "import os, sys; print(sys.argv[1], os.environ['AT'], sys.argv[2:])"
+    spec = Spec(
+        name="web",
+        argv=(sys.executable, "-c", f"{program}; import time; time.sleep(600)", name, Port()),
+        env={"AT": name, "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        running = supervisor.start(spec)
+        eventually(lambda: tail(supervisor.log("web")) != "")
+        assert tail(supervisor.log("web")) == f"{name} {name} {[str(running.port)]}"
+    finally:
+        supervisor.stop_all()
 
 
 def test_what_fails_to_start_shows_the_end_of_its_log(supervisor: Supervisor) -> None:
@@ -236,7 +253,7 @@ _SLOW = (
         "handler = http.server.SimpleHTTPRequestHandler\n"
         "http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), handler).serve_forever()\n"
     ),
-    "{port}",
+    Port(),
 )
 
 
