@@ -18,6 +18,7 @@ from cli.app import output
 from cli.completing import environments, models
 from contracts.errors import UsageError
 from contracts.model import ModelSpec
+from pocket.emulator import check_addresses
 from project.folder import check_environment, find_project
 from project.handle import Project
 
@@ -123,6 +124,7 @@ def project(
 ) -> Project:
     """The environment of that name, of the project around the folder that `--project` names."""
     folder = find_project(output.project)
+    check_addresses(os.environ)
     if name != LOCAL:
         check_environment(folder, name)
     file = outputs or os.environ.get(OUTPUTS_VARIABLE, "")

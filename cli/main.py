@@ -17,6 +17,7 @@ import typer
 import cli.commands  # noqa: F401 (registers the commands)
 from cli.app import app, output, shared_first
 from cli.entry import INTERRUPTED
+from cli.misplaced import refusal
 from contracts.errors import LocalError, MillwrightError, UsageError
 from pocket.errors import PocketError
 from project.pocket_errors import from_pocket
@@ -25,6 +26,8 @@ SELDOM = (50_000, 20, 20)
 """How seldom a command looks for garbage: what it imports are objects by the hundred thousand that
 all stay, and looking through them again and again took a quarter of a short command."""
 KEPT = "\ninterrupted; what was done is kept, and the same command goes on from there"
+BAD_ENDPOINT = "Invalid endpoint: "
+"""How botocore refuses an address; those in variables are refused before it reads them."""
 HELP_SHOWN = "NoArgsIsHelpError"
 """What the parser raises, after it has printed a group's help, where no command was named."""
 
@@ -88,13 +91,19 @@ def sentence(error: Exception) -> MillwrightError:
         case PocketError():
             return from_pocket(error)
         case typer.TyperException():
-            return misused(error)
+            return misused(error, sys.argv[1:])
         case OSError(errno=errno.ENOSPC):
             fix = "Make room, and say the same again: what was done is kept."
             return LocalError("the disk is full", where=str(error.filename or ""), fix=fix)
         case OSError(strerror=str(reason), filename=name) if name:
             return LocalError(
                 reason.lower(), where=str(name), fix="Can this user read and write it?"
+            )
+        case ValueError(args=(str(said),)) if said.startswith(BAD_ENDPOINT):
+            return UsageError(
+                f"{said.removeprefix(BAD_ENDPOINT)!r} is no address of a server",
+                where="endpoint_url",
+                fix="Write http://HOST:PORT in the profile, in AWS_CONFIG_FILE or ~/.aws/config.",
             )
     return LocalError(
         f"Millwright's own fault: {type(error).__name__}: {error}",
@@ -131,17 +140,21 @@ def refuse_rows_in_json(words: list[str]) -> None:
             )
 
 
-def misused(error: typer.TyperException) -> UsageError:
+def misused(error: typer.TyperException, words: list[str]) -> UsageError:
     """What is wrong with the command's words; an option of Pulumi's is refused by its name."""
     option = str(getattr(error, "option_name", ""))
+    context = getattr(error, "ctx", None)
+    if option and context is not None and hasattr(context.command, "commands"):
+        misplaced = refusal(context.find_root().command, words)
+        if misplaced:
+            return misplaced
     if option in PULUMIS:
         from pocket.engine import refuse
 
         try:
             refuse(**{PULUMIS[option]: option})
-        except PocketError as refusal:
-            return UsageError(refusal.what, where=option, fix=refusal.fix)
-    context = getattr(error, "ctx", None)
+        except PocketError as refused:
+            return UsageError(refused.what, where=option, fix=refused.fix)
     command = context.command_path if context else "millwright"
     return UsageError(error.format_message(), fix=f"`{command} --help` says what there is")
 

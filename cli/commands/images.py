@@ -76,7 +76,7 @@ def build(
     from images.tools import choose
 
     wanted = recipes(image, base, platform)
-    builder, logs = choose(tool), logs_of(project())
+    logs, builder = logs_of(project()), choose(tool)
     built = [build_image(recipe, builder, logs, output.say) for recipe in wanted]
     output.result(
         {"tool": builder.name, "images": [vars(made) for made in built]},

@@ -237,6 +237,43 @@ def test_an_interruption_is_told(
     assert (code, said) == (130, ""), words
 
 
+ADDRESSES = (
+    "not a url",
+    "http://",
+    "ftp://x",
+    "http://[",
+    "http://a:b",
+    "x" * 5000,
+    "localhost:5000",
+)
+ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_a_cloud_without_an_address_is_refused_by_the_variable(
+    millwright: Run, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    for variable in ENDPOINTS:
+        for address in ADDRESSES:
+            with monkeypatch.context() as patch:
+                patch.setattr("sys.stdin", io.StringIO('{"deployment": {}}'))
+                patch.setenv(variable, address)
+                code, said = millwright(*words, *given(COMMANDS[words], None, ""))
+            assert code == 2, (words, address, said)
+            assert said.startswith(f"error {variable}: {address[:200]!r} is no address"), words
+
+
+def test_a_profile_with_a_bad_address_is_a_sentence(
+    millwright: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    config.write_text("[default]\nendpoint_url = not a url\n")
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    code, said = millwright("doctor", "dev")
+    assert (code, "endpoint_url: 'not a url' is no address" in said) == (2, True), said
+
+
 def test_a_full_disk_is_a_sentence(millwright: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

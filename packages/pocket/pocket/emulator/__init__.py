@@ -7,6 +7,7 @@ which only asks where the cloud is stays fast. The server's side begins in `__ma
 from pocket.emulator.endpoints import (
     NAME,
     CloudEndpoints,
+    check_addresses,
     environment,
     find,
     read_ahead,
@@ -14,4 +15,13 @@ from pocket.emulator.endpoints import (
     stop,
 )
 
-__all__ = ["NAME", "CloudEndpoints", "environment", "find", "read_ahead", "start", "stop"]
+__all__ = [
+    "NAME",
+    "CloudEndpoints",
+    "check_addresses",
+    "environment",
+    "find",
+    "read_ahead",
+    "start",
+    "stop",
+]

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from pocket.errors import OptionError
 from pocket.supervisor import HttpReady, Port, Running, Spec, Supervisor
 
 NAME = "cloud"
@@ -23,6 +26,11 @@ AHEAD = "/_pocket/ahead"
 PATIENCE = 10.0
 """Seconds that a server may take to say that it begins."""
 _OURS = "POCKET_CLOUD"
+_VARIABLE = "AWS_ENDPOINT_URL"
+_LABEL = r"(?!-)[A-Za-z\d-]{1,63}(?<!-)"
+_HOST = re.compile(rf"(?=.{{1,255}}$)({_LABEL}\.)*{_LABEL}", re.ASCII)
+_SHOWN = 200
+"""Characters of a hopeless address that are repeated to its author."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +54,7 @@ def start(root: Path, *, region: str | None = None) -> CloudEndpoints:
     An AWS_ENDPOINT_URL set by the user is respected, and nothing is started then.
 
     Raises:
+        OptionError: AWS_ENDPOINT_URL is no address.
         ProcessError: the server ended or was not ready in time.
     """
     supervisor = Supervisor(root)
@@ -100,6 +109,35 @@ def environment(endpoints: CloudEndpoints) -> dict[str, str]:
     }
 
 
+def check_addresses(environ: Mapping[str, str]) -> None:
+    """Refuse variables that name a server of AWS's APIs with what is no address.
+
+    botocore says so with a bare ValueError, or waits for an answer from it.
+
+    Raises:
+        OptionError: AWS_ENDPOINT_URL, or one of a service (AWS_ENDPOINT_URL_S3), is none.
+    """
+    for name, url in sorted(environ.items()):
+        if name.startswith(_VARIABLE) and url and not _is_address(url):
+            raise OptionError(
+                f"{url[:_SHOWN]!r} is no address of a server",
+                where=name,
+                fix="Write it as http://HOST:PORT or https://HOST, or unset the variable.",
+            )
+
+
+def _is_address(url: str) -> bool:
+    """Whether an HTTP client takes it, by botocore's rules for the host's name."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:  # brackets without an IPv6 address; a port that is no number
+        return False
+    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable():
+        return False
+    return ":" in parts.hostname or bool(_HOST.fullmatch(parts.hostname.removesuffix(".")))
+
+
 def spec(root: Path) -> Spec:
     """The server as a supervised process; its data lies in `root/cloud`."""
     data = str(Path(root).resolve() / NAME)
@@ -113,7 +151,8 @@ def spec(root: Path) -> Spec:
 
 def _given_by_user(running: Running | None, environ: Mapping[str, str]) -> str | None:
     """AWS_ENDPOINT_URL unless it is only our own server's, put there by `environment`."""
-    given = environ.get("AWS_ENDPOINT_URL", "").rstrip("/")
+    check_addresses(environ)
+    given = environ.get(_VARIABLE, "").rstrip("/")
     if not given or environ.get(_OURS) == given or (running and given == running.url):
         return None
     return given
