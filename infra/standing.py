@@ -20,7 +20,7 @@ import pulumi
 from pulumi_aws import dynamodb, eks, elasticache, rds
 
 from contracts.environment import CONFIG_KEY, Environment
-from contracts.environment.changes import Standing, impossible
+from contracts.environment.changes import Standing, impossible, without_effect
 from contracts.errors import InfrastructureError
 from infra.naming import Names
 
@@ -98,7 +98,8 @@ def refuse_impossible(environment: Environment, provider: pulumi.ProviderResourc
     Raises:
         InfrastructureError: a setting cannot follow what stands.
     """
-    wrong = list(impossible(environment, standing_of(environment, provider)))
+    standing = standing_of(environment, provider)
+    wrong = list(impossible(environment, standing))
     if wrong:
         keys = ", ".join(key for key, _ in wrong)
         raise InfrastructureError(
@@ -106,6 +107,8 @@ def refuse_impossible(environment: Environment, provider: pulumi.ProviderResourc
             where=f"Pulumi.{environment.name}.yaml: {CONFIG_KEY}: {keys}",
             fix="Write what stands, or a step that AWS takes from there.",
         )
+    for sentence in without_effect(environment, standing):
+        pulumi.log.warn(f"Pulumi.{environment.name}.yaml: {CONFIG_KEY}: {sentence}")
 
 
 def standing_of(environment: Environment, provider: pulumi.ProviderResource) -> Standing:
@@ -121,6 +124,7 @@ def standing_of(environment: Environment, provider: pulumi.ProviderResource) -> 
         kubernetes=cluster.version if cluster else None,
         postgres=database.engine_version if database else None,
         disk=database.allocated_storage if database else None,
+        most=database.max_allocated_storage if database else None,
         cache=(cache.engine, cache.engine_version) if cache else None,
     )
 

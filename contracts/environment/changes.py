@@ -24,6 +24,8 @@ class Standing:
     """The database's version."""
     disk: int | None = None
     """The database's disk as it has grown, in GiB."""
+    most: int | None = None
+    """What the database's disk may grow to, in GiB."""
     cache: tuple[str, str] | None = None
     """The cache's engine and its version."""
 
@@ -73,6 +75,14 @@ def _disk(environment: Environment, standing: Standing) -> str | None:
         return None
     if environment.database.max_storage < standing.disk:
         return f"the database's disk has {standing.disk} GiB by now, and RDS makes none smaller"
+    wanted = environment.database.max_storage
+    changes = standing.most not in (None, wanted)
+    # As much as it has is RDS's way to say that it grows no more.
+    if changes and standing.disk < wanted and wanted * 10 < standing.disk * 11:
+        return (
+            f"the database's disk has {standing.disk} GiB by now, and RDS wants room for a tenth "
+            f"more: max_storage {-(-standing.disk * 11 // 10)} or above"
+        )
     return None
 
 
@@ -121,6 +131,20 @@ STEPS: Final = (
         refusal=_cache_version,
     ),
 )
+
+
+def without_effect(environment: Environment, standing: Standing) -> Iterator[str]:
+    """What a document says of a setting that stands otherwise, and that nobody will change.
+
+    The plugin leaves a smaller disk out where the disk may grow by itself, which every disk may: it
+    cannot tell a disk that has grown from one that a person wants smaller.
+    """
+    database = environment.database
+    if database.enabled and standing.disk is not None and database.storage < standing.disk:
+        yield (
+            f"database.storage: the disk has {standing.disk} GiB by now, and RDS makes none "
+            f"smaller; {database.storage} has no effect (write {standing.disk})"
+        )
 
 
 def impossible(environment: Environment, standing: Standing) -> Iterator[tuple[str, str]]:

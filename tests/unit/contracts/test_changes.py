@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from contracts.environment import Environment
-from contracts.environment.changes import STEPS, Standing, impossible
+from contracts.environment.changes import STEPS, Standing, impossible, without_effect
 
-STANDS = Standing(kubernetes="1.33", postgres="16.4", disk=80, cache=("redis", "7.1.0"))
+STANDS = Standing(kubernetes="1.33", postgres="16.4", disk=80, most=500, cache=("redis", "7.1.0"))
 
 
 def environment(section: str, **settings: Any) -> Environment:
@@ -33,6 +33,7 @@ TAKEN: list[tuple[str, dict[str, Any]]] = [
     ("database", {"version": "17"}),
     ("database", {"version": "18"}),
     ("database", {"max_storage": 80}),
+    ("database", {"max_storage": 88}),
     # A disk that has grown is more than the document began with.
     ("database", {"storage": 20}),
     ("cache", {"engine": "valkey", "version": "8.0"}),
@@ -44,6 +45,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("cluster", {"version": "1.40"}, "cluster.version", "1.34 is next"),
     ("database", {"version": "15"}, "database.version", "16.4"),
     ("database", {"storage": 20, "max_storage": 60}, "database.max_storage", "80 GiB"),
+    ("database", {"max_storage": 87}, "database.max_storage", "max_storage 88 or above"),
     ("cache", {"version": "7.0"}, "cache.version", "7.1.0"),
     ("cache", {"version": "6.2"}, "cache.version", "no version back"),
 ]
@@ -61,6 +63,12 @@ def test_a_step_that_aws_refuses(
     ((named, why),) = impossible(environment(section, **settings), STANDS)
     assert named == key
     assert said in why
+
+
+@pytest.mark.parametrize(("storage", "said"), [(79, "write 80"), (80, ""), (100, "")])
+def test_a_smaller_disk_than_stands_is_said_to_have_no_effect(storage: int, said: str) -> None:
+    sentences = "\n".join(without_effect(environment("database", storage=storage), STANDS))
+    assert (said in sentences, bool(sentences)) == (True, bool(said))
 
 
 def test_valkey_never_becomes_redis() -> None:

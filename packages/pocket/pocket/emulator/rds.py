@@ -50,6 +50,13 @@ def install(context: Context) -> None:
                 f"Invalid storage size: {disk} is less than the {standing.allocated_storage} GiB"
                 " that are allocated",
             )
+        most, has = db_kwargs.get("max_allocated_storage"), int(disk or standing.allocated_storage)
+        if most and int(most) != has and int(most) * 10 < has * 11:
+            raise RDSClientError(
+                "InvalidParameterCombination",
+                f"Invalid max storage size: {most} leaves no tenth above the {has} GiB that are"
+                " allocated",
+            )
         return original(backend, db_instance_identifier, db_kwargs)
 
 

@@ -228,12 +228,20 @@ def test_a_database_that_goes_back(client: Client) -> None:
     changes: list[tuple[dict[str, Any], str, str]] = [
         ({"EngineVersion": "15"}, "InvalidParameterCombination", "Cannot upgrade postgres from 16"),
         ({"AllocatedStorage": 40}, "InvalidParameterValue", "40"),
+        ({"MaxAllocatedStorage": 54}, "InvalidParameterCombination", "54"),
+        (
+            {"AllocatedStorage": 60, "MaxAllocatedStorage": 65},
+            "InvalidParameterCombination",
+            "no tenth above the 60 GiB",
+        ),
     ]
     for change, code, said in changes:
         found = refused(lambda: rds.modify_db_instance(DBInstanceIdentifier="going", **change))  # noqa: B023
         assert found[0] == code
         assert said in found[1]
     rds.modify_db_instance(DBInstanceIdentifier="going", EngineVersion="17", AllocatedStorage=60)
+    for most in (66, 60):
+        rds.modify_db_instance(DBInstanceIdentifier="going", MaxAllocatedStorage=most)
 
 
 def test_a_cache_that_goes_back(client: Client) -> None:
