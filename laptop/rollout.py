@@ -29,6 +29,7 @@ from laptop.host import RolloutHost
 from laptop.ports import LocalDeployment, LocalTelemetry, RegistryAliases
 from laptop.serving import LocalServing
 from pocket.files import write_whole
+from serving.asked_for import check_artifact
 from serving.rollout.aliases import RememberedAliases
 from serving.rollout.core.controller import desired
 from serving.rollout.core.observations import BEGINNING, Command
@@ -375,28 +376,6 @@ class _Files:
 
     def _write(self, suffix: str, text: str) -> None:
         write_whole(self._path(suffix), text)
-
-
-def check_artifact(model: str, target: Target) -> None:
-    """Refuse what cannot be served as the version that is asked for, before a server is tried.
-
-    Raises:
-        RolloutError: it is another model's, or another version.
-        ServingError: it cannot be read, is not the model that was registered, or does not load.
-        DocumentError: its document is not an Artifact.
-    """
-    from serving.runtime.model import Model
-    from serving.runtime.store import fetch
-
-    artifact, content = fetch(target.uri)
-    if (artifact.name, artifact.version) != (model, target.version):
-        raise RolloutError(
-            f"this artifact is {artifact.name} version {artifact.version}, and {model} version "
-            f"{target.version} is asked for",
-            where=target.uri,
-            fix="Name the version and the artifact that belong together.",
-        )
-    Model(model, artifact, content)
 
 
 def names(root: Path) -> list[str]:

@@ -25,7 +25,7 @@ from cli.output import table
 from cli.rollout_tables import phase_of, status_table, weight
 from cli.watching import WatchedRollout, decided, show
 from contracts.document import parse_duration, parse_share
-from contracts.errors import RolloutError, UsageError
+from contracts.errors import LocalError, RolloutError, UsageError
 from contracts.model import ModelSpec
 from contracts.rollout import RolloutSpec, RolloutStatus, Target
 from serving.rollout.wishes import previous
@@ -184,6 +184,8 @@ def begin(
     """
     target = target_of(where, spec, version, uri)
     rollout = rollouts_of(where, namespace).rollout(spec)
+    if where.has_cluster:
+        check_from_here(where, spec.name, target)
     begun = WatchedRollout(rollout=rollout, before=decided(rollout))
     plan = plan_of(spec, changes or {})
     rollout.start(target, plan=plan, serving=spec.serving, retry=retry, judge=judge)
@@ -196,6 +198,25 @@ def begin(
     )
     output.say(f"    {spec.name} version {target.version} is wanted; {how}")
     return begun
+
+
+def check_from_here(where: Project, model: str, target: Target) -> None:
+    """Refuse an artifact that the cluster's servers could not serve, as far as it can be read here.
+
+    Raises:
+        MillwrightError: it is broken, or another model's or version's.
+    """
+    from serving.asked_for import check_artifact
+    from serving.runtime.store import UnreachableError
+
+    try:
+        where.connect()
+        check_artifact(model, target)
+    except (LocalError, UnreachableError) as unknown:
+        output.warn(
+            f"{target.uri} was not looked into before the cluster is asked to serve it: "
+            f"{unknown.what}"
+        )
 
 
 def decided_before(rollout: RolloutHandle, target: Target) -> bool:

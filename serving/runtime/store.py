@@ -17,6 +17,11 @@ from contracts.artifact import DOCUMENT_FILE, MODEL_FILE, Artifact
 from contracts.errors import ServingError
 
 Reader = Callable[[str], bytes]
+_ABSENT = "NoSuchKey"
+
+
+class UnreachableError(ServingError):
+    """What holds an artifact does not answer, or not to whoever asks: nothing is known of it."""
 
 
 def fetch_document(uri: str) -> Artifact:
@@ -37,6 +42,7 @@ def fetch(uri: str) -> tuple[Artifact, bytes]:
             `contracts.addresses` says.
 
     Raises:
+        UnreachableError: what holds it does not answer, or not to us.
         ServingError: there is none, it cannot be read, or the model is not the one registered.
         DocumentError: its document is not an Artifact.
     """
@@ -69,7 +75,7 @@ def _reader(uri: str) -> Reader:
         return _s3_reader(uri, address.place, address.path.strip("/"))
     if address.scheme in ("", "file"):
         return _folder_reader(Path(address.path))
-    raise ServingError(
+    raise UnreachableError(
         f"artifacts cannot be read from {address.scheme}://",
         where=uri,
         fix="Give a folder's path or s3://bucket/prefix.",
@@ -82,7 +88,8 @@ def _folder_reader(folder: Path) -> Reader:
             return (folder / name).read_bytes()
         except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
             why = error.strerror if isinstance(error, OSError) else error
-            raise ServingError(
+            there = isinstance(error, ValueError) or folder.is_dir()
+            raise (ServingError if there else UnreachableError)(
                 f"the artifact's {name} cannot be read: {why}",
                 where=repr(str(folder)),
                 fix=f"An artifact is a folder with {MODEL_FILE} and {DOCUMENT_FILE}.",
@@ -102,14 +109,16 @@ def _s3_reader(uri: str, bucket: str, prefix: str) -> Reader:
     try:
         client = boto3.client("s3")
     except (BotoCoreError, ValueError) as error:
-        raise ServingError(f"no S3 client: {error}", where=uri) from None
+        raise UnreachableError(f"no S3 client: {error}", where=uri) from None
 
     def read(name: str) -> bytes:
         try:
             answer = client.get_object(Bucket=bucket, Key=f"{prefix}/{name}".lstrip("/"))
             content: bytes = answer["Body"].read()
         except (BotoCoreError, ClientError, ValueError) as error:
-            raise ServingError(
+            answered = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
+            known = isinstance(error, ValueError) or answered == _ABSENT
+            raise (ServingError if known else UnreachableError)(
                 f"the artifact's {name} cannot be read: {error}",
                 where=uri,
                 fix="Check the URI, the credentials and AWS_ENDPOINT_URL.",
