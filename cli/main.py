@@ -92,13 +92,13 @@ def sentence(error: Exception) -> MillwrightError:
             return from_pocket(error)
         case typer.TyperException():
             return misused(error, sys.argv[1:])
-        case OSError(errno=errno.ENOSPC):
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG):
             fix = "Make room, and say the same again: what was done is kept."
             return LocalError("the disk is full", where=str(error.filename or ""), fix=fix)
-        case OSError(strerror=str(reason), filename=name) if name:
-            return LocalError(
-                reason.lower(), where=str(name), fix="Can this user read and write it?"
-            )
+        case OSError(strerror=str(reason), filename=name) if reason:
+            it = "it" if name else "there"
+            fix = f"Can this user read and write {it}?"
+            return LocalError(reason[:1].lower() + reason[1:], where=str(name or ""), fix=fix)
         case ValueError(args=(str(said),)) if said.startswith(BAD_ENDPOINT):
             return UsageError(
                 f"{said.removeprefix(BAD_ENDPOINT)!r} is no address of a server",

@@ -16,8 +16,10 @@ from typing import Final, Protocol
 
 from contracts.errors import InfrastructureError
 from contracts.outputs import PlatformOutputs
-from pocket.files import write_whole
+from pocket.errors import ProcessError
+from pocket.files import write_whole, writing
 from pocket.patience import allowed
+from project.pocket_errors import mapped
 
 OUTPUTS_FILE: Final = "outputs.json"
 STATE_FILE: Final = "state.json"
@@ -72,10 +74,16 @@ class EngineState:
         return PlatformOutputs.read(self.path)
 
     def write(self, outputs: PlatformOutputs) -> None:
-        """Keep them, for `read`."""
+        """Keep them, for `read`.
+
+        Raises:
+            LocalError: they cannot be written; the former ones are whole.
+        """
         text = json.dumps(outputs.model_dump(mode="json"), indent=2) + "\n"
-        self.root.mkdir(parents=True, exist_ok=True)
-        write_whole(self.path, text)
+        fix = f"and run `millwright up {self.name}` again.".replace(" local`", "`")
+        with mapped(), writing(self.path, ProcessError, fix):
+            self.root.mkdir(parents=True, exist_ok=True)
+            write_whole(self.path, text)
 
 
 @dataclass(frozen=True, kw_only=True)

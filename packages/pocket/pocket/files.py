@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pocket.errors import PocketError
+
 
 class HeldError(Exception):
     """Another process holds a lock; its id is `holder`, as far as it is known."""
@@ -20,6 +22,28 @@ class HeldError(Exception):
     def __init__(self, holder: str) -> None:
         super().__init__(f"held by process {holder or 'unknown'}")
         self.holder = holder
+
+
+@contextmanager
+def writing(path: Path, kind: type[PocketError], fix: str) -> Iterator[None]:
+    """Around what writes a file; a failure of the disk is a sentence that names the file.
+
+    Args:
+        path: the file, or the folder of several.
+        kind: the error to raise.
+        fix: what to do beside making room.
+
+    Raises:
+        PocketError: of that kind: a full disk, say, or a folder that refuses.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise kind(
+            f"this cannot be written: {error.strerror or error}",
+            where=str(path),
+            fix=f"Make room, or let this user write there, {fix}",
+        ) from error
 
 
 def write_whole(path: Path, content: str | bytes, *, scratch: Path | None = None) -> None:
@@ -34,7 +58,22 @@ def write_whole(path: Path, content: str | bytes, *, scratch: Path | None = None
             None. For a folder that somebody watches.
     """
     data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(dir=scratch or path.parent, prefix=".", suffix=".tmp")
+    with _named(path):
+        _replace(path, data, scratch or path.parent)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Failures inside are told of the file, and of none that is there for a moment."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
+def _replace(path: Path, data: bytes, scratch: Path) -> None:
+    handle, temporary = tempfile.mkstemp(dir=scratch, prefix=".", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:  # mkstemp makes it 0600
             file.write(data)
@@ -70,17 +109,20 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[str]:
 
     lock = FileLock(path.with_name(f"{path.name}.held"), timeout=-1 if wait else 0, mode=0o600)
     try:
-        lock.acquire(poll_interval=0.02)
+        with _named(path):
+            lock.acquire(poll_interval=0.02)
     except Timeout:
         raise HeldError(_holder(path)) from None
     try:
         former = _holder(path)
-        path.touch(mode=0o600)
-        path.write_text(str(os.getpid()), encoding="utf-8")
+        with _named(path):
+            path.touch(mode=0o600)
+            path.write_text(str(os.getpid()), encoding="utf-8")
         try:
             yield former
         finally:
-            path.write_text("", encoding="utf-8")
+            with _named(path):
+                path.write_text("", encoding="utf-8")
     finally:
         lock.release()
 

@@ -45,6 +45,11 @@ SHORT = ("nosuch", "http://[", "\udcff", "x" * 5000, "bytes", "deep.json")
 SHARED = ("environment", "named", "outputs", "context", "namespace", "mlflow", "kfp", "gateway")
 """Options of many commands, which read them by the same code."""
 NUMBERS = ("", "x", "-1", "0", "1e999", "nan", "9" * 30, "٣")
+READS = {
+    *(("data", "list"), ("data", "show"), ("images", "list"), ("runs", "list"), ("status",)),
+    *(("state", "export"), ("versions",)),
+}
+"""What may say something where nothing can be written."""
 MAY_SUCCEED: dict[tuple[str, ...], set[str]] = {
     ("data", "show"): {"outputs"},  # what is loaded cannot be asked, and is said to be nothing
     ("images", "list"): {"base", "platform", "outputs"},  # any name may be one
@@ -286,6 +291,40 @@ def test_a_full_disk_is_a_sentence(millwright: Run, monkeypatch: pytest.MonkeyPa
     code, said = millwright("state", "import", "-")
     assert code == 1
     assert re.search(r"the disk is full|No space left on device\s+Make room", said), said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="root is held by a folder's mode on Linux")
+def test_a_folder_that_takes_nothing_is_a_sentence_in_every_command(tmp_path: Path) -> None:
+    folders = {how: tmp_path / how for how in ("full", "closed")}
+    for folder in folders.values():
+        folder.mkdir()
+        for path in ROOT.glob("Pulumi*.yaml"):
+            shutil.copy(path, folder)
+        for kind in ("datasets", "models"):
+            (folder / kind).symlink_to(ROOT / kind)
+    before = sorted(path.name for path in folders["closed"].iterdir())
+    folders["closed"].chmod(0o555)
+    plain = {key: value for key, value in os.environ.items() if not key.startswith("MILLWRIGHT")}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.unit.cli.driven", *map(str, folders.values())],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**plain, "PATH": "", "KUBECONFIG": str(tmp_path / "none"), "HOME": str(tmp_path)},
+        check=False,
+    )
+    folders["closed"].chmod(0o755)
+    assert done.returncode == 0, done.stderr[-3000:]
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [tuple(answer["words"]) for answer in answers] == list(COMMANDS) * 2
+    for answer in answers:
+        words = tuple(answer["words"])
+        if words != ("doctor",):  # whose answer is a table of what is missing
+            check(answer["code"], answer["said"], words, may_succeed=words in READS)
+    for answer in answers:
+        if answer["words"] == ["up"]:
+            assert "this cannot be written" in answer["said"], answer["how"]
+    assert sorted(path.name for path in folders["closed"].iterdir()) == before
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no such device")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from contracts.errors import DocumentError, InfrastructureError, UsageError
+from contracts.errors import DocumentError, InfrastructureError, LocalError, UsageError
 from contracts.outputs import PlatformOutputs
 from project.handle import Project
 from project.sources import EngineState, OutputsFile, PulumiStack
@@ -186,3 +187,19 @@ def test_an_unknown_environment_names_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no environment 'nosuch'") as refused:
         _ = Project(tmp_path, "nosuch").environment
     assert "dev, local" in refused.value.fix
+
+
+def test_a_full_disk_leaves_the_former_outputs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    state = EngineState(root=tmp_path, name="local")
+    state.write(PlatformOutputs.parse(values("former")))
+    before = state.path.read_text()
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(LocalError, match="cannot be written: No space left") as refused:
+        state.write(PlatformOutputs.parse(values("new")))
+    assert (refused.value.where, "`millwright up`" in refused.value.fix) == (str(state.path), True)
+    assert [path.read_text() for path in tmp_path.iterdir()] == [before]

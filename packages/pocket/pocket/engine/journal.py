@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from pocket import files
 from pocket.engine.secrets import Crypter
 from pocket.engine.state import (
     Deployment,
@@ -40,15 +41,12 @@ def writing(path: Path) -> Iterator[None]:
     Raises:
         DeploymentError: it could not: a full disk, say. What was on the disk before is whole.
     """
-    try:
+    fix = (
+        "and run the same command again: the state as it was is whole, and what was begun since "
+        "is looked up."
+    )
+    with files.writing(path, DeploymentError, fix):
         yield
-    except OSError as error:
-        raise DeploymentError(
-            f"this cannot be written: {error.strerror or error}",
-            where=str(path),
-            fix="Make room, or let this user write there, and run the same command again: the "
-            "state as it was is whole, and what was begun since is looked up.",
-        ) from error
 
 
 class JournalFile:

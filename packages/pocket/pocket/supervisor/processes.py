@@ -29,7 +29,7 @@ from typing import Literal
 import psutil  # type: ignore[import-untyped,unused-ignore]
 
 from pocket.errors import ProcessError
-from pocket.files import locked, write_whole
+from pocket.files import locked, write_whole, writing
 from pocket.patience import allowed, until
 from pocket.supervisor.marks import effort, lives, marked
 from pocket.supervisor.ports import POLL, becomes_free, free_port
@@ -220,7 +220,8 @@ class Supervisor:
             **{key: written(value, ports) for key, value in spec.env.items()},
             MARK: self._mark(spec.name),
         }
-        log = os.open(self.log(spec.name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with self._writing(self.log(spec.name)):
+            log = os.open(self.log(spec.name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             child = subprocess.Popen(
                 argv,
@@ -239,11 +240,15 @@ class Supervisor:
         finally:
             os.close(log)
         self._children[child.pid] = child
+        created = 0.0
         with contextlib.suppress(psutil.NoSuchProcess):
-            return self._write(
-                changed(intent, pid=child.pid, created=psutil.Process(child.pid).create_time())
-            )
-        return changed(intent, pid=child.pid, created=0.0)
+            created = psutil.Process(child.pid).create_time()
+        begun = changed(intent, pid=child.pid, created=created)
+        try:
+            return self._write(begun) if created else begun
+        except ProcessError:
+            self._end(spec.name, begun)  # what no record says would be nobody's
+            raise
 
     def _await_ready(self, spec: Spec, record: Record, *, since: int, patience: float) -> None:
         def answers() -> bool:
@@ -370,8 +375,13 @@ class Supervisor:
         return [record for record in found if record]
 
     def _write(self, record: Record) -> Record:
-        write_whole(self._path(record.name), json.dumps(asdict(record), indent=1))
+        with self._writing(self._path(record.name)):
+            write_whole(self._path(record.name), json.dumps(asdict(record), indent=1))
         return record
+
+    @staticmethod
+    def _writing(path: Path) -> contextlib.AbstractContextManager[None]:
+        return writing(path, ProcessError, "and run the same command again.")
 
     def _size(self, name: str) -> int:
         log = self.log(name)
@@ -385,7 +395,10 @@ class Supervisor:
 
     @contextlib.contextmanager
     def _lock(self, name: str) -> Iterator[None]:
-        for folder in (self._run, self._logs):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with locked(self._path(name, "lock")):
+        path = self._path(name, "lock")
+        with contextlib.ExitStack() as stack:
+            with self._writing(path):
+                for folder in (self._run, self._logs):
+                    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                stack.enter_context(locked(path))
             yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -155,6 +156,40 @@ def test_a_start_killed_half_way_neither_leaks_nor_doubles(
     assert len(marked(tmp_path)) == write - 1
     running = supervisor.start(server())
     assert [process.pid for process in marked(tmp_path)] == [running.pid]
+
+
+@pytest.mark.parametrize("write", [1, 2, 3])
+def test_a_full_disk_is_a_sentence_and_leaves_no_process_that_nobody_knows(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, write: int
+) -> None:
+    """`write`: the record's write from which on the disk takes no more."""
+    supervisor.start(Spec(name="other", argv=_SLEEPER, ports=()))
+    there = (tmp_path / "run" / "other.json").read_text()
+    record = tmp_path / "run" / "web.json"
+    before: list[str] = []
+    begin = os.fsync
+
+    def full(handle: int) -> None:
+        if not Path(f"/proc/self/fd/{handle}").resolve().is_dir():
+            before.append(record.read_text() if record.exists() else "")
+            if len(before) >= write:
+                raise OSError(errno.ENOSPC, "No space left on device")
+        begin(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(ProcessError, match="cannot be written: No space left") as refused:
+            supervisor.start(server())
+    assert refused.value.where == str(record)
+    assert "Make room" in refused.value.fix
+    assert (record.read_text() if record.exists() else "") == before[-1]
+    assert (tmp_path / "run" / "other.json").read_text() == there
+    assert not list((tmp_path / "run").glob(".*.tmp"))
+    running = supervisor.find("web")
+    assert bool(running) == (write == 3)
+    assert len(marked(tmp_path)) == (2 if running else 1)
+    again = supervisor.start(server())
+    assert running is None or again.pid == running.pid
 
 
 @pytest.mark.parametrize("name", ["{port}", "{", "}{", "{0}", "%s", "$HOME", "a {port} b"])
