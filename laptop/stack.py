@@ -15,9 +15,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
-from contracts.errors import UsageError
+from contracts.errors import MillwrightError, UsageError
 from contracts.outputs import PlatformOutputs
 from pocket import emulator as cloud
+from pocket.errors import PocketError
 from project.folder import STATE_FOLDER
 from project.handle import Project
 from project.pocket_errors import mapped
@@ -114,9 +115,35 @@ class Stack:
             DocumentError, InfrastructureError: what was done until then is kept.
         """
         _ = self.project.environment
-        result: Result = self.engine.up(self.workspace, on_event=listener)
+        try:
+            result: Result = self.engine.up(self.workspace, on_event=listener)
+        except PocketError as failure:
+            fix = " ".join(part for part in (failure.fix, self._salvage()) if part)
+            raise type(failure)(failure.what, where=failure.where, fix=fix) from failure
         self.write_outputs(result.outputs)
         return result
+
+    def _salvage(self) -> str:
+        """Keep what a failed run told of an environment that was up; says what is used from now on.
+
+        What the run did not come to is as it was after the run before. An environment that was
+        never up as a whole has no outputs, and commands say so.
+        """
+        from pocket import engine
+
+        state = EngineState(root=self.project.root, name=self.project.name)
+        if not state.path.is_file():
+            return ""
+        try:
+            former = state.read().model_dump(mode="json")
+            told = engine.outputs(self.workspace)
+            self.write_outputs({**former, **told})
+        except (PocketError, MillwrightError):
+            return "Until then other commands use the outputs of the last `up` that succeeded."
+        return (
+            "Until then other commands use the outputs that this run came to, and else those of "
+            "the last `up` that succeeded."
+        )
 
     def write_outputs(self, values: Mapping[str, object]) -> PlatformOutputs:
         """Keep the stack's outputs for those who use the environment."""
