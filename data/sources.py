@@ -11,6 +11,7 @@ import csv as text_csv
 import fnmatch
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from contracts.columns import TEXT
 from contracts.dataset import FilesSpec, TableSpec
 from contracts.document import suggest
 from contracts.errors import DataError
+from contracts.json_objects import each_once
 from data.objects import filesystem_of, first_line
 
 BOM = b"\xef\xbb\xbf"
@@ -33,6 +35,8 @@ HEAD = 1 << 16
 """Bytes in which a CSV file's header must end."""
 BLOCK = 1 << 24
 """Bytes that a CSV file is read in at once; no row may be longer."""
+KEY_END = re.compile(rb'"\s*:')
+"""What stands behind each key of an object, and seldom elsewhere."""
 WILDCARDS = "*?["
 DELIMITERS = (",", ";", "\t", "|")
 
@@ -368,25 +372,37 @@ def json_records(
     content: bytes, name: str
 ) -> tuple[dict[int, dict[str, object]], list[RefusedRow]]:
     """The objects by their numbers, and what is none."""
-    listed = content.lstrip().startswith(b"[")
-    lines = [line for line in content.split(b"\n") if line.strip()] if not listed else []
-    values: list[object] = msgspec.json.decode(content) if listed else list(lines)
+    values = [line for line in content.split(b"\n") if line.strip()]
+    if content.lstrip().startswith(b"["):
+        values = [bytes(value) for value in msgspec.json.decode(content, type=list[msgspec.Raw])]
     records: dict[int, dict[str, object]] = {}
     refused: list[RefusedRow] = []
     for number, value in enumerate(values, 1):
-        reason = "is not an object"
-        record = value
-        if isinstance(value, bytes):
-            try:
-                record = msgspec.json.decode(value)
-            except (msgspec.MsgspecError, RecursionError) as error:
-                record, reason = None, f"is not JSON: {error}"
-        if isinstance(record, dict):
-            records[number] = record
+        try:
+            record = json_record(value)
+        except (ValueError, RecursionError) as error:
+            text, reason = value.decode(errors="replace").strip(), str(error)
+            refused.append(RefusedRow(file=name, row=number, reasons=reason, content=text))
         else:
-            text = value.decode(errors="replace") if isinstance(value, bytes) else json.dumps(value)
-            refused.append(RefusedRow(file=name, row=number, reasons=reason, content=text.strip()))
+            records[number] = record
     return records, refused
+
+
+def json_record(text: bytes) -> dict[str, object]:
+    """One object. Of a key that stands in it twice, readers take the last without a word.
+
+    Raises:
+        ValueError: it is none, or has a key twice; says so after the row's number.
+    """
+    try:
+        record = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ValueError(f"is not JSON: {error}") from None
+    if not isinstance(record, dict):
+        raise ValueError("is not an object")
+    if len(KEY_END.findall(text)) > len(record):  # it holds other objects, texts like keys, or one
+        json.loads(text, object_pairs_hook=each_once)
+    return record
 
 
 def json_values(values: list[object]) -> pa.Array:

@@ -29,6 +29,7 @@ from cli.common import (
 from cli.output import table
 from contracts.document import suggest
 from contracts.errors import ServingError, UsageError
+from contracts.json_objects import RepeatedKeyError, each_once
 from project.here import REPORT_FILE
 from serving.bodies import inference_body, inputs_of
 
@@ -100,7 +101,7 @@ def read_rows(data: str, file: str) -> list[Row]:
             data = Path(file).read_text(encoding="utf-8")
         elif not data:
             data = sys.stdin.read()
-        value = json.loads(data)
+        value = json.loads(data, object_pairs_hook=each_once)
     except json.JSONDecodeError as error:
         raise UsageError(
             f"this is not JSON: {error.msg} at line {error.lineno}, column {error.colno}",
@@ -109,6 +110,9 @@ def read_rows(data: str, file: str) -> list[Row]:
         ) from None
     except OSError as error:
         raise UsageError(f"it cannot be read: {error.strerror}", where=where) from None
+    except RepeatedKeyError as error:
+        fix = "Give each feature one value."
+        raise UsageError(f"a row {error}", where=where, fix=fix) from None
     except (ValueError, RecursionError) as error:
         raise UsageError(f"this is not JSON in UTF-8: {error}", where=where) from None
     rows = value if isinstance(value, list) else [value]

@@ -7,6 +7,7 @@ would let the future in, so it is refused.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import duckdb
@@ -22,6 +23,14 @@ from contracts.model import ModelSpec
 DIALECT = "duckdb"
 """The SQL in which expressions are written; other engines get a translation."""
 
+BESIDE_THE_ROW = frozenset(
+    {
+        *("current_timestamp", "current_time", "localtime", "localtimestamp", "current_localtime"),
+        *("current_localtimestamp", "getdate", "sysdate", "current_user", "session_user"),
+        *("current_role", "current_catalog", "current_setting", "getvariable", "getenv", "version"),
+    }
+)
+"""Functions of the moment, or of who asks, that the engine does not count among those."""
 ACROSS_ROWS = (exp.AggFunc, exp.Window, exp.Query)
 """What looks at more than the row itself."""
 
@@ -103,6 +112,14 @@ def parse_expression(text: str, columns: tuple[str, ...], *, where: str) -> exp.
             where=where,
             fix="a label is about its own row alone",
         )
+    changing = [call for call in expression.find_all(exp.Func) if is_changing(call)]
+    if changing:
+        named = ", ".join(repr(call.sql(dialect=DIALECT)) for call in changing)
+        raise DocumentError(
+            f"{named} gives another value each time",
+            where=where,
+            fix="a label must be the same whenever it is computed: use the row's columns alone",
+        )
     if not isinstance(expression, exp.Condition):
         raise DocumentError(
             f"{text!r} is a statement, not an expression",
@@ -120,6 +137,22 @@ def parse_expression(text: str, columns: tuple[str, ...], *, where: str) -> exp.
             problems=problems,
         )
     return expression
+
+
+def is_changing(call: exp.Func) -> bool:
+    """Whether a call with the same arguments may give another value later, or to somebody else."""
+    name = call.sql(dialect=DIALECT).partition("(")[0].lower()
+    if name == "age":  # of one moment: until now
+        return len(call.expressions) == 1
+    return name in BESIDE_THE_ROW or name in changing_functions()
+
+
+@functools.cache
+def changing_functions() -> frozenset[str]:
+    """The functions of which the engine says that they are not the same each time."""
+    query = "select function_name from duckdb_functions() where stability <> 'CONSISTENT'"
+    with duckdb.connect() as engine:
+        return frozenset(name for (name,) in engine.execute(query).fetchall())
 
 
 def check_kind(type_: ibis.expr.datatypes.DataType, spec: ModelSpec) -> None:

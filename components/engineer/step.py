@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import ibis
 import ibis.expr.datatypes as dt
+import ibis.expr.operations as ops
 import pyarrow as pa
 import pyarrow.compute as pc
 from ibis.common.exceptions import IbisError
@@ -31,6 +32,8 @@ from data.files import write_parquet
 from data.schema import arrow_schema
 
 NEEDS_ROWS = (ArithmeticError, ValueError, IndexError)
+CHANGING = (ops.Impure, ops.TimestampNow, ops.DateNow, ops.Sample)
+"""What gives another value each time that it is computed."""
 KEY = "key"
 """The feature table's column that names a row."""
 
@@ -209,8 +212,17 @@ def check_columns(computed: ibis.Table, definition: Definition, key: tuple[str, 
     """What ``features()`` gives must have what ``FEATURES`` promises.
 
     Raises:
-        PipelineError: a column is missing, or is not of its kind.
+        PipelineError: a column is missing or is not of its kind, or what it is computed from is
+        not the same each time.
     """
+    changing = computed.op().find(CHANGING)
+    if changing:
+        raise PipelineError(
+            f"features() uses {', '.join(sorted({type(op).__name__ for op in changing}))}, which "
+            "gives another value each time",
+            where=definition.place,
+            fix="a feature must be the same whenever it is computed: use the tables' columns alone",
+        )
     names = (*key, *(feature.name for feature in definition.features))
     missing = [name for name in names if name not in computed.columns]
     if missing:

@@ -72,6 +72,11 @@ def millwright(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         (["train", "flight-delay"], 1, "Run `millwright up`"),
         (["data", "load", "flihgts"], 2, "did you mean 'flights'?"),
         (["predict", "flight-delay", "--data", "{"], 2, "this is not JSON"),
+        (
+            ["predict", "flight-delay", "--data", '[{"hour": 1, "dest": "A", "hour": 1}]'],
+            2,
+            "a row has the key 'hour' twice",
+        ),
         (["predict", "flight-delay", "--data", "3"], 2, "a row is an object of features"),
         (
             ["predict", "flight-delay", "--file", "none.json"],

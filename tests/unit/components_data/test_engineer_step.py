@@ -140,6 +140,16 @@ def test_labels_are_conditions_over_the_row(
         ("max(arr_delay) > 15", "'MAX(arr_delay)' looks at more than one row"),
         ("arr_delay > avg(arr_delay) over ()", "looks at more than one row"),
         ("arr_delay > (select 1)", "looks at more than one row"),
+        ("arr_delay > random()", "'RANDOM()' gives another value each time"),
+        ("scheduled_departure < now()", "'NOW()' gives another value each time"),
+        ("scheduled_departure < current_timestamp", "CURRENT_TIMESTAMP"),
+        ("scheduled_departure::date < current_date", "CURRENT_DATE"),
+        ("scheduled_departure::date < today()", "gives another value each time"),
+        ("arr_delay > 15 and datediff('day', scheduled_departure, now()) > 3", "NOW()"),
+        ("age(scheduled_departure) > interval 1 day", "AGE("),
+        ("carrier = current_user", "gives another value each time"),
+        ("carrier = current_setting('TimeZone')", "CURRENT_SETTING"),
+        ("carrier = uuid()::varchar", "UUID()"),
         ("drop table flights", "is a statement, not an expression"),
         ("15 > 3", "'15 > 3' names no column"),
         ("arr_delay", "'arr_delay' gives float64, but classification needs a condition"),
@@ -206,6 +216,23 @@ BROKEN_FILES = {
     "in the function": (
         GOOD_FILE.replace('tables["flights"]', 'tables["fligths"]'),
         "KeyError: 'fligths'",
+    ),
+    **{
+        f"not the same each time: {name}": (
+            GOOD_FILE.replace("Feature\n", "Feature\n    import ibis\n", 1).replace(
+                '"carrier")\n', f'"carrier").mutate(distance={value})\n'
+            ),
+            f"features() uses {name}, which gives another value each time",
+        )
+        for name, value in {
+            "RandomScalar": "ibis.random()",
+            "TimestampNow": "ibis.now().epoch_seconds()",
+            "DateNow": "ibis.today().day()",
+        }.items()
+    },
+    "not the same each time: a sample": (
+        GOOD_FILE.replace('"carrier")\n', '"carrier").sample(0.5)\n'),
+        "features() uses Sample",
     ),
     "missing column": (
         GOOD_FILE.replace('name="distance"', 'name="distanc"'),

@@ -325,6 +325,26 @@ def test_json_that_is_none_sets_its_line_aside(read: Read) -> None:
     assert all(row.reasons for row in table.refused)
 
 
+@pytest.mark.parametrize("listed", [False, True])
+def test_an_object_with_a_key_twice_is_set_aside_by_its_name(read: Read, listed: bool) -> None:
+    objects = (
+        '{"id": 1, "value": "a", "value": "b"}',
+        '{"id": 2, "value": "x\\": y"}',
+        '{"id": 3, "value": "c", "v\\u0061lue" : "d"}',
+        '{"id": 4, "value": "e", "more": {"k": 1, "k": 1}}',
+        '{"id": 5, "value": "f", "more": {"k": 1, "value": 2}}',
+    )
+    content = f"[{', '.join(objects)}]" if listed else "\n".join(objects)
+    table = read(content, {"value": "text"}, "orders.json")
+    assert values(table, "value") == ['x": y', "f"]
+    assert [(row.row, row.reasons) for row in table.refused] == [
+        (1, "has the key 'value' twice"),
+        (3, "has the key 'value' twice"),
+        (4, "has the key 'k' twice"),
+    ]
+    assert table.refused[0].content == objects[0]
+
+
 def test_characters_that_are_none_take_only_their_row(read: Read) -> None:
     table = read(b"id,value\n1,\xff\n2,ok\n", {"value": "text"})
     assert values(table, "value") == ["ok"]
