@@ -61,6 +61,8 @@ _MODEL: Final = "/v2/models/{model}"
 INFER: Final = Route(name="infer", method="POST", path=f"{_MODEL}/infer", versioned=True)
 """The only route that is an inference."""
 
+FEEDBACK: Final = Route(name="feedback", method="POST", path=f"{_MODEL}/feedback", versioned=True)
+
 ROUTES: Final[tuple[Route, ...]] = (
     INFER,
     Route(name="server", method="GET", path="/v2"),
@@ -74,7 +76,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route(name="model_ready", method="GET", path=f"{_MODEL}/ready", versioned=True),
     Route(name="config", method="GET", path=f"{_MODEL}/config", versioned=True),
     Route(name="stats", method="GET", path=f"{_MODEL}/stats", versioned=True),
-    Route(name="feedback", method="POST", path=f"{_MODEL}/feedback", versioned=True),
+    FEEDBACK,
     Route(name="metrics", method="GET", path="/metrics"),
 )
 """All that a model server answers."""

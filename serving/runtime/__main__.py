@@ -17,6 +17,7 @@ from serving.runtime.model import Model
 from serving.runtime.refusal import CANNOT_SERVE, SERVES
 from serving.runtime.server import Server
 from serving.runtime.store import fetch
+from serving.runtime.turns import can_share
 
 
 def duration(text: str) -> float:
@@ -77,6 +78,7 @@ def main(argv: list[str] | None = None) -> int:
         slow_over=options.slow_over,
         limits=Limits(body=options.max_body, active=options.max_active),
         origins=options.origin,
+        shared=can_share(content, model),
     )
     structlog.get_logger("serving.runtime").info(
         SERVES,
@@ -85,9 +87,7 @@ def main(argv: list[str] | None = None) -> int:
         port=options.port,
         seconds=round(time.monotonic() - began, 3),
     )
-    server = Server(app, host=options.host, port=options.port, grace=options.grace)
-    server.run()
-    return 0 if server.started else 1
+    return Server(app, host=options.host, port=options.port, grace=options.grace).run()
 
 
 if __name__ == "__main__":

@@ -1,21 +1,23 @@
-"""The routes of the Open Inference Protocol, as a bare ASGI application.
+"""The routes of the Open Inference Protocol, and what surrounds an inference.
 
 No web framework: on a model of some tens of microseconds a row, routing and validation layers cost
-more than the model. Small requests are answered on the event loop itself; large ones in a thread,
-so that health checks are answered meanwhile. What cannot be answered in time is refused at once
-with 503 and Retry-After: a queue without a bound turns an overload into an outage.
+more than the model. Small requests are read on the event loop and answered with those that are
+there at the same time; large ones in a thread, so that health checks are answered meanwhile. What
+cannot be answered in time is refused at once with 503 and Retry-After: a queue without a bound
+turns an overload into an outage.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from random import getrandbits
-from typing import Any, TypeVar
+from typing import TypeVar
+from urllib.parse import unquote
 
 import msgspec
 import structlog
@@ -24,27 +26,24 @@ from serving import metrics, protocol
 from serving.runtime import about, coding
 from serving.runtime.counters import Counters
 from serving.runtime.feedback import Record, read_feedback
-from serving.runtime.model import Answer, Model
+from serving.runtime.http import JSON, Answering, Request, Response
+from serving.runtime.model import Answer, Model, Prepared
 from serving.runtime.origins import Origins
 from serving.runtime.refusal import Refusal, shown
+from serving.runtime.turns import Turns
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Header = tuple[bytes, bytes]
-Handler = Callable[[Message, Receive, Send], Awaitable[None]]
+Handler = Callable[[Request], Response | Awaitable[Response]]
 Result = TypeVar("Result")
 
-_JSON: Header = (b"content-type", b"application/json")
-_BYTES: Header = (b"content-type", b"application/octet-stream")
-_TEXT: Header = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
-_CLOSE: Header = (b"connection", b"close")
+_BYTES = b"content-type: application/octet-stream\r\n"
+_TEXT = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
 _MAX_ID = 1024
 _DENSEST = 16
 """A packed body is taken for this many times its size, when it is decided where it is unpacked."""
 
 _PREDICTOR = protocol.PREDICTOR_HEADER.encode()
 _REQUEST_ID = protocol.REQUEST_ID_HEADER.encode()
+_ID_START = _REQUEST_ID + b": "
 _JSON_SIZE = protocol.BINARY_HEADER.encode()
 
 _log = structlog.get_logger("serving.runtime")
@@ -60,7 +59,7 @@ class Limits:
         feedback: bytes of a feedback's body.
         other: bytes of any other body.
         inline: bytes of a body up to which it is answered on the event loop.
-        active: requests being received or answered at once.
+        active: requests being answered at once.
         large: requests that wait for the thread or are in it, to be unpacked or answered.
     """
 
@@ -72,10 +71,6 @@ class Limits:
     large: int = 8
 
 
-class Disconnected(Exception):  # noqa: N818  not an error: the client went away
-    """The client left before its request was whole."""
-
-
 class App:
     """Answers for one version of one model.
 
@@ -85,6 +80,7 @@ class App:
         slow_over: seconds; a response that takes longer is slow.
         limits: what bounds the work.
         origins: the origins whose pages may ask, such as ``https://app.example.com``.
+        shared: whether requests that are there together share calls of the model.
     """
 
     def __init__(
@@ -95,6 +91,7 @@ class App:
         slow_over: float = 0.05,
         limits: Limits | None = None,
         origins: Iterable[str] = (),
+        shared: bool = False,
     ) -> None:
         self.model = model
         self.draining = False
@@ -109,75 +106,221 @@ class App:
         self._record = Record(model.version, model.meaning.is_wrong)
         self._predictor = predictor.encode()
         self._origins = Origins(origins)
-        self._headers: list[Header] = [
-            (protocol.VERSION_HEADER.encode(), model.version.encode()),
-        ]
+        self._own_lines = _line(protocol.VERSION_HEADER.encode(), model.version.encode())
         if predictor:
-            self._headers.append((_PREDICTOR, self._predictor))
+            self._own_lines += _line(_PREDICTOR, self._predictor)
+        self._turns = Turns(model, shared=shared)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="large-requests")
         self._large = 0
+        self._tasks: set[asyncio.Task[None]] = set()
         self._routes = self._table()
         self._versioned = protocol.INFER.of_version(model.name, model.version).encode()
         self._infer_paths = {protocol.INFER.of(model.name).encode(), self._versioned}
+        self._feedback_paths = {
+            protocol.FEEDBACK.of(model.name).encode(),
+            protocol.FEEDBACK.of_version(model.name, model.version).encode(),
+        }
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """The ASGI entry."""
-        if scope["type"] != "http":
-            return
-        if self._origins:
-            send = self._origins.told(scope["method"], _combined(scope["headers"]), send)
+    # -- the connection's side -------------------------------------------------------------------
+
+    def admit(self, request: Request) -> Response | None:
+        """Look at a request's head: how large its body may be, or why it is refused at once."""
         try:
-            # As it was sent, byte for byte: what a front door compares too.
-            if scope["raw_path"] in self._infer_paths and scope["method"] == "POST":
-                await self._infer(scope, receive, send)
-            else:
-                await self._other(scope, receive, send)
-        except Disconnected:
+            if request.method == "POST":
+                self._admit_body(request)
+            elif request.method != "OPTIONS":
+                self._handler(request)
+        except Refusal as refusal:
+            return self._refused(request, refusal)
+        return self.too_large(request) if _length(request) > request.until else None
+
+    def _admit_body(self, request: Request) -> None:
+        limits = self._limits
+        if request.path in self._infer_paths:
+            # Reading on for a while lets an ordinary client read the refusal instead of a reset.
+            request.most, request.until = limits.body, 4 * limits.body
+        else:
+            self._handler(request)
+            most = limits.feedback if request.path in self._feedback_paths else limits.other
+            request.most = request.until = min(most, limits.body)
+        headers = request.headers
+        if b"origin" in headers:
+            self._origins.check(headers[b"origin"])
+        addressed = headers.get(_PREDICTOR)
+        if addressed is not None and addressed != self._predictor and self._predictor:
+            raise Refusal(
+                421,
+                f"this is predictor {self._predictor.decode()!r}, and the request is addressed to "
+                f"{shown(addressed.decode('latin-1'))}",
+            )
+
+    def respond(self, request: Request, to: Answering) -> None:
+        """Answer a whole request, now or later."""
+        if request.path in self._infer_paths and request.method == "POST":
+            self._infer(request, to)
             return
+        try:
+            answer = self._handler(request)(request)
+        except Refusal as refusal:
+            to.answer(request, self._refused(request, refusal))
+            return
+        if isinstance(answer, Response):
+            to.answer(request, self._signed(request, answer))
+        else:
+            self._later(request, to, answer)
+
+    def too_large(self, request: Request) -> Response:
+        """What is answered to a body that is larger than it may be."""
+        what = f"the body is larger than {request.most} bytes"
+        return self._refused(request, Refusal(413, what, fix="send less in each request"))
+
+    def crowded(self, request: Request, what: str) -> Response:
+        """What is answered to a request for which there is no room."""
+        return self._refused(request, Refusal(503, what, fix="try again in 1 s"))
+
+    def failed(self, request: Request, error: Exception) -> Response:
+        """What is answered where this server has a fault."""
+        _log.error("failed", path=request.path.decode("latin-1"), exc_info=error)
+        return self._refused(request, Refusal(500, "the server has a fault; see its log"))
 
     # -- inference -------------------------------------------------------------------------------
 
-    async def _infer(self, scope: Message, receive: Receive, send: Send) -> None:
-        began = time.perf_counter()
-        headers = _combined(scope["headers"])
-        request_id: bytes | None = headers.get(_REQUEST_ID)
-        if _PREDICTOR in headers or scope["raw_path"] == self._versioned:
-            self.counters.addressed += 1
-        self.active += 1
+    def _infer(self, request: Request, to: Answering) -> None:
         try:
-            most = self._limits.body
-            # Reading on for a while lets an ordinary client read the refusal instead of a reset.
-            body = await self._body(headers, receive, most, until=4 * most)
-            header_id = request_id.decode("latin-1") if request_id else f"{getrandbits(128):032x}"
-            identity, answer = await self._answer(
-                body, header_id[:_MAX_ID], headers.get(_JSON_SIZE)
-            )
-            content, lines = answer.body, [_JSON]
-            if answer.json_size is not None:
-                lines = [_BYTES, (_JSON_SIZE, b"%d" % answer.json_size)]
-            if (accepted := headers.get(b"accept-encoding")) is not None:
-                content = await self._packed(content, accepted, lines)
+            if self.active >= self._limits.active:
+                raise Refusal(
+                    503, f"{self.active} requests are being answered", fix="try again in 1 s"
+                )
+            body: bytes | None = request.body
+            if (name := request.headers.get(b"content-encoding")) is not None:
+                body = self._unpacked_here(request, coding.coding_of(name))
+            if body is None or len(body) > self._limits.inline:
+                self._later(request, to, self._infer_aside(request))
+                return
+            prepared = self._prepared(request, body)
         except Refusal as refusal:
-            self.counters.request(refusal.status, time.perf_counter() - began)
-            await self._refuse(send, refusal, _id_header(request_id) if request_id else ())
+            to.answer(request, self._refused(request, refusal))
             return
-        finally:
-            self.active -= 1
-        self.counters.request(200, time.perf_counter() - began)
-        self.counters.rows += answer.rows
-        self.counters.last = time.time()
-        self.counters.predictions(answer.scores)
-        self._record.remember(identity, answer.classes)
-        lines += _id_header(request_id or identity.encode())
-        await self._send(send, 200, content, lines)
+        self.active += 1
+        self._turns.ask(prepared, partial(self._answered, request, to))
 
-    async def _answer(
-        self, body: bytes, request_id: str, json_size: bytes | None
-    ) -> tuple[str, Answer]:
+    def _answered(
+        self, request: Request, to: Answering, prepared: Prepared, answer: Answer | Refusal
+    ) -> None:
+        """A request's turn has come."""
+        self.active -= 1
+        if isinstance(answer, Refusal):
+            to.answer(request, self._refused(request, answer))
+            return
+        if (accepted := request.headers.get(b"accept-encoding")) is not None:
+            wish = coding.wish_of(accepted)
+            if wish.coding is not None and len(answer.body) >= wish.least:
+                self._later(request, to, self._packed(request, prepared, answer, wish.coding))
+                return
+        to.answer(request, self._inference(request, prepared, answer))
+
+    async def _infer_aside(self, request: Request) -> Response:
+        """An inference whose body, as it came or unpacked, is large."""
+        body = request.body
+        name = request.headers.get(b"content-encoding")
+        if name is not None and (packing := coding.coding_of(name)) is not None:
+            body = await self._aside(partial(coding.unpacked, body, packing, request.most))
         if len(body) <= self._limits.inline:
-            return self._checked(self.model.answer(body, request_id, json_size))
-        work = partial(self.model.answer, body, request_id, json_size)
-        return self._checked(await self._aside(work))
+            prepared = self._prepared(request, body)
+            (answer,) = self.model.answers([prepared])
+        else:
+            prepared, answer = await self._aside(partial(self._whole, request, body))
+        if isinstance(answer, Refusal):
+            raise answer
+        wish = coding.wish_of(request.headers.get(b"accept-encoding", b""))
+        if wish.coding is not None and len(answer.body) >= wish.least:
+            return await self._packed(request, prepared, answer, wish.coding)
+        return self._inference(request, prepared, answer)
+
+    def _whole(self, request: Request, body: bytes) -> tuple[Prepared, Answer | Refusal]:
+        prepared = self._prepared(request, body)
+        return prepared, self.model.answers([prepared])[0]
+
+    def _prepared(self, request: Request, body: bytes) -> Prepared:
+        headers = request.headers
+        given = headers.get(_REQUEST_ID)
+        identity = given.decode("latin-1")[:_MAX_ID] if given else f"{getrandbits(128):032x}"
+        prepared = self.model.prepared(body, identity, headers.get(_JSON_SIZE))
+        if len(prepared.identity) > _MAX_ID:
+            raise Refusal(400, f"the id has {len(prepared.identity)} characters; at most {_MAX_ID}")
+        return prepared
+
+    def _unpacked_here(self, request: Request, packing: bytes | None) -> bytes | None:
+        """A body as it was before it was packed; None where that is no work for the event loop."""
+        if packing is None:
+            return request.body
+        if len(request.body) * _DENSEST > self._limits.inline:
+            return None
+        return coding.unpacked(request.body, packing, request.most)
+
+    async def _packed(
+        self, request: Request, prepared: Prepared, answer: Answer, wanted: bytes
+    ) -> Response:
+        """The answer as the client wants it."""
+        aside = len(answer.body) > self._limits.inline
+        # A client may ask for packing, not rely on it: under too much work it is left out.
+        if aside and self._large >= self._limits.large:
+            return self._inference(request, prepared, answer)
+        pack = partial(coding.packed, answer.body, wanted)
+        content = await self._aside(pack) if aside else pack()
+        lines = _line(b"content-encoding", wanted) + _line(b"vary", b"accept-encoding")
+        return self._inference(request, prepared, answer, content, lines)
+
+    def _inference(
+        self,
+        request: Request,
+        prepared: Prepared,
+        answer: Answer,
+        content: bytes | None = None,
+        lines: bytes = b"",
+    ) -> Response:
+        """An answered inference, counted and remembered."""
+        self._count(request, 200)
+        counters = self.counters
+        counters.rows += answer.rows
+        counters.last = time.time()
+        counters.predictions(answer.scores)
+        identity = prepared.identity
+        self._record.remember(identity, answer.classes)
+        lines += _id_line(request.headers.get(_REQUEST_ID) or identity.encode())
+        if answer.json_size is None:
+            lines += JSON
+        else:
+            lines += _BYTES + _line(_JSON_SIZE, b"%d" % answer.json_size)
+        lines += self._signature(request)
+        return Response(200, answer.body if content is None else content, lines)
+
+    def _count(self, request: Request, status: int) -> None:
+        seconds = time.perf_counter() - request.began if request.began else 0.0
+        self.counters.request(status, seconds)
+        if _PREDICTOR in request.headers or request.path == self._versioned:
+            self.counters.addressed += 1
+
+    # -- beside the event loop -------------------------------------------------------------------
+
+    def _later(self, request: Request, to: Answering, answer: Awaitable[Response]) -> None:
+        """Answer when it is there."""
+        self.active += 1
+
+        async def work() -> None:
+            try:
+                response = await answer
+            except Refusal as refusal:
+                response = self._refused(request, refusal)
+            except Exception as error:  # noqa: BLE001  whatever it is, somebody waits
+                response = self.failed(request, error)
+            finally:
+                self.active -= 1
+            to.answer(request, response)
+
+        task = asyncio.get_running_loop().create_task(work())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _aside(self, work: Callable[[], Result]) -> Result:
         """Do it in the thread, so that health checks are answered meanwhile.
@@ -194,99 +337,25 @@ class App:
         finally:
             self._large -= 1
 
-    @staticmethod
-    def _checked(answered: tuple[str, Answer]) -> tuple[str, Answer]:
-        if len(answered[0]) > _MAX_ID:
-            raise Refusal(400, f"the id has {len(answered[0])} characters; at most {_MAX_ID}")
-        return answered
-
-    async def _packed(self, body: bytes, accepted: bytes, lines: list[Header]) -> bytes:
-        """The answer as the client wants it; says in the headers what was done."""
-        wish = coding.wish_of(accepted)
-        aside = len(body) > self._limits.inline
-        # A client may ask for packing, not rely on it: under too much work it is left out.
-        busy = aside and self._large >= self._limits.large
-        if wish.coding is None or len(body) < wish.least or busy:
-            return body
-        lines += [(b"content-encoding", wish.coding), (b"vary", b"accept-encoding")]
-        pack = partial(coding.packed, body, wish.coding)
-        return await self._aside(pack) if aside else pack()
-
-    async def _body(
-        self, headers: Mapping[bytes, bytes], receive: Receive, most: int, until: int
-    ) -> bytes:
-        """A request's body, unpacked: at most so many bytes, read until there are so many.
-
-        Raises:
-            Refusal: it is too large, or the request is not to be answered here, or now.
-        """
-        self._origins.check(headers.get(b"origin"))
-        if self.active > self._limits.active:
-            raise Refusal(503, f"{self.active} requests are being answered", fix="try again in 1 s")
-        addressed = headers.get(_PREDICTOR)
-        if addressed is not None and addressed != self._predictor and self._predictor:
-            raise Refusal(
-                421,
-                f"this is predictor {self._predictor.decode()!r}, and the request is addressed to "
-                f"{shown(addressed.decode('latin-1'))}",
-            )
-        name = headers.get(b"content-encoding")
-        if name is None or (packing := coding.coding_of(name)) is None:
-            return await self._receive(headers, receive, most, until)
-        body = await self._receive(headers, receive, most, until)
-        unpack = partial(coding.unpacked, body, packing, most)
-        if len(body) * _DENSEST <= self._limits.inline:
-            return unpack()
-        return await self._aside(unpack)
-
-    @staticmethod
-    async def _receive(
-        headers: Mapping[bytes, bytes], receive: Receive, most: int, until: int
-    ) -> bytes:
-        parts: list[bytes] = []
-        length = headers.get(b"content-length", b"")
-        size = int(length) if length.isdigit() and len(length) < 20 else 0
-        if size <= until:
-            message = await receive()
-            if message["type"] == "http.request" and not message.get("more_body"):
-                body: bytes = message.get("body", b"")
-                if len(body) <= most:
-                    return body
-            size = 0
-            while True:
-                if message["type"] == "http.disconnect":
-                    raise Disconnected
-                part = message.get("body", b"")
-                size += len(part)
-                if size <= most:
-                    parts.append(part)
-                if not message.get("more_body") or size > until:
-                    break
-                message = await receive()
-        if size > most:
-            raise Refusal(
-                413, f"the body is larger than {most} bytes", fix="send less in each request"
-            )
-        return b"".join(parts)
-
     # -- everything else -------------------------------------------------------------------------
 
     def _table(self) -> dict[bytes, tuple[str, Handler]]:
         """Path → method and handler; exact, because a server has one model in one version."""
+        model = {"name": self.model.name}
         handlers: dict[str, Handler] = {
-            "infer": self._infer,
+            "infer": _never,  # it is answered in turns
             "server": self._constant(about.SERVER),
             "live": self._constant({"live": True}),
             "ready": self._ready({"ready": True}, {"ready": False}),
-            "index": self._asked(self._index, self._limits.other),
-            "load": self._asked(self._steering, self._limits.other),
-            "unload": self._asked(self._steering, self._limits.other),
+            "index": self._asked(self._index),
+            "load": self._asked(self._steering),
+            "unload": self._asked(self._steering),
             "all_stats": self._statistics,
             "model": self._constant(about.metadata(self.model)),
-            "model_ready": self._model_ready(),
+            "model_ready": self._ready(model | {"ready": True}, model | {"ready": False}),
             "config": self._constant(about.config(self.model)),
             "stats": self._statistics,
-            "feedback": self._asked(self._feedback, self._limits.feedback),
+            "feedback": self._asked(self._feedback),
             "metrics": self._metrics,
         }
         name, version = self.model.name, self.model.version
@@ -298,20 +367,22 @@ class App:
                 table[route.of_version(name, version).encode()] = entry
         return table
 
-    async def _other(self, scope: Message, receive: Receive, send: Send) -> None:
-        path, method = scope["raw_path"], scope["method"]
+    def _handler(self, request: Request) -> Handler:
+        """What answers a request.
+
+        Raises:
+            Refusal: nothing does.
+        """
+        path, method = request.path, request.method
         if path not in self._routes:
-            await self._refuse(send, self._unknown(scope["path"]), ())
-            return
+            raise self._unknown(unquote(path.decode("latin-1")))
         taken, handler = self._routes[path]
-        allowed = "GET, HEAD, OPTIONS" if taken == "GET" else f"{taken}, OPTIONS"
+        if method == taken or (method == "HEAD" and taken == "GET"):
+            return handler
+        allow = _line(b"allow", f"{'GET, HEAD' if taken == 'GET' else taken}, OPTIONS".encode())
         if method == "OPTIONS":
-            await self._send(send, 204, b"", [(b"allow", allowed.encode())])
-        elif method == taken or (method == "HEAD" and taken == "GET"):
-            await handler(scope, receive, send)
-        else:
-            refusal = Refusal(405, f"{path.decode()} takes {taken}, not {shown(method)}")
-            await self._refuse(send, refusal, [(b"allow", allowed.encode())])
+            return lambda _: Response(204, b"", allow)
+        raise Refusal(405, f"{path.decode()} takes {taken}, not {shown(method)}", lines=allow)
 
     def _unknown(self, path: str) -> Refusal:
         own = self.model
@@ -338,50 +409,40 @@ class App:
                 )
         return Refusal(404, f"there is nothing at {shown(path)}; see /v2/models/{own.name}")
 
-    def _constant(self, value: object) -> Handler:
-        body = _encode(value)
-
-        async def answer(scope: Message, receive: Receive, send: Send) -> None:
-            await self._send(send, 200, body, (_JSON,))
-
-        return answer
+    @staticmethod
+    def _constant(value: object) -> Handler:
+        response = Response(200, _encode(value))
+        return lambda _: response
 
     def _ready(self, yes: object, no: object) -> Handler:
-        bodies = {True: _encode(yes), False: _encode(no)}
+        ready, unready = Response(200, _encode(yes)), Response(503, _encode(no))
+        return lambda _: unready if self.draining else ready
 
-        async def answer(scope: Message, receive: Receive, send: Send) -> None:
-            ready = not self.draining
-            await self._send(send, 200 if ready else 503, bodies[ready], (_JSON,))
+    def _metrics(self, _: Request) -> Response:
+        return Response(200, self.counters.text(), _TEXT)
 
-        return answer
+    def _statistics(self, _: Request) -> Response:
+        return Response(200, _encode(about.statistics(self.model, self.counters)))
 
-    def _model_ready(self) -> Handler:
-        name = self.model.name
-        return self._ready({"name": name, "ready": True}, {"name": name, "ready": False})
+    def _asked(self, answer: Callable[[bytes], object]) -> Handler:
+        """What answers a body that is no inference."""
 
-    async def _metrics(self, scope: Message, receive: Receive, send: Send) -> None:
-        await self._send(send, 200, self.counters.text(), (_TEXT,))
+        def respond(request: Request) -> Response | Awaitable[Response]:
+            if self.active >= self._limits.active:
+                what = f"{self.active} requests are being answered"
+                raise Refusal(503, what, fix="try again in 1 s")
+            name = request.headers.get(b"content-encoding")
+            body = self._unpacked_here(request, coding.coding_of(name) if name else None)
+            return unpack(request) if body is None else Response(200, _encode(answer(body)))
 
-    async def _statistics(self, scope: Message, receive: Receive, send: Send) -> None:
-        await self._send(send, 200, _encode(about.statistics(self.model, self.counters)), (_JSON,))
+        async def unpack(request: Request) -> Response:
+            packing = coding.coding_of(request.headers[b"content-encoding"])
+            assert packing is not None
+            work = partial(coding.unpacked, request.body, packing, request.most)
+            response = Response(200, _encode(answer(await self._aside(work))))
+            return self._signed(request, response)
 
-    def _asked(self, respond: Callable[[bytes], object], most: int) -> Handler:
-        """What answers a body that is no inference, of at most so many bytes."""
-        most = min(most, self._limits.body)
-
-        async def answer(scope: Message, receive: Receive, send: Send) -> None:
-            self.active += 1
-            try:
-                headers = _combined(scope["headers"])
-                value = respond(await self._body(headers, receive, most, until=most))
-            except Refusal as refusal:
-                await self._refuse(send, refusal, ())
-                return
-            finally:
-                self.active -= 1
-            await self._send(send, 200, _encode(value), (_JSON,))
-
-        return answer
+        return respond
 
     def _index(self, body: bytes) -> object:
         return about.index(self.model, body, draining=self.draining)
@@ -401,38 +462,50 @@ class App:
 
     # -- answering -------------------------------------------------------------------------------
 
-    async def _refuse(self, send: Send, refusal: Refusal, headers: Iterable[Header]) -> None:
+    def _refused(self, request: Request, refusal: Refusal) -> Response:
         if refusal.status >= 500:
             _log.warning("refused", status=refusal.status, why=refusal.what)
-        extra = [_JSON, *headers]
+        lines = JSON + refusal.lines
+        if request.method == "POST" and request.path in self._infer_paths:
+            self._count(request, refusal.status)
+            if given := request.headers.get(_REQUEST_ID):
+                lines += _id_line(given)
         if refusal.status == 503:
-            extra.append((b"retry-after", b"1"))
-        if refusal.status in (413, 503):
-            extra.append(_CLOSE)
-        await self._send(send, refusal.status, _encode({"error": refusal.sentence()}), extra)
+            lines += b"retry-after: 1\r\n"
+        return Response(
+            refusal.status,
+            _encode({"error": refusal.sentence()}),
+            lines + self._signature(request),
+            close=refusal.status in (413, 503),
+        )
 
-    async def _send(self, send: Send, status: int, body: bytes, headers: Iterable[Header]) -> None:
-        lines = [*headers, *self._headers]
-        if status != 204:
-            lines.append((b"content-length", b"%d" % len(body)))
-        # While draining, connections are given up after an answer, so that clients go elsewhere.
-        if self.draining:
-            lines.append(_CLOSE)
-        await send({"type": "http.response.start", "status": status, "headers": lines})
-        await send({"type": "http.response.body", "body": body})
+    def _signature(self, request: Request) -> bytes:
+        """What every answer says: who gives it, and which pages may read it."""
+        if not self._origins:
+            return self._own_lines
+        return self._own_lines + self._origins.lines(request.method, request.headers)
+
+    def _signed(self, request: Request, response: Response) -> Response:
+        lines = response.lines + self._signature(request)
+        return Response(response.status, response.body, lines, response.close)
 
 
-def _id_header(value: bytes) -> tuple[Header]:
+async def _never(_: Request) -> Response:
+    raise AssertionError("an inference is answered in turns")
+
+
+def _length(request: Request) -> int:
+    """Bytes that the body is said to have."""
+    text = request.headers.get(b"content-length", b"0")
+    return int(text) if text.isdigit() and len(text) < 20 else 0
+
+
+def _line(name: bytes, value: bytes) -> bytes:
+    return b"%b: %b\r\n" % (name, value)
+
+
+def _id_line(value: bytes) -> bytes:
     """The request's id as a header."""
-    return ((_REQUEST_ID, protocol.header_text(value.decode(errors="replace")).encode()),)
-
-
-def _combined(lines: Collection[Header]) -> dict[bytes, bytes]:
-    """Headers by name; a repeated one is a list in one line (RFC 9110, section 5.3), which a header
-    that holds one value is then refused for."""
-    headers = dict(lines)
-    if len(headers) < len(lines):
-        headers.clear()
-        for name, value in lines:
-            headers[name] = b"%s, %s" % (headers[name], value) if name in headers else value
-    return headers
+    if value.isalnum():
+        return b"%b%b\r\n" % (_ID_START, value)
+    return _line(_REQUEST_ID, protocol.header_text(value.decode(errors="replace")).encode())

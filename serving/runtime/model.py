@@ -5,11 +5,11 @@ What the outputs mean is `serving.runtime.meaning`'s.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 import numpy as np
 import onnxruntime as ort  # type: ignore[import-untyped,unused-ignore]
 
@@ -20,8 +20,10 @@ from serving.runtime.meaning import Meaning
 from serving.runtime.refusal import Refusal
 from serving.runtime.tensors import (
     InferResponse,
+    PlainResponses,
     Signature,
     binary_outputs,
+    flattened,
     output_tensor,
     read_request,
     write_response,
@@ -46,8 +48,22 @@ _ORT_TYPES = {
 _NOTHING: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class Prepared(msgspec.Struct):
+    """A request that has been read and found good, and what is wanted of its answer."""
+
+    identity: str
+    feeds: dict[str, Any]
+    """What the model reads, by name; the same names and datatypes in each request."""
+    rows: int
+    wanted: list[str]
+    as_bytes: frozenset[str] | None
+    """The outputs that are wanted as bytes; None for all."""
+    left_out: list[str]
+    plain: bool
+    """Whether all outputs are wanted, and as JSON."""
+
+
+class Answer(msgspec.Struct):
     """An answered request.
 
     `scores` is what the histogram counts, `classes` what feedback is compared with; one a row.
@@ -85,16 +101,12 @@ class Model:
         _check_names(artifact, self._session)
         self._outputs = [tensor.name for tensor in artifact.outputs]
         self._tensors = {tensor.name: tensor for tensor in artifact.outputs}
+        self._plain = PlainResponses(name, artifact.version, artifact.outputs)
 
     def answer(
         self, body: bytes, request_id: str, json_size: bytes | None = None
     ) -> tuple[str, Answer]:
-        """Answer an inference request.
-
-        Args:
-            body: the request's JSON, and the bytes of tensors behind it.
-            request_id: its id when the body has none.
-            json_size: the header that says where the JSON ends; None where nothing is behind it.
+        """Answer an inference request: `prepared` and `answers`, of one.
 
         Returns:
             The id, and the answer.
@@ -102,42 +114,123 @@ class Model:
         Raises:
             Refusal: the request is not one that this model takes (400), or the model failed (500).
         """
+        prepared = self.prepared(body, request_id, json_size)
+        answer = self._alone(prepared)
+        if isinstance(answer, Refusal):
+            raise answer
+        return prepared.identity, answer
+
+    def prepared(self, body: bytes, request_id: str, json_size: bytes | None = None) -> Prepared:
+        """Read an inference request.
+
+        Args:
+            body: the request's JSON, and the bytes of tensors behind it.
+            request_id: its id when the body has none.
+            json_size: the header that says where the JSON ends; None where nothing is behind it.
+
+        Raises:
+            Refusal: the request is not one that this model takes (400).
+        """
         if json_size is None:
             request, behind = read_request(body), None
         else:
             text, behind = split(body, json_size)
             request = read_request(text)
-        identity = request.id or request_id
         feeds, rows, left_out = self.signature.feeds(request, behind)
         wanted = self.signature.wanted(request)
         plain = request.outputs is None and request.parameters is None
-        as_bytes = _NOTHING if plain else binary_outputs(request)
-        results = self._run(feeds, rows)
+        return Prepared(
+            request.id or request_id,
+            feeds,
+            rows,
+            wanted,
+            _NOTHING if plain else binary_outputs(request),
+            left_out,
+            plain,
+        )
+
+    def answers(self, asked: Sequence[Prepared]) -> list[Answer | Refusal]:
+        """Answer requests, in one call of the model where there are several.
+
+        Returns:
+            Of each its answer, or why it has none (500).
+        """
+        if len(asked) == 1:
+            return [self._alone(asked[0])]
+        feeds = {
+            name: np.concatenate([prepared.feeds[name] for prepared in asked])
+            for name in asked[0].feeds
+        }
+        rows = sum(prepared.rows for prepared in asked)
+        try:
+            results = self._run(feeds, rows)
+        except Refusal:
+            results = {}
+        if not results or any(len(result) != rows for result in results.values()):
+            return [self._alone(prepared) for prepared in asked]
+        scores, predicted = self.meaning.of(results)
+        if len(scores) not in (0, rows) or len(predicted) not in (0, rows):
+            return [self._alone(prepared) for prepared in asked]
+        self.meaning.relabel(results, predicted)
+        flat = flattened(results.values())
+        answers: list[Answer | Refusal] = []
+        end = 0
+        for prepared in asked:
+            start, end = end, end + prepared.rows
+            if flat is not None and prepared.plain:
+                tensors = [
+                    (
+                        [end - start, *shape[1:]],
+                        data[start * len(data) // rows : end * len(data) // rows],
+                    )
+                    for shape, data in flat
+                ]
+                body = self._plain.body(prepared.identity, tensors, prepared.left_out)
+                answer: Answer | Refusal = Answer(
+                    body, prepared.rows, scores[start:end], predicted[start:end]
+                )
+            else:
+                own = {name: result[start:end] for name, result in results.items()}
+                answer = self._response(prepared, own, scores[start:end], predicted[start:end])
+            answers.append(answer)
+        return answers
+
+    def _alone(self, prepared: Prepared) -> Answer | Refusal:
+        try:
+            results = self._run(prepared.feeds, prepared.rows)
+        except Refusal as refusal:
+            return refusal
         scores, predicted = self.meaning.of(results)
         self.meaning.relabel(results, predicted)
+        return self._response(prepared, results, scores, predicted)
+
+    def _response(
+        self,
+        prepared: Prepared,
+        results: Mapping[str, Array],
+        scores: Sequence[float],
+        predicted: Sequence[Any],
+    ) -> Answer | Refusal:
+        if prepared.plain and (flat := flattened(results.values())) is not None:
+            body = self._plain.body(prepared.identity, flat, prepared.left_out)
+            return Answer(body, prepared.rows, scores, predicted)
+        as_bytes = prepared.as_bytes
         tensors: list[bytes] = []
-        response = InferResponse(
-            self.name,
-            self.version,
-            identity,
-            [
-                output_tensor(
-                    self._tensors[name],
-                    results[name],
-                    tensors if as_bytes is None or name in as_bytes else None,
-                )
-                for name in wanted
-            ],
-        )
-        if left_out:
-            response.parameters = {"missing": ",".join(map(quote, left_out))}
+        outputs = []
+        try:
+            for name in prepared.wanted:
+                behind = tensors if as_bytes is None or name in as_bytes else None
+                outputs.append(output_tensor(self._tensors[name], results[name], behind))
+        except Refusal as refusal:
+            return refusal
+        response = InferResponse(self.name, self.version, prepared.identity, outputs)
+        if prepared.left_out:
+            response.parameters = {"missing": ",".join(map(quote, prepared.left_out))}
         body = write_response(response)
         size = len(body) if tensors else None
         if tensors:
             body = b"".join((body, *tensors))
-        return identity, Answer(
-            body=body, rows=rows, scores=scores, classes=predicted, json_size=size
-        )
+        return Answer(body, prepared.rows, scores, predicted, size)
 
     def warm_up(self) -> None:
         """Answer one request of missing values, so that the first client does not wait for it."""

@@ -9,14 +9,10 @@ Source: https://fetch.spec.whatwg.org/#http-cors-protocol.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from serving import protocol
 from serving.runtime.refusal import Refusal, shown
-
-Message = MutableMapping[str, Any]
-Send = Callable[[Message], Awaitable[None]]
 
 _READABLE = (
     protocol.REQUEST_ID_HEADER,
@@ -58,18 +54,12 @@ class Origins:
                 "on_cluster.origins",
             )
 
-    def told(self, method: str, headers: Mapping[bytes, bytes], send: Send) -> Send:
-        """A `send` that also says whether the page that asks may read the answer."""
+    def lines(self, method: str, headers: Mapping[bytes, bytes]) -> bytes:
+        """Header lines of an answer that say whether the page that asks may read it."""
         lines = [(b"vary", b"origin")]
         if (origin := headers.get(b"origin")) and self._names & {origin, b"*"}:
             lines += self._granted(origin, headers, method)
-
-        async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *lines]
-            await send(message)
-
-        return sending
+        return b"".join(b"%b: %b\r\n" % line for line in lines)
 
     @staticmethod
     def _granted(

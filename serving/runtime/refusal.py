@@ -20,11 +20,14 @@ class Refusal(ServingError):  # noqa: N818  what it is to the client
     Args:
         status: the HTTP status; 4xx is the client's mistake, 5xx the server's.
         what: what was wrong and what was expected.
+        fix: what to do.
+        lines: headers that the answer has for it, as lines.
     """
 
-    def __init__(self, status: int, what: str, *, fix: str = "") -> None:
+    def __init__(self, status: int, what: str, *, fix: str = "", lines: bytes = b"") -> None:
         super().__init__(what, fix=fix)
         self.status = status
+        self.lines = lines
 
     def sentence(self) -> str:
         """What the client reads in ``error``."""

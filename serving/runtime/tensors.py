@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import msgspec
 import numpy as np
@@ -361,6 +362,50 @@ def write_response(response: InferResponse) -> bytes:
     return _encode(response)
 
 
+class PlainResponses:
+    """Writes answers of the usual form: all outputs, their data inside the JSON.
+
+    What is the same in each is written once.
+
+    Args:
+        name: the model's.
+        version: its version.
+        outputs: as the artifact declares them.
+    """
+
+    def __init__(self, name: str, version: str, outputs: tuple[Tensor, ...]) -> None:
+        start = _encode({"model_name": name, "model_version": version})
+        self._start = start[:-1] + b',"id":'
+        self._heads = [
+            (b'"outputs":[' if first else b"},")
+            + _encode({"name": tensor.name})[:-1]
+            + b',"shape":'
+            for first, tensor in zip((True, *(False,) * len(outputs)), outputs, strict=False)
+        ]
+        self._datatypes = [b',"datatype":"%b","data":' % t.datatype.encode() for t in outputs]
+
+    def body(
+        self, identity: str, tensors: list[tuple[list[int], list[Any]]], left_out: list[str]
+    ) -> bytes:
+        """An answer.
+
+        Args:
+            identity: the request's id.
+            tensors: of each output its shape, and its data in row order.
+            left_out: the names of inputs that the request left out.
+        """
+        parts = [self._start, _encode(identity), b","]
+        for head, datatype, (shape, data) in zip(
+            self._heads, self._datatypes, tensors, strict=True
+        ):
+            parts += (head, _encode(shape), datatype, _encode(data))
+        parts.append(b"}]")
+        if left_out:
+            parts += (b',"parameters":', _encode({"missing": ",".join(map(quote, left_out))}))
+        parts.append(b"}")
+        return b"".join(parts)
+
+
 def binary_outputs(request: InferRequest) -> frozenset[str] | None:
     """The names of the outputs that are wanted as bytes; None for all of them.
 
@@ -400,22 +445,34 @@ def output_tensor(
     Raises:
         Refusal: (500) it holds a value that is not a finite number, which no client could use.
     """
-    if behind is not None:
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise Refusal(500, _NO_NUMBER.format(tensor.name))
-        behind.append(binary.encoded(array))
-        size = {"binary_data_size": len(behind[-1])}
-        return ResponseOutput(tensor.name, array.shape, tensor.datatype, UNSET, size)
-    data = array.ravel().tolist()
-    few = len(data) < 32  # where starting numpy costs more than its loop saves
-    if array.dtype.kind == "f" and not (
-        all(map(math.isfinite, data)) if few else np.isfinite(array).all()
-    ):
-        raise Refusal(500, _NO_NUMBER.format(tensor.name))
-    return ResponseOutput(tensor.name, array.shape, tensor.datatype, data)
+    data = array.ravel().tolist() if behind is None else []
+    if not _all_finite(array, data):
+        raise Refusal(500, f"the model's output {tensor.name!r} holds a value that is not a number")
+    if behind is None:
+        return ResponseOutput(tensor.name, array.shape, tensor.datatype, data)
+    behind.append(binary.encoded(array))
+    size = {"binary_data_size": len(behind[-1])}
+    return ResponseOutput(tensor.name, array.shape, tensor.datatype, UNSET, size)
 
 
-_NO_NUMBER = "the model's output {!r} holds a value that is not a number"
+def flattened(arrays: Iterable[Array]) -> list[tuple[list[int], list[Any]]] | None:
+    """Of each output its shape, and its data in row order; None where not all is finite."""
+    flat = []
+    for array in arrays:
+        data = array.ravel().tolist()
+        if not _all_finite(array, data):
+            return None
+        flat.append((list(array.shape), data))
+    return flat
+
+
+def _all_finite(array: Array, data: list[Any]) -> bool:
+    """Whether each value is a finite number, or a text; `data` may have the values."""
+    if array.dtype.kind != "f":
+        return True
+    if 0 < len(data) < 32:  # where starting numpy costs more than its loop saves
+        return all(map(math.isfinite, data))
+    return bool(np.isfinite(array).all())
 
 
 def _depth(raw: Raw) -> int:

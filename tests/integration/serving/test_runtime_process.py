@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import boto3
@@ -232,20 +232,30 @@ def test_health_is_answered_while_a_large_request_is(artifacts: Artifacts) -> No
 
 def test_too_much_work_is_refused_with_a_time_to_come_back(artifacts: Artifacts) -> None:
     with server(str(artifacts["v1"]), "--max-active", "1") as (_, url):
-        port = httpx.URL(url).port or 0
-        with socket.create_connection(("127.0.0.1", port)) as slow:
-            slow.sendall(
-                f"POST /v2/models/{NAME}/infer HTTP/1.1\r\nhost: x\r\n"
-                "content-length: 100\r\n\r\n{".encode()
-            )
-            infer = f"{url}/v2/models/{NAME}/infer"
+        infer = f"{url}/v2/models/{NAME}/infer"
+        large = threading.Thread(
+            target=httpx.post, args=(infer,), kwargs={"content": body(400_000), "timeout": 60}
+        )
+        large.start()
 
-            def answer() -> httpx.Response | None:
-                found = httpx.post(infer, content=body(1), trust_env=False)
-                return found if found.status_code == 503 else None
+        def answer() -> httpx.Response | None:
+            found = httpx.post(infer, content=body(1), trust_env=False)
+            return found if found.status_code == 503 else None
 
-            assert eventually(answer).headers["retry-after"] == "1"
+        assert eventually(answer).headers["retry-after"] == "1"
+        large.join()
         eventually(lambda: httpx.post(infer, content=body(1), trust_env=False).is_success)
+
+
+def test_half_sent_requests_keep_nobody_out(artifacts: Artifacts) -> None:
+    half = (
+        f"POST /v2/models/{NAME}/infer HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{{"
+    ).encode()
+    with server(str(artifacts["v1"]), "--max-active", "1") as (_, url), ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(connected(url)).sendall(half)
+        infer = f"{url}/v2/models/{NAME}/infer"
+        assert httpx.post(infer, content=body(1), trust_env=False).is_success
 
 
 def test_a_body_beyond_the_limit_is_read_and_refused(artifacts: Artifacts) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import pytest
 
 from serving.runtime.app import App, Limits
+from serving.runtime.http import Connection, Connections
 from serving.runtime.model import Model
 from serving.runtime.store import fetch
 from tests.serving_model import make_artifact
@@ -31,34 +31,56 @@ class Reply:
         return json.loads(self.body)
 
 
+class Wire(asyncio.Transport):
+    """A connection without a socket: keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closed = asyncio.Event()
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self.closed.set()
+
+    abort = close
+
+    def is_closing(self) -> bool:
+        return self.closed.is_set()
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
 def call(
     app: App, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
 ) -> Reply:
     """One request to a path as it is sent, without a socket; the body comes in two pieces when it
     is long."""
-    pieces = [body] if len(body) < 1000 else [body[:1000], body[1000:]]
-    sent: list[dict[str, Any]] = []
+    given = {"host": "x", "content-length": str(len(body)), "connection": "close"}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in (given | (headers or {})).items())
+    head = f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode("latin-1")
 
-    async def receive() -> dict[str, Any]:
-        piece = pieces.pop(0)
-        return {"type": "http.request", "body": piece, "more_body": bool(pieces)}
+    async def ask() -> bytes:
+        wire = Wire()
+        connection = Connection(Connections(app))
+        connection.connection_made(wire)
+        for piece in (head, body) if len(body) < 1000 else (head, body[:1000], body[1000:]):
+            if not wire.is_closing():
+                connection.data_received(piece)
+        await asyncio.wait_for(wire.closed.wait(), 60)
+        return wire.written
 
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    raw = [
-        (key.lower().encode(), value.encode("latin-1")) for key, value in (headers or {}).items()
-    ]
-    scope = {
-        "type": "http",
-        "method": method,
-        "path": unquote(path),
-        "raw_path": path.encode("latin-1"),
-        "headers": raw,
-    }
-    asyncio.run(app(scope, receive, send))
-    answered = {key.decode(): value.decode("latin-1") for key, value in sent[0]["headers"]}
-    return Reply(sent[0]["status"], answered, sent[1]["body"])
+    top, _, content = asyncio.run(ask()).partition(b"\r\n\r\n")
+    status, *answered = top.decode("latin-1").split("\r\n")
+    pairs = dict(line.split(": ", 1) for line in answered)
+    return Reply(int(status.split()[1]), pairs, content)
 
 
 @pytest.fixture(scope="session")

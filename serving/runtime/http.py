@@ -1,0 +1,563 @@
+"""HTTP/1.1 on a connection: requests in, answers out in their order, and nobody is held up.
+
+An application server costs more than most models do, and hides when requests arrive together. Here
+requests are parsed as their bytes come and handed on at once, so that those of one turn of the
+event loop, whichever connections they came on, are there together (`serving.runtime.turns`). The
+parser is httptools', which is llhttp, Node's.
+
+What a client may hold is bounded: a head's bytes, a body's bytes, the bytes of all bodies that are
+still arriving, and the time for each. A request takes a place among those that are answered only
+when it is whole, so half-sent ones keep nobody out.
+
+Source: RFC 9110 and RFC 9112.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from dataclasses import dataclass
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Protocol, cast
+
+import httptools
+import msgspec
+
+_MOST_HEAD = 64 * 2**10
+"""Bytes of a request's head: its target and its headers."""
+_OFFER = (b"upgrade", b"http2-settings")
+"""Headers, and words of the header Connection, that offer another protocol."""
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_STATUS = {s.value: b"HTTP/1.1 %d %s\r\n" % (s, s.phrase.encode()) for s in HTTPStatus}
+JSON = b"content-type: application/json\r\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long a client may take, in seconds.
+
+    Args:
+        head: for a request's head, from its first byte.
+        body: for a body, beside what its size allows at `rate`.
+        rate: bytes a second that a body has to come at, at the least.
+        idle: between requests; longer than a proxy keeps an idle connection, so that it is never
+            the server that closes it.
+        reading: for an answer that it does not read.
+        parting: to read a refusal while it still sends.
+    """
+
+    head: float = 30.0
+    body: float = 30.0
+    rate: float = 16 * 2**10
+    idle: float = 120.0
+    reading: float = 60.0
+    parting: float = 5.0
+
+
+class Request:
+    """One request; `body` once it is whole."""
+
+    body = b""
+    began = 0.0
+    """When it was whole, by `time.perf_counter`."""
+    most = until = _MOST_HEAD
+    """Bytes that its body may have, and up to which it is read to be refused."""
+    size = 0
+    """Bytes of its body that have come."""
+    over = admitted = answered = old = False
+
+    def __init__(self, method: str, path: bytes, headers: dict[bytes, bytes], keep: bool) -> None:
+        self.method = method
+        self.path = path
+        """As it was sent, byte for byte, without its query."""
+        self.headers = headers
+        """By name in small letters; a repeated one is a list in one line (RFC 9110, 5.3)."""
+        self.keep = keep
+        """Whether the connection lives on."""
+        self.parts: list[bytes] = []
+
+
+class Response(msgspec.Struct):
+    """An answer; its headers are lines, each with its end."""
+
+    status: int
+    body: bytes
+    lines: bytes = JSON
+    close: bool = False
+
+
+class Answering(Protocol):
+    """Who waits for an answer."""
+
+    def answer(self, request: Request, response: Response) -> None:
+        """Take it."""
+
+
+class Site(Protocol):
+    """What answers requests."""
+
+    draining: bool
+
+    def admit(self, request: Request) -> Response | None:
+        """Look at a head: set how large the body may be, or refuse it at once."""
+
+    def too_large(self, request: Request) -> Response:
+        """What a body is answered with that is larger than it may be."""
+
+    def crowded(self, request: Request, what: str) -> Response:
+        """What is answered to a request for which there is no room."""
+
+    def failed(self, request: Request, error: Exception) -> Response:
+        """What is answered where the site has a fault."""
+
+    def respond(self, request: Request, to: Answering) -> None:
+        """Answer a whole request, now or later."""
+
+
+class Connections:
+    """All connections of a server, and what they share.
+
+    Args:
+        site: what answers.
+        patience: how long clients may take.
+        held: bytes that bodies may have together that are still arriving.
+    """
+
+    def __init__(
+        self, site: Site, *, patience: Patience | None = None, held: int = 256 * 2**20
+    ) -> None:
+        self.site = site
+        self.patience = patience or Patience()
+        self.open: set[Connection] = set()
+        self.most_held = held
+        self.held = 0
+        self.ending = False
+        self.date = b""
+        self._second = 0
+        self.tick()
+
+    def tick(self) -> None:
+        """What has to be done at least each second."""
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self.date = f"date: {formatdate(second, usegmt=True)}\r\n".encode()
+            now = time.monotonic()
+            for connection in list(self.open):
+                connection.check(now)
+
+    def end(self) -> None:
+        """Close those that wait for a request, and the others after their answer."""
+        self.ending = True
+        for connection in list(self.open):
+            connection.end()
+
+    def abort(self) -> None:
+        """Close all of them, now."""
+        for connection in list(self.open):
+            connection.abort()
+
+
+class Connection(asyncio.Protocol):
+    """A client's connection.
+
+    Requests that are sent before the last one is answered wait, and nothing more is read meanwhile.
+
+    Args:
+        connections: all of them, among which this is to be.
+    """
+
+    def __init__(self, connections: Connections) -> None:
+        self._all = connections
+        self._site = connections.site
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._offer = False
+        self._unread = 0
+        self._receiving: Request | None = None
+        self._answering: Request | None = None
+        self._waiting: deque[Request] = deque()
+        self._stepping = self._paused = self._blocked = False
+        self._deaf = False
+        """Whatever else comes is passed over."""
+        self._last: Response | None = None
+        """What is said at the end, after the answers to whole requests."""
+        self._since = time.monotonic()
+        self._held = 0
+
+    # -- the transport's side --------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._all.open.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone; what is being answered is answered for nobody."""
+        self._all.open.discard(self)
+        self._transport = None
+        self._deaf = True
+        self._waiting.clear()
+        self._release()
+
+    def eof_received(self) -> bool:
+        """The client sends nothing more; it may still read."""
+        self._deaf = True
+        return self._answering is not None or bool(self._waiting)
+
+    def pause_writing(self) -> None:
+        """The client does not read its answers: it gets no more before it does."""
+        self._blocked = True
+        self._since = time.monotonic()
+        self._pause()
+
+    def resume_writing(self) -> None:
+        """It has read some."""
+        self._blocked = False
+        self._step()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a client.
+
+        A client that offers another protocol (Java's HttpClient does, ``Upgrade: h2c``) is answered
+        in this one, as RFC 9110 (7.8) has it. The parser takes such a request to be over after its
+        head, and what follows for the other protocol; so it is given the head again, without the
+        offer.
+
+        The parser collects a head, and what follows a body in chunks, without a bound. So bytes
+        that end no head and are of no body are counted, and refused beyond `_MOST_HEAD`.
+        """
+        if self._deaf:
+            self._unread += len(data)
+            return
+        self._unread += len(data)
+        while True:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offer:
+                if not self._offer:  # CONNECT, which has been refused
+                    self._deaf = True
+                    return
+                data = self._head() + data[offer.args[0] :]
+                self._offer = False
+                self._parser = httptools.HttpRequestParser(self)
+                continue
+            except httptools.HttpParserError:
+                if self._deaf:  # it has said that it sends no more
+                    return
+                if self._unread <= _MOST_HEAD:
+                    self._part(
+                        _refused(HTTPStatus.BAD_REQUEST, "this is not a request in HTTP/1.1")
+                    )
+                    return
+            if self._unread > _MOST_HEAD and not self._deaf:
+                self._refuse_head()
+            elif self._receiving is not None:
+                self._hold(self._receiving)
+            return
+
+    # -- the parser's side -----------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._url = b""
+        self._headers = {}
+        self._since = time.monotonic()
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of its target."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer, which nobody reads."""
+        name = name.lower()
+        headers = self._headers
+        headers[name] = b"%s, %s" % (headers[name], value) if name in headers else value
+
+    def on_headers_complete(self) -> None:
+        """A request's head is there; one that offers another protocol is read again."""
+        # Exactly only where it may be too large: its body may have come with it.
+        if self._unread > _MOST_HEAD and self._head_size() > _MOST_HEAD:
+            raise httptools.HttpParserError("the head is too large")
+        self._unread = 0
+        parser, headers = self._parser, self._headers
+        method = parser.get_method().decode()
+        if b"upgrade" in headers:
+            self._offer = parser.should_upgrade() and method != "CONNECT"
+            if self._offer:
+                return
+        if self._deaf:
+            return
+        path = self._url
+        if path[:1] != b"/" or b"?" in path or b"#" in path:
+            path = path if method == "CONNECT" else _path(path)
+        request = self._receiving = Request(method, path, headers, parser.should_keep_alive())
+        self._headers = {}  # a trailer is no header
+        # Who speaks the older version keeps a connection only if both say so.
+        if b"connection" in headers:
+            request.old = parser.get_http_version() == "1.0"
+        if self._answering is None and not self._waiting:
+            self._admit(request)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body is there."""
+        self._unread = 0
+        request = self._receiving
+        if request is None:
+            return
+        request.size += len(body)
+        if request.answered:
+            if request.size > request.until:
+                self._part(None)
+        elif not request.admitted or request.size <= request.most:
+            request.parts.append(body)
+        else:
+            request.over = True
+            request.parts.clear()
+            if request.size > request.until:
+                self._refuse(request, self._site.too_large(request))
+
+    def on_message_complete(self) -> None:
+        """A request is whole."""
+        self._unread = 0
+        request = self._receiving
+        if self._offer or request is None:
+            return
+        self._receiving = None
+        if self._held:
+            self._release()
+        if not request.keep:
+            self._deaf = True
+        if request.answered:
+            self._since = time.monotonic()
+        elif self._answering is not None or self._waiting or self._blocked:
+            self._waiting.append(request)
+            self._pause()
+        else:
+            self._begin(request)
+
+    # -- requests, one after the other -----------------------------------------------------------
+
+    def _admit(self, request: Request) -> None:
+        request.admitted = True
+        try:
+            refusal = self._site.admit(request)
+        except Exception as error:  # noqa: BLE001  the parser would take it for the client's
+            refusal = self._site.failed(request, error)
+        if refusal is not None:
+            self._refuse(request, refusal)
+        elif _waits(request) and self._transport is not None:
+            self._transport.write(_CONTINUE)
+
+    def _refuse(self, request: Request, response: Response) -> None:
+        """Answer what is not whole yet, or not to be answered."""
+        request.answered = True
+        request.parts.clear()
+        self._release()
+        if self._receiving is request and (response.close or not request.keep):
+            self._part(response)
+        else:
+            self._write(request, response)
+
+    def _begin(self, request: Request) -> None:
+        if not request.admitted:
+            self._admit(request)
+            if request.answered:
+                return
+        if request.over or request.size > request.most:
+            self._refuse(request, self._site.too_large(request))
+            return
+        parts = request.parts
+        request.body = parts[0] if len(parts) == 1 else b"".join(parts)
+        request.parts = []
+        request.began = time.perf_counter()
+        self._answering = request
+        try:
+            self._site.respond(request, self)
+        except Exception as error:  # noqa: BLE001  the parser would take it for the client's
+            self.answer(request, self._site.failed(request, error))
+
+    def answer(self, request: Request, response: Response) -> None:
+        """Send the answer to the request that is being answered."""
+        self._answering = None
+        self._write(request, response)
+        if not self._stepping:
+            if self._waiting or self._paused or self._last is not None:
+                self._step()
+            elif self._deaf and self._transport is not None:
+                self._transport.close()
+
+    def _step(self) -> None:
+        """On with what has waited."""
+        self._stepping = True
+        while self._waiting and self._answering is None and not self._blocked:
+            self._begin(self._waiting.popleft())
+        self._stepping = False
+        if self._waiting or self._answering is not None or self._blocked:
+            return
+        if self._last is not None:
+            last, self._last = self._last, None
+            self._part(last)
+        elif self._deaf:
+            if self._transport is not None:
+                self._transport.close()
+        elif self._receiving is not None and not self._receiving.admitted:
+            self._admit(self._receiving)
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def _write(self, request: Request, response: Response) -> None:
+        if self._transport is None:
+            return
+        close = response.close or not request.keep or self._site.draining or self._all.ending
+        self._since = time.monotonic()
+        self._transport.write(self._bytes(request, response, close=close))
+        if close:
+            self._deaf = True
+            self._waiting.clear()
+            self._transport.close()
+
+    def _bytes(self, request: Request | None, response: Response, *, close: bool) -> bytes:
+        body, start = response.body, _STATUS[response.status]
+        size = (
+            b""
+            if response.status == HTTPStatus.NO_CONTENT
+            else b"content-length: %d\r\n" % len(body)
+        )
+        if close:
+            size += b"connection: close\r\n"
+        elif request is not None and request.old:
+            size += b"connection: keep-alive\r\n"
+        if request is not None and request.method == "HEAD":
+            body = b""
+        return b"%b%b%b%b\r\n%b" % (start, response.lines, self._all.date, size, body)
+
+    # -- ends ------------------------------------------------------------------------------------
+
+    def _part(self, response: Response | None) -> None:
+        """Say the last thing, and close; who still sends may read it before."""
+        self._deaf = True
+        self._release()
+        if self._answering is not None or self._waiting:
+            self._last = response
+            return
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if response is not None:
+            transport.write(self._bytes(self._receiving, response, close=True))
+        self._receiving = None
+        self._since = time.monotonic()
+        if response is not None and transport.can_write_eof():
+            transport.write_eof()  # the rest in `check`, or when the client closes too
+        else:
+            transport.close()
+
+    def _refuse_head(self) -> None:
+        if 2 * len(self._url) > _MOST_HEAD:
+            status, name = HTTPStatus.REQUEST_URI_TOO_LONG, "target is"
+        else:
+            status, name = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "headers are"
+        sentence = f"the request's {name} too long; a head has at most {_MOST_HEAD} bytes"
+        self._part(_refused(status, sentence))
+
+    def check(self, now: float) -> None:
+        """End it if its client has taken too long."""
+        if self._transport is None or (self._answering is not None and not self._blocked):
+            return
+        patience, waited = self._all.patience, now - self._since
+        if self._blocked:
+            if waited > patience.reading:
+                self.abort()
+        elif self._deaf:
+            if waited > patience.parting:
+                self.abort()
+        elif (request := self._receiving) is not None:
+            if waited > patience.body + request.size / patience.rate:
+                self._late(f"the body did not come; {request.size} bytes of it did")
+        elif self._unread:
+            if waited > patience.head:
+                self._late("the head did not come")
+        elif waited > patience.idle:
+            self._transport.close()
+
+    def _late(self, what: str) -> None:
+        sentence = f"{what} in the time that it has; send it faster"
+        self._part(_refused(HTTPStatus.REQUEST_TIMEOUT, sentence))
+
+    def end(self) -> None:
+        """The server ends: close it, after its answer if one is under way."""
+        idle = self._answering is None and self._receiving is None
+        if idle and not self._waiting and not self._unread and self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close it now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # -- bounds ----------------------------------------------------------------------------------
+
+    def _hold(self, request: Request) -> None:
+        """A body comes in pieces: those that are kept count until it is whole."""
+        if request.answered or request.over:
+            return
+        self._all.held += request.size - self._held
+        self._held = request.size
+        if self._all.held > self._all.most_held:
+            what = f"bodies of {self._all.held} bytes are arriving"
+            self._refuse(request, self._site.crowded(request, what))
+
+    def _release(self) -> None:
+        self._all.held -= self._held
+        self._held = 0
+
+    def _pause(self) -> None:
+        if not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _head(self) -> bytes:
+        """The request's head without the offer of another protocol."""
+        version = self._parser.get_http_version().encode()
+        lines = [b"%s %s HTTP/%s" % (self._parser.get_method(), self._url, version)]
+        for name, value in self._headers.items():
+            if name == b"connection":
+                tokens = (token.strip() for token in value.split(b","))
+                value = b", ".join(token for token in tokens if token.lower() not in _OFFER)
+            if name not in _OFFER:
+                lines.append(b"%s: %s" % (name, value))
+        return b"\r\n".join((*lines, b"", b""))
+
+    def _head_size(self) -> int:
+        return len(self._url) + sum(
+            len(name) + len(value) + 4 for name, value in self._headers.items()
+        )
+
+
+def _waits(request: Request) -> bool:
+    """Whether the client sends the body only when it is told to (RFC 9110, 10.1.1)."""
+    expected = request.headers.get(b"expect")
+    return expected is not None and expected.lower() == b"100-continue" and not request.size
+
+
+def _path(target: bytes) -> bytes:
+    """The path of a target that has more than that, or another form (RFC 9112, 3.2).
+
+    Raises:
+        httptools.HttpParserError: it is no target.
+    """
+    if target == b"*":
+        return target
+    path: bytes | None = httptools.parse_url(target).path
+    return path or b"/"
+
+
+def _refused(status: HTTPStatus, sentence: str) -> Response:
+    """What no application sees, answered in the form of all refusals."""
+    return Response(status, msgspec.json.encode({"error": sentence}), close=True)
