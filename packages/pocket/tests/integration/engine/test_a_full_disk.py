@@ -11,7 +11,7 @@ import pytest
 
 from pocket.engine import Workspace, resources, up
 from pocket.errors import DeploymentError
-from pocket_testing.stacks import PASSPHRASE, Stack
+from pocket_testing.stacks import Stack
 
 PROGRAM = """
     for number in range(COUNT):
@@ -30,11 +30,6 @@ try:
 except DeploymentError as error:
     print(error.what, "|", error.where, "|", error.fix)
 """
-
-
-@pytest.fixture(autouse=True)
-def passphrase(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", PASSPHRASE)
 
 
 def limited(workspace: Workspace, size: int) -> str:

@@ -5,7 +5,6 @@ The same programs run beside the real CLI in test_real_pulumi.py, where it is in
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,16 +22,6 @@ from pocket.engine import (
 )
 from pocket.errors import DeploymentError
 from pocket_testing.stacks import PASSPHRASE, Stack
-
-
-@pytest.fixture(autouse=True)
-def passphrase(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", PASSPHRASE)
-
-
-@pytest.fixture
-def stack(tmp_path: Path) -> Stack:
-    return Stack(tmp_path)
 
 
 def taint(stack: Stack, *names: str) -> None:

@@ -3,7 +3,6 @@ preview that can ask nobody says what is open."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,19 +19,9 @@ from pocket.engine import (
     up,
 )
 from pocket.errors import DeploymentError
-from pocket_testing.stacks import PASSPHRASE, Stack
+from pocket_testing.stacks import Stack
 
 PROGRAM = 'Thing("a", name="fixed", size=1)'
-
-
-@pytest.fixture(autouse=True)
-def passphrase(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", PASSPHRASE)
-
-
-@pytest.fixture
-def stack(tmp_path: Path) -> Stack:
-    return Stack(tmp_path)
 
 
 def interrupt(stack: Stack, kind: str, *, effect: bool) -> None:

@@ -31,17 +31,7 @@ from pocket.engine import (
 from pocket.engine.values import SECRET, SIGNATURE, is_secret
 from pocket.errors import DeploymentError
 from pocket_testing.shelf import ShelfProvider
-from pocket_testing.stacks import PASSPHRASE, Stack
-
-
-@pytest.fixture(autouse=True)
-def passphrase(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", PASSPHRASE)
-
-
-@pytest.fixture
-def stack(tmp_path: Path) -> Stack:
-    return Stack(tmp_path)
+from pocket_testing.stacks import Stack
 
 
 def ops(result: Result) -> dict[str, list[str]]:

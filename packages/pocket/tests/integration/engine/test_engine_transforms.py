@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from pocket.engine import ResourceState, outputs, preview, resources, up
 from pocket.engine.values import is_secret, reveal
 from pocket.errors import DeploymentError
-from pocket_testing.stacks import PASSPHRASE, Stack
+from pocket_testing.stacks import Stack
 
 MARK = """
     def mark(letter):
@@ -20,16 +18,6 @@ MARK = """
                 return pulumi.ResourceTransformResult(props, args.opts)
         return transform
 """
-
-
-@pytest.fixture(autouse=True)
-def passphrase(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", PASSPHRASE)
-
-
-@pytest.fixture
-def stack(tmp_path: Path) -> Stack:
-    return Stack(tmp_path)
 
 
 def state_of(stack: Stack, name: str) -> ResourceState:
