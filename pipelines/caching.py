@@ -46,8 +46,9 @@ TOLD = ("origin",)
 """Parameters that only errors name: nothing that is written depends on them."""
 
 Outputs = dict[str, Any]
-Listener = Callable[[str, str], None]
-"""(step, "kept" | "cached"): its outputs are of an earlier try of this run, or of another run."""
+Listener = Callable[[str, str, str], None]
+"""(step, "kept" | "cached", run): its outputs are of an earlier try of this run, or were taken from
+another one; and the run whose step has written them, where that is another."""
 
 
 class StepCache(LocalCache):  # type: ignore[misc]  # kfp has no types
@@ -105,9 +106,11 @@ class StepCache(LocalCache):  # type: ignore[misc]  # kfp has no types
                 continue  # Of a run whose files were removed meanwhile.
             if outputs is None:
                 continue
-            self._keep(key, outputs)
             own = entry.parent.parent == self._folder
-            self._reused(step, "kept" if own else "cached")
+            maker = str(made.get("run", entry.parent.parent.name))
+            self._keep(key, outputs, maker)
+            other = maker if maker != self._folder.name else ""
+            self._reused(step, "kept" if own else "cached", other)
             return outputs
         return None
 
@@ -115,7 +118,7 @@ class StepCache(LocalCache):  # type: ignore[misc]  # kfp has no types
         """Write down what a step has finished."""
         if self._lake and self._lake != self._tables():
             return  # The lake changed under the step: nobody knows what it read.
-        self._keep(key, outputs)
+        self._keep(key, outputs, self._folder.name)
 
     # -- what decides ----------------------------------------------------------------------------
 
@@ -151,8 +154,9 @@ class StepCache(LocalCache):  # type: ignore[misc]  # kfp has no types
             found = self._folder.parent.glob(f"*/{FINISHED}/{key}.json")
             yield from sorted((path for path in found if path != own), key=age, reverse=True)
 
-    def _keep(self, key: str, outputs: Outputs) -> None:
+    def _keep(self, key: str, outputs: Outputs, maker: str) -> None:
         made = {
+            "run": maker,
             "outputs": self._serialize_outputs(outputs),
             "digests": {name: self._digest(Path(given.path)) for name, given in outputs.items()},
         }

@@ -19,6 +19,7 @@ from components import entry
 from contracts.errors import MillwrightError
 from pipelines import runs
 from pipelines.following import REUSED, StepStatus
+from pipelines.results import WARNERS, warned
 from pipelines.wiring import STEPS
 
 EVENTS = "events"
@@ -41,6 +42,8 @@ class Log(io.TextIOBase):
     current: str = "pipeline"
     error: MillwrightError | None = None
     files: dict[str, IO[str]] = field(default_factory=dict)
+    warned: set[str] = field(default_factory=set)
+    """What the reused steps warned of."""
     _line: str = ""
 
     def write(self, text: str) -> int:
@@ -77,9 +80,24 @@ class Log(io.TextIOBase):
         self.files[self.current].write(line)
         self.files[self.current].flush()
 
-    def reused(self, step: str, how: str) -> None:
-        """A step that is not run: its outputs are there from before."""
-        self.listener({"step": step, "event": how})
+    def reused(self, step: str, how: str, origin: str = "") -> None:
+        """A step that is not run: its outputs are there from before, and so is what it warned of.
+
+        Args:
+            step: the step.
+            how: ``kept`` or ``cached``.
+            origin: the other run whose step it was; empty where it was this one's.
+        """
+        of = {"of": origin} if origin else {}
+        self.listener({"step": step, "event": how, **of})
+        before, self.current = self.current, step
+        paths = (runs.output(self.folder, step, name) for own, name in WARNERS if own == step)
+        for text in (line for path in paths if path for line in warned(path.read_bytes())):
+            if text not in self.warned:  # a step's document has what those before it found as well
+                self.warned.add(text)
+                self._keep(f"warning{f' of the run {origin}' if origin else ''}: {text}\n")
+                self.listener({"step": step, "event": "warning", "text": text, **of})
+        self.current = before
 
     def close(self) -> None:
         """Close the files."""
@@ -122,6 +140,12 @@ def steps(events: list[dict[str, object]]) -> tuple[StepStatus, ...]:
         elif what in ("finished", "failed", *REUSED):
             stands[step] = StepStatus(step=step, state=what, seconds=seconds)
     return tuple(stands.values())
+
+
+def origin(events: list[dict[str, object]], step: str) -> str:
+    """The other run that made what this run has of a step; empty where this one did."""
+    taken = (event for event in reversed(events) if event["step"] == step and "of" in event)
+    return str(next(taken, {}).get("of", ""))
 
 
 def last_words(text: str) -> str:

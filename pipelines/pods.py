@@ -84,6 +84,10 @@ class StoredOutputs:
         path = self._newest(step, re.compile(re.escape(name)))
         return self._content(path) if path else None
 
+    def origin(self, step: str) -> str:
+        """See `RunOutputs.origin`: Kubeflow's cache says nothing of whose outputs it has taken."""
+        return ""
+
     def error(self, step: str) -> MillwrightError | None:
         """See `RunOutputs.error`; where the launcher keeps no logs, the gates still speak."""
         for said in map(entry.heard, reversed(self._log_lines(step))):

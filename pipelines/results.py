@@ -105,6 +105,10 @@ class RunOutputs(Protocol):
             PipelineError: the store of the outputs does not answer.
         """
 
+    def origin(self, step: str) -> str:
+        """The other run whose step has written what this run has of it; empty where this one has,
+        or where nobody knows."""
+
     def error(self, step: str) -> MillwrightError | None:
         """The error of ours that ended a step, where one did and the step could say so."""
 
@@ -136,14 +140,22 @@ def document(outputs: RunOutputs, kind: type[AnyDocument]) -> AnyDocument | None
 
 
 def warnings(outputs: RunOutputs) -> tuple[str, ...]:
-    """What a run's steps warned of: all that was left out, filled in or always the same.
+    """What a run's steps warned of: all that was left out, filled in or always the same; with the
+    run that found it, where a step is another run's.
 
     Raises:
         PipelineError: the store of the outputs does not answer.
     """
-    contents = (outputs.read(step, name) for step, name in WARNERS)
-    lists = (json.loads(content).get("warnings", ()) for content in contents if content)
-    return tuple(dict.fromkeys(line for lines in lists for line in lines))
+    found: dict[str, str] = {}
+    for step, name in WARNERS:
+        for line in warned(outputs.read(step, name)):
+            found.setdefault(line, outputs.origin(step))
+    return tuple(f"{line} (of the run {run})" if run else line for line, run in found.items())
+
+
+def warned(content: bytes | None) -> tuple[str, ...]:
+    """The warnings in a step's document."""
+    return tuple(json.loads(content).get("warnings", ())) if content else ()
 
 
 def result(run: str, outputs: RunOutputs, steps: tuple[StepTiming, ...]) -> TrainingResult:

@@ -45,6 +45,10 @@ class FolderOutputs:
         path = runs.output(self.folder, step, name)
         return path.read_bytes() if path and path.is_file() else None
 
+    def origin(self, step: str) -> str:
+        """See `RunOutputs.origin`."""
+        return journal.origin(journal.events(self.folder), step)
+
     def error(self, step: str) -> MillwrightError | None:
         """See `RunOutputs.error`."""
         for event in reversed(journal.events(self.folder)):

@@ -167,14 +167,15 @@ def follow(runs: Runs, run: str, back: str) -> TrainingResult:
         SystemExit: the person leaves, and the run goes on.
     """
     from pipelines.following import AwayError, Follower, outcome
-    from pipelines.results import RejectedTrainingError
+    from pipelines.results import RejectedTrainingError, warnings
 
     try:
         with step_lines() as tell:
             status = Follower(tell).follow(runs, run)
         made = outcome(runs, status)
     except RejectedTrainingError as error:
-        show_evaluation(error.evaluation, error.evaluation.warnings)
+        show_evaluation(error.evaluation)
+        show_warnings(warnings(runs.outputs(status)))
         raise
     except KeyboardInterrupt:
         if not runs.leave(run):
@@ -187,7 +188,8 @@ def follow(runs: Runs, run: str, back: str) -> TrainingResult:
     except BaseException:
         runs.leave(run)
         raise
-    show_evaluation(made.evaluation, made.warnings)
+    show_evaluation(made.evaluation)
+    show_warnings(made.warnings)
     output.result(
         {
             "model": made.name,
@@ -239,7 +241,8 @@ def show(runs: Runs, status: RunStatus) -> None:
         for step in status.steps:
             step_line(step.step, step.state, step.seconds)
         if evaluation is not None:
-            show_evaluation(evaluation, warned)
+            show_evaluation(evaluation)
+        show_warnings(warned)
         if why:
             output.console.print(f"    {why}", markup=False, soft_wrap=True)
     known = {
@@ -335,9 +338,8 @@ def step_lines() -> Iterator[Callable[[str, str, float], None]]:
         yield tell
 
 
-def show_evaluation(evaluation: Evaluation, warnings: Sequence[str]) -> None:
-    """Metrics with their intervals, beside what always predicting the mean would give; gates; and
-    what the steps warned of."""
+def show_evaluation(evaluation: Evaluation) -> None:
+    """Metrics with their intervals, beside what always predicting the mean would give; gates."""
     if output.as_json:
         return
     rows = [
@@ -368,8 +370,13 @@ def show_evaluation(evaluation: Evaluation, warnings: Sequence[str]) -> None:
     output.console.print(
         table("Gates", ("gate", "must be", "is", "verdict", "margin"), gates, right=("is",))
     )
-    for line in warnings:
-        output.say(f"    [yellow]![/] {escape(line)}")
+
+
+def show_warnings(lines: Sequence[str]) -> None:
+    """What the steps warned of."""
+    if not output.as_json:
+        for line in lines:
+            output.say(f"    [yellow]![/] {escape(line)}")
 
 
 def interval(metric: Interval) -> str:

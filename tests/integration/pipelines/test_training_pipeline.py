@@ -105,6 +105,11 @@ def test_the_same_again_is_cached_and_no_new_version(place):
         ("register", "finished"),
     ]
     assert (made.version, made.new) == ("1", False)
+    (maker,) = {name for name in (path.name for path in work.iterdir()) if name not in made.run}
+    assert made.warnings
+    assert all(line.endswith(f" (of the run {maker})") for line in made.warnings)
+    warned = [one for one in journal.events(Path(made.location)) if one["event"] == "warning"]
+    assert {f"{one['text']} (of the run {one['of']})" for one in warned} == set(made.warnings)
     assert [timing.seconds > 0 for timing in made.steps] == [False] * 8 + [True]
     registry = ModelRegistry(place.tracking_uri)
     assert [entry.version for entry in registry.versions("flight-delay")] == ["1"]

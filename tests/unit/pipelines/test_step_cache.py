@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from kfp import dsl
 
 from contracts.model import ModelSpec
-from pipelines import caching, runs
+from pipelines import caching, journal, results, running, runs
 from pipelines.caching import StepCache
 from pipelines.wiring import STEPS
 from tests.content import MODELS
@@ -25,10 +26,8 @@ class Steps:
     def __init__(self, work: Path, name: str, *, others: bool = True) -> None:
         self.folder = work / name
         self.folder.mkdir(exist_ok=True)
-        self.told: list[tuple[str, str]] = []
-        self.cache = StepCache(
-            self.folder, {}, lambda step, how: self.told.append((step, how)), others=others
-        )
+        self.told: list[tuple[str, ...]] = []
+        self.cache = StepCache(self.folder, {}, lambda *told: self.told.append(told), others=others)
 
     def key(self, source: Path, step: str = "tune", command: str = "run", **model: object) -> str:
         """Of a step that reads a model and what is at a path."""
@@ -77,7 +76,7 @@ def first(tmp_path: Path, source: Path) -> Steps:
 def test_another_run_takes_what_was_written_into_its_own_folder(tmp_path, source, first):
     steps = Steps(tmp_path, "b")
     assert steps.take(steps.key(source)) == "made"
-    assert steps.told == [("tune", "cached")]
+    assert steps.told == [("tune", "cached", "a")]
     taken = runs.output(steps.folder, "tune", "tuning")
     assert taken is not None
     assert (taken / "in" / "file").read_text() == "made"
@@ -87,10 +86,50 @@ def test_another_run_takes_what_was_written_into_its_own_folder(tmp_path, source
     assert Steps(tmp_path, "c").take(steps.key(source)) == "made"
 
 
+def test_who_made_it_is_told_through_any_number_of_runs(tmp_path, source, first):
+    for name in ("b", "c", "c"):
+        steps = Steps(tmp_path, name)
+        assert steps.take(steps.key(source)) == "made"
+        for path in first.folder.glob("*"):
+            shutil.rmtree(path)
+    assert steps.told == [("tune", "kept", "a")]
+
+
+def test_what_a_reused_step_warned_of_is_said_again_with_its_run(tmp_path):
+    def written(run: Path) -> tuple[list[dict[str, object]], str]:
+        for step, name, lines in (
+            ("preprocess", "parts/preprocessing.json", ["one", "two"]),
+            ("evaluate", "evaluation", ["one", "two", "three"]),
+        ):
+            path = run / runs.STEPS_FOLDER / "training-1" / step / name
+            path.parent.mkdir(parents=True)
+            path.write_text(json.dumps({"warnings": lines}))
+        log = journal.Log(run, journal.writer(run))
+        log.reused("preprocess", "cached", "other")
+        log.reused("evaluate", "kept")
+        log.close()
+        return journal.events(run), runs.log_path(run, "preprocess").read_text()
+
+    events, text = written(tmp_path / "run")
+    assert [(event["event"], event.get("text"), event.get("of")) for event in events] == [
+        ("cached", None, "other"),
+        ("warning", "one", "other"),
+        ("warning", "two", "other"),
+        ("kept", None, None),
+        ("warning", "three", None),
+    ]
+    assert text == "warning of the run other: one\nwarning of the run other: two\n"
+    assert results.warnings(running.FolderOutputs(tmp_path / "run")) == (
+        "one (of the run other)",
+        "two (of the run other)",
+        "three",
+    )
+
+
 def test_a_run_that_goes_on_keeps_its_own(tmp_path, source, first):
     again = Steps(tmp_path, "a", others=False)
     assert again.take(again.key(source)) == "made"
-    assert again.told == [("tune", "kept")]
+    assert again.told == [("tune", "kept", "")]
 
 
 def test_the_same_content_elsewhere_is_the_same(tmp_path, source, first):
