@@ -10,6 +10,7 @@ turns an overload into an outage.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -112,6 +113,8 @@ class App:
         self._turns = Turns(model, shared=shared)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="large-requests")
         self._large = 0
+        self._noted = -math.inf
+        self._unnoted = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._routes = self._table()
         self._versioned = protocol.INFER.of_version(model.name, model.version).encode()
@@ -464,7 +467,7 @@ class App:
 
     def _refused(self, request: Request, refusal: Refusal) -> Response:
         if refusal.status >= 500:
-            _log.warning("refused", status=refusal.status, why=refusal.what)
+            self._note(refusal)
         lines = JSON + refusal.lines
         if request.method == "POST" and request.path in self._infer_paths:
             self._count(request, refusal.status)
@@ -478,6 +481,15 @@ class App:
             lines + self._signature(request),
             close=refusal.status in (413, 503),
         )
+
+    def _note(self, refusal: Refusal) -> None:
+        """Log it, once a second: under too much work a line for each would be more of it."""
+        now = time.monotonic()
+        if now - self._noted < 1.0:
+            self._unnoted += 1
+            return
+        _log.warning("refused", status=refusal.status, why=refusal.what, others=self._unnoted)
+        self._noted, self._unnoted = now, 0
 
     def _signature(self, request: Request) -> bytes:
         """What every answer says: who gives it, and which pages may read it."""

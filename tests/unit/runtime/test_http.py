@@ -10,7 +10,8 @@ from typing import TypeVar
 import pytest
 
 from serving.runtime.app import App
-from serving.runtime.http import Connection, Connections, Patience
+from serving.runtime.http import Connection, Connections, Patience, Request
+from serving.runtime.model import Model
 from tests.unit.runtime.conftest import Wire
 
 CONTENT = json.dumps(
@@ -299,3 +300,13 @@ def test_a_fault_of_the_server_is_no_mistake_of_the_client(
     assert said(app, data + LIVE, 2) == ([500, 200], False)
     assert app.counters.requests == {200: 0, 500: 1}
     assert app.active == 0
+
+
+def test_refusals_under_too_much_work_are_logged_once_a_second(
+    model: Model, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = App(model)
+    for _ in range(50):
+        app.crowded(Request("POST", PATH.encode(), {}, True), "too much work")
+    assert 1 <= capsys.readouterr().out.count("too much work") <= 2
+    assert app.counters.requests == {200: 0, 503: 50}
