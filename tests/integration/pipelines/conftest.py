@@ -23,6 +23,7 @@ from contracts.outputs import (
 )
 from data.lake import Lake
 from data.reading import read_tables
+from pipelines.processes import WarmProcess
 from project import here
 from tests.content import DATASETS, HOSTILE, flights
 
@@ -99,6 +100,24 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             environment=environment,
         )
     server.stop()
+
+
+class LentProcess(WarmProcess):
+    """One that many trainings ask, each a fork of it as always, so that the imports are done once.
+
+    That a training starts one of its own and ends it is for the tests that are lent none.
+    """
+
+    def close(self) -> None:
+        """It is not the training's to end."""
+
+    def lend(self, patch: pytest.MonkeyPatch) -> None:
+        """From now on, trainings in this process ask it."""
+        patch.setattr(WarmProcess, "start", lambda: self)
+
+    def end(self) -> None:
+        """See `WarmProcess.close`."""
+        super().close()
 
 
 def copy_documents(folder: Path) -> None:

@@ -20,9 +20,15 @@ from pipelines.following import RunState
 from pipelines.running import FolderRuns
 from pipelines.wiring import STEPS
 from project.handle import Project
-from tests.integration.pipelines.conftest import beginning, copy_documents, platform
+from tests.integration.pipelines.conftest import (
+    LentProcess,
+    beginning,
+    copy_documents,
+    platform,
+)
 
 ROOT = Path(__file__).parents[3]
+PROGRAM = (sys.executable, "-m", "tests.acted_run")
 
 
 @dataclass
@@ -47,7 +53,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     outputs = platform(lake).model_copy(update={"environment": "local"})
     (root / "outputs.json").write_text(outputs.model_dump_json(), encoding="utf-8")
     monkeypatch.setattr(Project, "connect", lambda self: None)
-    monkeypatch.setattr(processes, "PROGRAM", (sys.executable, "-m", "tests.acted_run"))
+    monkeypatch.setattr(processes, "PROGRAM", PROGRAM)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     # Whoever edits the code while the tests run has started another run, rightly.
     monkeypatch.setattr(runs, "code_digest", lambda: "the same")
@@ -55,6 +61,23 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     left = FolderRuns(root / "runs")
     for status in left.list(100):
         left.stop(status)
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[LentProcess]:
+    """For tests that are not about the process whose forks runs are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "PROGRAM", PROGRAM)
+        patch.setenv("PYTHONPATH", str(ROOT))
+        process = LentProcess.start()
+    yield process
+    process.end()
+
+
+@pytest.fixture
+def one_process(process: LentProcess, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is what trainings ask."""
+    process.lend(monkeypatch)
 
 
 @pytest.fixture
@@ -113,7 +136,9 @@ def test_a_run_is_followed_to_its_version(millwright, here):
     assert json.loads(again.stdout)["version"] == "1"
 
 
-def test_a_detached_run_goes_on_and_can_be_followed_and_stopped(millwright, here, monkeypatch):
+def test_a_detached_run_goes_on_and_can_be_followed_and_stopped(
+    millwright, here, monkeypatch, process
+):
     monkeypatch.setenv("ACTED_WAITS", "select")
     done = millwright("--json", "train", "flight-delay", "--detach")
     assert done.returncode == 0, done.stderr
@@ -130,6 +155,7 @@ def test_a_detached_run_goes_on_and_can_be_followed_and_stopped(millwright, here
     assert done.returncode == 0
     assert [line.split()[1] for line in done.stdout.splitlines() if "✓" in line] == list(STEPS)
 
+    process.lend(monkeypatch)
     monkeypatch.setenv("ACTED_WAITS", "tune")
     name = json.loads(millwright("--json", "train", "flight-delay", "--detach").stdout)["run"]
     until(lambda: here.status(name).steps[5].state == "running")
@@ -165,6 +191,7 @@ def test_a_run_ends_with_the_command_that_follows_it(here, millwright, monkeypat
     assert not runs.busy(Path(status.location))
 
 
+@pytest.mark.usefixtures("one_process")
 def test_a_run_without_its_command_is_taken_over(millwright, here, monkeypatch):
     """A command that was killed leaves its run going: asking again follows it."""
     monkeypatch.setenv("ACTED_WAITS", "tune")
@@ -185,6 +212,7 @@ def test_a_run_without_its_command_is_taken_over(millwright, here, monkeypatch):
     assert (here.work / name / runs.PROCESS).read_text() == process
 
 
+@pytest.mark.usefixtures("one_process")
 def test_a_rejected_model_and_a_failed_step(millwright, here, monkeypatch):
     monkeypatch.setenv("ACTED_REJECTS", "1")
     done = millwright("train", "flight-delay")
@@ -245,6 +273,7 @@ def test_two_cannot_work_on_one_run(here, folder, monkeypatch, capfd):
     assert "still going in another process" in capfd.readouterr().out
 
 
+@pytest.mark.usefixtures("one_process")
 def test_unknown_runs(millwright, here):
     done = millwright("runs", "show")
     assert (done.returncode, "there are no runs yet" in done.stderr) == (2, True)
@@ -257,6 +286,7 @@ def test_unknown_runs(millwright, here):
         assert (done.returncode, "did you mean 'flight-delay'?" in done.stderr) == (2, True)
 
 
+@pytest.mark.usefixtures("one_process")
 def test_a_run_is_named_by_its_model_or_its_beginning(millwright, here):
     day = ("--train-until", "2013-08-01")
     first, second = (

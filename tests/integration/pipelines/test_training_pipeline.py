@@ -22,8 +22,18 @@ from serving import metrics
 from serving.client import Client
 from serving.runtime.model import Model
 from tests.content import DATASETS
-from tests.integration.pipelines.conftest import SMALL
+from tests.integration.pipelines.conftest import SMALL, LentProcess
 from tests.integration.serving.test_runtime_process import server
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_process():
+    """What these tests run imports what steps need once."""
+    process = LentProcess.start()
+    with pytest.MonkeyPatch.context() as patch:
+        process.lend(patch)
+        yield
+    process.end()
 
 
 def follow(events):
