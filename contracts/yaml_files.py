@@ -19,6 +19,9 @@ from contracts.errors import DocumentError
 
 MOST_VALUES = 100_000
 """A document stands for fewer, aliases and all."""
+MOST_LEVELS = 50
+"""Of values in values. The library itself gives up only where Python's stack ends, and takes a
+second to get there."""
 KINDS = {
     "timestamp": "date or time",
     "int": "whole number",
@@ -43,6 +46,20 @@ class DocumentLoader(yaml.SafeLoader):
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
         self.problems: list[tuple[yaml.ScalarNode, str]] = []
+        self.level = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
+        """The next node, with all that is in it.
+
+        Raises:
+            RecursionError: it is nested deeper than anybody writes.
+        """
+        self.level += 1
+        if self.level > MOST_LEVELS:
+            raise RecursionError
+        node: yaml.Node | None = super().compose_node(parent, index)  # type: ignore[arg-type]
+        self.level -= 1
+        return node
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
         """A node's value.

@@ -35,6 +35,8 @@ WORDS: dict[str, bool | None] = {
 INTEGER = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))")
 BASES = (16, 2, 8, 10)
 """Of the groups in `INTEGER`."""
+MOST_LEVELS = 50
+"""Of values in values; the library gives up where Python's stack ends, a second later."""
 INTEGERS = range(-(2**63), 2**64)
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 NOT_IN_JSON = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
@@ -84,6 +86,9 @@ def parse(text: str) -> Value:
 class PulumiLoader(yaml.SafeLoader):
     """YAML's safe loader with go-yaml's meaning of scalars; keys are texts, and written once."""
 
+    level = 0
+    """In how many values the next one is."""
+
     def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> Any:
         if kind is yaml.ScalarNode and implicit[0]:
             return f"{TAG}merge" if value == "<<" else PLAIN
@@ -96,7 +101,14 @@ class PulumiLoader(yaml.SafeLoader):
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if not isinstance(event, yaml.AliasEvent) and getattr(event, "anchor", None):
             self.anchors.pop(event.anchor, None)
-        return super().compose_node(parent, index)
+        self.level += 1
+        if self.level > MOST_LEVELS:
+            raise yaml.MarkedYAMLError(
+                problem="it is nested too deep to be read", problem_mark=event.start_mark
+            )
+        node = super().compose_node(parent, index)
+        self.level -= 1
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()

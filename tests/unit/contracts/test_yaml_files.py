@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,7 @@ def file(tmp_path: Path) -> Path:
         ("a: 1\nb: \x07", ":2:4", "a character that it cannot hold"),
         ("<<: 3", ":1:", "expected a mapping"),
         ("[" * 3000, "", "nested too deep"),
+        (f"b: {'[' * 50}{']' * 50}", "", "nested too deep"),
     ],
 )
 def test_what_yaml_cannot_read_is_a_sentence_with_its_place(
@@ -79,6 +81,12 @@ def test_what_yaml_cannot_read_is_a_sentence_with_its_place(
         read_yaml(file)
     assert sentence in caught.value.what
     assert caught.value.where.startswith(f"{file}{place}")
+
+
+def test_what_is_nested_as_deep_as_anybody_writes_is_read(file: Path) -> None:
+    text = f"{'[' * 49}{']' * 49}"
+    file.write_text(f"b: {text}\n")
+    assert read_yaml(file) == {"b": json.loads(text)}
 
 
 def test_a_value_that_is_none_does_not_hide_the_other_problems(file: Path) -> None:

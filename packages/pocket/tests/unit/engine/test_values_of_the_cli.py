@@ -59,6 +59,7 @@ def test_a_text_in_quotes_is_that_text(text: str) -> None:
         ("config: x", "mapping"),
         ("{1.5: x}", "put this one in quotes"),
         ("a: b: c", "not YAML"),
+        (f"config: {'[' * 60}{']' * 60}", "nested too deep"),
     ],
 )
 def test_a_file_of_another_form_is_refused(tmp_path: Path, text: str, message: str) -> None:
