@@ -49,3 +49,13 @@ def no_settings_of_other_modules() -> Iterator[None]:
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_garbage_of_other_modules() -> Iterator[None]:
+    """A program that was run leaves thousands of ended tasks, through which each event loop after
+    it looks; what is left without them stays, and the next module's end need not look through it.
+    """
+    yield
+    gc.collect()
+    gc.freeze()
