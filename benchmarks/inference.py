@@ -2,13 +2,15 @@
 
 `python -m benchmarks.inference [--artifact FOLDER]` prints the table, then the section for
 docs/benchmarks.md. MLServer runs in an environment of its own, made at the first run from
-benchmarks/requirements-mlserver.txt; its model class is benchmarks/peers/mlserver_onnx.py.
+benchmarks/requirements-mlserver.txt; its model class is benchmarks/peers/mlserver_onnx.py. The load
+comes from wrk where that is on the PATH: a Python program costs about as much as the servers.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import shutil
@@ -45,6 +47,7 @@ CASES = ((1, 1), (1, 16), (100, 4))
 class Line:
     """One case on both servers."""
 
+    model: str
     rows: int
     connections: int
     ours: load.Result
@@ -65,17 +68,19 @@ def main() -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="millwright-bench-")))
         with console.status("making the model and MLServer's environment"):
-            artifact = options.artifact or _sample(folder / "artifact")
+            artifacts = {"its own": options.artifact} if options.artifact else _samples(folder)
             _environment()
-        document = fetch_document(str(artifact))
-        servers = stack.enter_context(_servers(artifact, document.name, folder))
-        _same_answers(document, servers)
         lines = []
-        for rows, connections in CASES:
-            with console.status(f"{rows} rows a request, {connections} connections"):
-                lines.append(_measure(document, servers, rows, connections, options.seconds))
+        for model, artifact in artifacts.items():
+            document = fetch_document(str(artifact))
+            with _servers(artifact, document.name, folder / f"servers of {model}") as servers:
+                _same_answers(document, servers)
+                for rows, connections in CASES:
+                    with console.status(f"{model}: {rows} rows, {connections} connections"):
+                        measured = _measure(document, servers, rows, connections, options.seconds)
+                        lines.append(Line(model=model, **measured))
     console.print(_table(lines))
-    print(_section(document, lines))
+    print(_section(lines))
     return 0
 
 
@@ -86,10 +91,24 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _sample(folder: Path) -> Path:
-    from tests.serving_model import make_artifact
+def _samples(folder: Path) -> dict[str, Path]:
+    """A hundred boosted trees over a matrix, and a linear model over three inputs, one a text."""
+    import numpy as np
+    from skl2onnx import to_onnx
+    from sklearn.ensemble import GradientBoostingClassifier
 
-    return make_artifact(folder)
+    from tests.serving_model import make_artifact, write_artifact
+
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(3000, 20)).astype(np.float32)
+    target = (rows[:, 0] + rows[:, 1] * rows[:, 2] > 0).astype(int)
+    trees = GradientBoostingClassifier(n_estimators=100, max_depth=4).fit(rows, target)
+    content = to_onnx(trees, rows[:1], options={"zipmap": False}).SerializeToString()
+    matrix = Tensor(name="X", datatype="FP32", shape=(-1, 20), minimum=-1.0, maximum=1.2)
+    return {
+        "trees, 20 numbers": write_artifact(folder / "trees", content, inputs=(matrix,)),
+        "linear, 3 inputs": make_artifact(folder / "linear"),
+    }
 
 
 def _environment() -> None:
@@ -131,7 +150,7 @@ def _ours(artifact: Path, name: str) -> Spec:
 
 
 def _theirs(artifact: Path, name: str, folder: Path) -> Spec:
-    folder.mkdir()
+    folder.mkdir(parents=True)
     shutil.copy(PEER, folder)
     model = {
         "name": name,
@@ -171,7 +190,7 @@ def _input(tensor: Tensor, rows: int) -> dict[str, Any]:
         "name": tensor.name,
         "shape": shape,
         "datatype": tensor.datatype,
-        "data": [value] * rows,
+        "data": [value] * rows * math.prod(tensor.shape[1:]),
     }
 
 
@@ -188,19 +207,25 @@ def _same_answers(document: Artifact, servers: dict[str, Running]) -> None:
 
 def _measure(
     document: Artifact, servers: dict[str, Running], rows: int, connections: int, seconds: float
-) -> Line:
-    request = load.post(f"/v2/models/{document.name}/infer", _body(document, rows))
-    results, cpu = {}, {}
+) -> dict[str, Any]:
+    path, body = f"/v2/models/{document.name}/infer", _body(document, rows)
+    results: dict[str, Any] = {}
+    cpu = {}
     for server, running in servers.items():
-        port = running.port
-        load.run(port, request, connections=connections, seconds=min(1.0, seconds))
+        _load(running.port, path, body, connections, min(1.0, seconds))
         before = _cpu_seconds(running.pid)
-        results[server] = load.run(port, request, connections=connections, seconds=seconds)
+        result = results[server] = _load(running.port, path, body, connections, seconds)
         used = _cpu_seconds(running.pid) - before
-        cpu[server] = 1e6 * used / (results[server].per_second * seconds)
-        if results[server].failed:
-            raise SystemExit(f"{server}: {results[server].failed} requests failed")
-    return Line(rows=rows, connections=connections, cpu=cpu, **results)
+        cpu[server] = 1e6 * used / (result.per_second * seconds)
+        if result.failed:
+            raise SystemExit(f"{server}: {result.failed} requests failed")
+    return {"rows": rows, "connections": connections, "cpu": cpu, **results}
+
+
+def _load(port: int, path: str, body: bytes, connections: int, seconds: float) -> load.Result:
+    by_wrk = load.wrk(port, path, body, connections=connections, seconds=seconds)
+    request = load.post(path, body)
+    return by_wrk or load.run(port, request, connections=connections, seconds=seconds)
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -210,7 +235,17 @@ def _cpu_seconds(pid: int) -> float:
     return float(sum(one.user + one.system for one in times))
 
 
-COLUMNS = ("rows", "connections", "server", "requests/s", "p50 ms", "p99 ms", "CPU µs", "ratio")
+COLUMNS = (
+    "model",
+    "rows",
+    "connections",
+    "server",
+    "requests/s",
+    "p50 ms",
+    "p99 ms",
+    "CPU µs",
+    "ratio",
+)
 
 
 def _cells(line: Line) -> list[tuple[str, ...]]:
@@ -222,7 +257,8 @@ def _cells(line: Line) -> list[tuple[str, ...]]:
     for server, result, cpu, ratio in servers:
         latencies = (f"{result.p50:.2f}", f"{result.p99:.2f}")
         numbers = (f"{result.per_second:,.0f}", *latencies, f"{cpu:.0f}")
-        cells.append((str(line.rows), str(line.connections), server, *numbers, ratio))
+        case = (line.model, str(line.rows), str(line.connections))
+        cells.append((*case, server, *numbers, ratio))
     return cells
 
 
@@ -235,8 +271,9 @@ def _table(lines: list[Line]) -> Table:
     return table
 
 
-def _section(document: Artifact, lines: list[Line]) -> str:
+def _section(lines: list[Line]) -> str:
     """The section of docs/benchmarks.md."""
+    loader = "wrk" if shutil.which("wrk") else "benchmarks/load.py"
     rows = [COLUMNS, ("---:",) * len(COLUMNS), *(cells for line in lines for cells in _cells(line))]
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     pins = [line for line in PINS.read_text().splitlines() if "==" in line]
@@ -244,9 +281,9 @@ def _section(document: Artifact, lines: list[Line]) -> str:
         "## Inference\n\n"
         f"`python -m benchmarks.inference`, {date.today().isoformat()}, {os.cpu_count()} cores, "
         f"Python {platform.python_version()}; the peer: {', '.join(pins)}. "
-        f"The same ONNX model ({len(document.inputs)} inputs), JSON tensors, one server process "
-        "each, closed loop from the same machine; equal answers are checked first. CPU is the "
-        "server's own for a request, which other work on the machine hardly changes.\n\n"
+        f"The same ONNX model, JSON tensors, one server process each, closed loop by {loader} on "
+        "the same machine; equal answers are checked first. CPU is the server's own for a request, "
+        "which other work on the machine hardly changes.\n\n"
         f"{table}\n"
     )
 
