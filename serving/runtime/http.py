@@ -258,6 +258,8 @@ class Connection(asyncio.Protocol):
                 self._refuse_head()
             elif self._receiving is not None:
                 self._hold(self._receiving)
+                if not self._receiving.admitted:  # those before it come first
+                    self._pause()
             return
 
     # -- the parser's side -----------------------------------------------------------------------

@@ -37,6 +37,7 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
+        self.paused = False
         self.closed = asyncio.Event()
 
     def write(self, data: Any) -> None:
@@ -53,9 +54,11 @@ class Wire(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.closed.is_set()
 
-    def pause_reading(self) -> None: ...
+    def pause_reading(self) -> None:
+        self.paused = True
 
-    def resume_reading(self) -> None: ...
+    def resume_reading(self) -> None:
+        self.paused = False
 
 
 def call(

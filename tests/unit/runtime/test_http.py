@@ -269,6 +269,21 @@ def test_bodies_that_are_still_arriving_are_bounded_together(app: App) -> None:
     assert held == 0
 
 
+def test_what_comes_behind_a_request_that_takes_long_is_not_read(app: App) -> None:
+    large = json.dumps(
+        {"inputs": [{"name": "hour", "shape": [9000, 1], "datatype": "FP32", "data": [1] * 9000}]}
+    ).encode()
+
+    async def talk(client: Client) -> tuple[list[bool], list[int]]:
+        client.send(post(large))  # answered in a thread
+        client.send(post(b" " * 90_000)[:50_000])
+        paused = [client.wire.paused]
+        statuses = await client.answered(1)
+        return [*paused, client.wire.paused], statuses
+
+    assert run(app, talk) == ([True, False], [200])
+
+
 def test_who_does_not_read_gets_no_more(app: App) -> None:
     async def talk(client: Client) -> tuple[list[int], list[int], bool]:
         client.connection.pause_writing()
