@@ -257,9 +257,9 @@ class Connection(asyncio.Protocol):
             if self._unread > _MOST_HEAD and not self._deaf:
                 self._refuse_head()
             elif self._receiving is not None:
-                self._hold(self._receiving)
                 if not self._receiving.admitted:  # those before it come first
                     self._pause()
+                self._hold(self._receiving)
             return
 
     # -- the parser's side -----------------------------------------------------------------------
