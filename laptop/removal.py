@@ -1,8 +1,8 @@
 """Taking an environment off this machine, with the proof that nothing is left.
 
-Serving goes first (it uses the environment), then what the cluster made, for it blocks the
-network's deletion, then the stack, then what services made meanwhile. Whoever can ask AWS what is
-left is asked; only then is the AWS API server stopped.
+Trainings and serving go first (they use the environment), then what the cluster made, for it blocks
+the network's deletion, then the stack, then what services made meanwhile. Whoever can ask AWS what
+is left is asked; only then is the AWS API server stopped.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 
 LOOPS: Final = (KEEPER, "rollout", "replay")
 """How the names of processes begin that act on others; one acts on those after it."""
+RUNS: Final = "runs"
+"""The folder of the trainings on this machine."""
 EPHEMERAL: Final = (
     *(OUTPUTS_FILE, REGISTRY_FILE),
-    *("cloud", "examples", "replay", "rollouts", "runs", "serving"),
+    *("cloud", "examples", "replay", "rollouts", RUNS, "serving"),
 )
 """What is worth nothing without the environment's resources."""
 
@@ -64,7 +66,7 @@ class Destroyed:
         result: the engine's, of the stack's resources.
         cleared: what the cluster and the services had made beside.
         kept: what is there on purpose.
-        stopped: the names of the processes that were stopped.
+        stopped: the trainings and the names of the processes that were stopped.
     """
 
     result: Result
@@ -80,7 +82,8 @@ def destroy(stack: Stack, leftovers: Leftovers, listener: Listener) -> Destroyed
         InfrastructureError: a deletion failed, or something of ours is left.
     """
     root, supervisor = stack.project.root, Supervisor(stack.project.root)
-    stopped = stop_processes(supervisor, keep=cloud.NAME)
+    stopped = [f"run {run}" for run in stop_runs(root)]
+    stopped += stop_processes(supervisor, keep=cloud.NAME)
     if stack.resources():
         stack.start_cloud()
     there = cloud.find(root) is not None
@@ -114,6 +117,13 @@ def proven_empty(remaining: Sequence[Remainder], name: str) -> Sequence[Remainde
             fix="Run `millwright refresh` and `millwright destroy` again, or remove them.",
         )
     return remaining
+
+
+def stop_runs(root: Path) -> tuple[str, ...]:
+    """Stop the trainings that go on this machine: they would write into what is removed."""
+    from pipelines.running import FolderRuns
+
+    return FolderRuns(root / RUNS).stop_all()
 
 
 def stop_processes(supervisor: Supervisor, *, keep: str = "") -> list[str]:

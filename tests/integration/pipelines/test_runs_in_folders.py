@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cli.main import main
@@ -19,6 +20,7 @@ from pipelines import processes, runs
 from pipelines.following import RunState
 from pipelines.running import FolderRuns
 from pipelines.wiring import STEPS
+from pocket.supervisor.marks import lives
 from project.handle import Project
 from tests.integration.pipelines.conftest import (
     LentProcess,
@@ -189,6 +191,20 @@ def test_a_run_ends_with_the_command_that_follows_it(here, millwright, monkeypat
     (status,) = here.list(10)
     assert status.state is RunState.STOPPED
     assert not runs.busy(Path(status.location))
+
+
+@pytest.mark.usefixtures("one_process")
+def test_a_run_that_goes_ends_with_its_environment(millwright, here, folder, monkeypatch):
+    """And leaves neither a process nor a folder that it would fill again."""
+    monkeypatch.setenv("ACTED_WAITS", "tune")
+    name = json.loads(millwright("--json", "train", "flight-delay", "--detach").stdout)["run"]
+    until(lambda: here.status(name).steps[5].state == "running")
+    process = psutil.Process(int((here.work / name / runs.PROCESS).read_text()))
+    done = millwright("--json", "destroy", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["stopped"] == [f"run {name}"]
+    assert not lives(process)
+    assert not here.work.exists()
 
 
 @pytest.mark.usefixtures("one_process")

@@ -69,6 +69,33 @@ def test_who_was_gone_back_from_is_judged_anew():
     assert not status.returning
 
 
+def test_going_back_twice():
+    """Each time to the one before; who was left is warm for the watch, and takes over again."""
+    world = World()
+    status = promoted(world, 2, 3)
+    assert previous("m", status) == target(2)
+    status = play(world, SPEC, status, target(2), until=TERMINAL)
+    assert (status.stable, status.judged) == (target(2), (target(1), target(2)))
+
+    assert previous("m", status) == target(1)
+    watching = play(world, SPEC, status, target(1), until=frozenset({Phase.WATCHING}))
+    assert world.weights == {"v1": WHOLE, "v2": 0}
+    with pytest.raises(RolloutError, match="version 1 is being rolled out"):
+        previous("m", watching)
+    world.ready["v1"] = False
+    status = play(world, SPEC, watching, target(1), until=TERMINAL)
+    assert (status.phase, status.stable) == (Phase.ROLLED_BACK, target(2)), status.reason
+    assert world.weights == {"v2": WHOLE}
+
+    world = World()
+    status = promoted(world, 2, 3)
+    for number in (2, 1):
+        status = play(world, SPEC, status, target(number), until=TERMINAL)
+    assert (status.phase, status.judged) == (Phase.PROMOTED, (target(1),)), status.reason
+    with pytest.raises(RolloutError, match="nothing to go back to"):
+        previous("m", status)
+
+
 def test_another_artifact_or_a_word_has_it_judged():
     world = World()
     status = promoted(world, 2)
