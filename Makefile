@@ -13,7 +13,7 @@ HELPERS = benchmarks policy $(shell find tests packages/pocket/tests models data
   ! -name 'test_*' ! -path 'tests/clients/calls/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo policy test test-unit test-integration test-cluster test-images test-clients lint format generate lock setup clean
+.PHONY: help demo policy test test-long test-unit test-integration test-cluster test-images test-clients lint format generate lock setup clean
 
 help: ## Show what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -41,7 +41,13 @@ demo: setup ## Everything on real data, with a report at the end.
 # after them, beside the unit tests. Three workers, because those with processes wait for them.
 test: setup ## Unit and integration tests.
 	@$(BIN)/python -m pytest packages/pocket/tests/integration tests/integration \
-	  tests/unit packages/pocket/tests/unit -n 3 --dist loadfile --no-loadscope-reorder
+	  tests/unit packages/pocket/tests/unit -m "not long" -n 3 --dist loadfile --no-loadscope-reorder
+
+# What is marked long: chaos, kills at many places, trainings in a row. Two workers, because most of
+# them measure what requests see beside them.
+test-long: setup ## The tests that take long: chaos, kills at every point, whole trainings.
+	@$(BIN)/python -m pytest tests packages/pocket/tests --ignore=tests/cluster --ignore=tests/images \
+	  --ignore=tests/clients -m long -n 2 --dist loadfile
 
 test-unit: setup ## The tests without processes, in seconds.
 	@$(BIN)/python -m pytest tests/unit packages/pocket/tests/unit

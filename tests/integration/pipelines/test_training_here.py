@@ -24,6 +24,7 @@ def mlflow(tmp_path: Path) -> Iterator[str]:
         yield address
 
 
+@pytest.mark.long
 def test_a_version_is_registered_in_the_environments_own_stores(
     place, mlflow, tmp_path, monkeypatch, capsys
 ):

@@ -99,6 +99,7 @@ def test_a_month_of_flights_becomes_a_registered_version(place):
     assert run.data.tags["fingerprint"] == artifact.trained_on.fingerprint
 
 
+@pytest.mark.long
 def test_the_same_again_is_cached_and_no_new_version(place):
     work, settings = place.folder / "work", {"tracking_uri": place.tracking_uri}
     events = []
@@ -150,6 +151,7 @@ def test_the_same_again_is_cached_and_no_new_version(place):
         lake.write_table("flights", "airlines", rows)
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on_and_a_failed_gate_registers_nothing(place, monkeypatch):
     # Whoever edits the code while the tests run has started another run, rightly.
     monkeypatch.setattr(runs, "code_digest", lambda: "the same")

@@ -18,6 +18,7 @@ from pocket.supervisor.marks import marked
 from pocket.supervisor.processes import MARK
 from tests.content import HOSTILE
 
+pytestmark = pytest.mark.long
 QUICK = RolloutSpec.parse(
     {
         **PLAN.model_dump(mode="json"),

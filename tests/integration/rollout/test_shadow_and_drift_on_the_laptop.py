@@ -94,6 +94,7 @@ def held(status: RolloutStatus) -> bool:
     return status.phase is Phase.HELD and "predicts differently" in status.reason
 
 
+@pytest.mark.long
 def test_a_shadow_is_judged_then_ramped_then_promoted(start, traffic):
     rollout = start("2", MIRRORED)
     seen_in_shadow: list[bool] = []

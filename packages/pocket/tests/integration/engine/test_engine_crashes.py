@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ("stage", "least", "names"),
     [
-        ("create", 15, ["a", "b", "c", "d", "e"]),
-        ("change", 25, ["a", "b", "c", "d", "f"]),
+        pytest.param("create", 15, ["a", "b", "c", "d", "e"], marks=pytest.mark.long),
+        pytest.param("change", 25, ["a", "b", "c", "d", "f"], marks=pytest.mark.long),
         ("destroy", 15, []),
     ],
 )
