@@ -117,11 +117,14 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[str]:
         former = _holder(path)
         with _named(path):
             path.touch(mode=0o600)
+        with suppress(
+            OSError
+        ):  # on a full disk nobody is told who holds it; it is held all the same
             path.write_text(str(os.getpid()), encoding="utf-8")
         try:
             yield former
         finally:
-            with _named(path):
+            with suppress(OSError):
                 path.write_text("", encoding="utf-8")
     finally:
         lock.release()

@@ -192,6 +192,22 @@ def test_a_full_disk_is_a_sentence_and_leaves_no_process_that_nobody_knows(
     assert running is None or again.pid == running.pid
 
 
+def test_processes_are_ended_on_a_full_disk(supervisor: Supervisor, tmp_path: Path) -> None:
+    """Removing an environment may be what makes room."""
+    supervisor.start(Spec(name="one", argv=_SLEEPER, ports=()))
+    program = (
+        "import resource, sys, pathlib\n"
+        "from pocket.supervisor import Supervisor\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "print(Supervisor(pathlib.Path(sys.argv[1])).stop_all())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "['one']\n", done.stderr
+    assert marked(tmp_path) == []
+
+
 @pytest.mark.parametrize("name", ["{port}", "{", "}{", "{0}", "%s", "$HOME", "a {port} b"])
 def test_a_folder_of_any_name_holds_processes(name: str, tmp_path: Path) -> None:
     supervisor = Supervisor(tmp_path / name)
