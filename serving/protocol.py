@@ -59,12 +59,15 @@ class Route:
 _MODEL: Final = "/v2/models/{model}"
 
 INFER: Final = Route(name="infer", method="POST", path=f"{_MODEL}/infer", versioned=True)
-"""The only route that is an inference."""
+PREDICT: Final = Route(name="predict", method="POST", path=f"{_MODEL}/predict", versioned=True)
+"""Rows in place of tensors; no route of the Open Inference Protocol."""
+INFERENCES: Final = (INFER, PREDICT)
+"""The only routes that are inferences."""
 
 FEEDBACK: Final = Route(name="feedback", method="POST", path=f"{_MODEL}/feedback", versioned=True)
 
 ROUTES: Final[tuple[Route, ...]] = (
-    INFER,
+    *INFERENCES,
     Route(name="server", method="GET", path="/v2"),
     Route(name="live", method="GET", path="/v2/health/live"),
     Route(name="ready", method="GET", path="/v2/health/ready"),

@@ -30,7 +30,7 @@ from laptop.serving.loopback import get
 from pocket.files import write_whole
 from pocket.supervisor import HttpReady, Port, Running, Spec
 from project.here import FRONT_DOOR
-from serving.protocol import INFER, PREDICTOR_HEADER, REQUEST_ID_HEADER, paths
+from serving.protocol import INFERENCES, PREDICTOR_HEADER, REQUEST_ID_HEADER, Route, paths
 
 PROCESS = FRONT_DOOR
 
@@ -330,15 +330,9 @@ def _routes(front: Front) -> list[dict[str, Any]]:
     routes.append(_sorry(gone, 404, f"{front.name} has no such predictor with this path"))
     if not front.weights:
         return [*routes, _sorry(everything, 503, f"no predictor of {front.name} is ready yet")]
-    infer = [{"name": ":method", "string_match": {"exact": INFER.method}}]
     for model in models:
-        shared = _to(front, f"{front.name}#infer", INFER.of(model), _split(front, ""), infer)
-        shared["route"]["request_mirror_policies"] = [
-            {"cluster": f"{front.name}.{shadow}"} for shadow in front.shadows
-        ]
-        # First, for it is what is asked for most.
-        shared["match"]["headers"].append({**addressed, "present_match": False})
-        routes.insert(0, shared)
+        # First, for they are what is asked for most.
+        routes[:0] = [_shared(front, route, model) for route in INFERENCES]
         for path in paths(model):
             routes.append(_to(front, f"{front.name}#rest", path, _split(front, ".direct")))
     nothing = (
@@ -346,6 +340,17 @@ def _routes(front: Front) -> list[dict[str, Any]]:
         f"{front.path}v2/models/<name>"
     )
     return [*routes, _sorry(everything, 404, nothing)]
+
+
+def _shared(front: Front, route: Route, model: str) -> dict[str, Any]:
+    """An inference that names no predictor: shared out by weight, and copied to the shadows."""
+    method = [{"name": ":method", "string_match": {"exact": route.method}}]
+    shared = _to(front, f"{front.name}#{route.name}", route.of(model), _split(front, ""), method)
+    shared["route"]["request_mirror_policies"] = [
+        {"cluster": f"{front.name}.{shadow}"} for shadow in front.shadows
+    ]
+    shared["match"]["headers"].append({"name": PREDICTOR_HEADER, "present_match": False})
+    return shared
 
 
 def _split(front: Front, suffix: str) -> dict[str, Any]:

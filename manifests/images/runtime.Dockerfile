@@ -24,6 +24,7 @@ COPY --from=packages /opt/venv /opt/venv
 WORKDIR /opt/millwright
 COPY contracts contracts
 COPY serving/__init__.py serving/__init__.py
+COPY serving/bodies.py serving/bodies.py
 COPY serving/metrics.py serving/metrics.py
 COPY serving/protocol.py serving/protocol.py
 COPY serving/runtime serving/runtime

@@ -24,7 +24,8 @@ import msgspec
 import structlog
 
 from serving import metrics, protocol
-from serving.runtime import about, coding
+from serving.bodies import Input
+from serving.runtime import about, coding, rows
 from serving.runtime.counters import Counters
 from serving.runtime.feedback import Record, read_feedback
 from serving.runtime.http import JSON, Answering, Request, Response
@@ -117,12 +118,17 @@ class App:
         self._unnoted = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._routes = self._table()
-        self._versioned = protocol.INFER.of_version(model.name, model.version).encode()
-        self._infer_paths = {protocol.INFER.of(model.name).encode(), self._versioned}
-        self._feedback_paths = {
-            protocol.FEEDBACK.of(model.name).encode(),
-            protocol.FEEDBACK.of_version(model.name, model.version).encode(),
+        self._predict_paths = self._paths(protocol.PREDICT)
+        self._infer_paths = self._paths(protocol.INFER) | self._predict_paths
+        self._feedback_paths = self._paths(protocol.FEEDBACK)
+        self._versioned = {
+            route.of_version(model.name, model.version).encode() for route in protocol.INFERENCES
         }
+        self._inputs = [Input(own.name, own.datatype, own.shape) for own in model.artifact.inputs]
+
+    def _paths(self, route: protocol.Route) -> set[bytes]:
+        name, version = self.model.name, self.model.version
+        return {route.of(name).encode(), route.of_version(name, version).encode()}
 
     # -- the connection's side -------------------------------------------------------------------
 
@@ -215,6 +221,8 @@ class App:
         if isinstance(answer, Refusal):
             to.answer(request, self._refused(request, answer))
             return
+        if request.path in self._predict_paths:
+            self._reform(prepared, answer)
         if (accepted := request.headers.get(b"accept-encoding")) is not None:
             wish = coding.wish_of(accepted)
             if wish.coding is not None and len(answer.body) >= wish.least:
@@ -235,6 +243,8 @@ class App:
             prepared, answer = await self._aside(partial(self._whole, request, body))
         if isinstance(answer, Refusal):
             raise answer
+        if request.path in self._predict_paths:
+            self._reform(prepared, answer)
         wish = coding.wish_of(request.headers.get(b"accept-encoding", b""))
         if wish.coding is not None and len(answer.body) >= wish.least:
             return await self._packed(request, prepared, answer, wish.coding)
@@ -248,10 +258,24 @@ class App:
         headers = request.headers
         given = headers.get(_REQUEST_ID)
         identity = given.decode("latin-1")[:_MAX_ID] if given else f"{getrandbits(128):032x}"
-        prepared = self.model.prepared(body, identity, headers.get(_JSON_SIZE))
+        if request.path in self._predict_paths:
+            prepared = self.model.prepared(rows.inference_of(body, self._inputs), identity)
+        else:
+            prepared = self.model.prepared(body, identity, headers.get(_JSON_SIZE))
         if len(prepared.identity) > _MAX_ID:
             raise Refusal(400, f"the id has {len(prepared.identity)} characters; at most {_MAX_ID}")
         return prepared
+
+    def _reform(self, prepared: Prepared, answer: Answer) -> None:
+        """Predictions in place of tensors."""
+        answer.body = rows.predictions(
+            self.model.name,
+            self.model.version,
+            prepared.identity,
+            answer.classes,
+            answer.scores if self.model.artifact.task == "classification" else (),
+            prepared.left_out,
+        )
 
     def _unpacked_here(self, request: Request, packing: bytes | None) -> bytes | None:
         """A body as it was before it was packed; None where that is no work for the event loop."""
@@ -301,7 +325,7 @@ class App:
     def _count(self, request: Request, status: int) -> None:
         seconds = time.perf_counter() - request.began if request.began else 0.0
         self.counters.request(status, seconds)
-        if _PREDICTOR in request.headers or request.path == self._versioned:
+        if _PREDICTOR in request.headers or request.path in self._versioned:
             self.counters.addressed += 1
 
     # -- beside the event loop -------------------------------------------------------------------
@@ -346,7 +370,8 @@ class App:
         """Path → method and handler; exact, because a server has one model in one version."""
         model = {"name": self.model.name}
         handlers: dict[str, Handler] = {
-            "infer": _never,  # it is answered in turns
+            # They are answered in turns.
+            **{route.name: _never for route in protocol.INFERENCES},
             "server": self._constant(about.SERVER),
             "live": self._constant({"live": True}),
             "ready": self._ready({"ready": True}, {"ready": False}),

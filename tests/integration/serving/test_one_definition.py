@@ -8,6 +8,7 @@ import socket
 import struct
 from pathlib import Path
 
+import httpx
 import pytest
 
 from laptop.serving import LocalServing
@@ -110,6 +111,21 @@ def test_what_is_not_counted_is_not_served(case: str, serving: LocalServing, por
     wanted = tuple(count + 1 for count in before)
     assert eventually(lambda: counted(serving) >= wanted)
     assert counted(serving) == wanted
+
+
+def test_rows_are_shared_out_and_counted_as_tensors_are(serving: LocalServing, port: int) -> None:
+    url = f"http://127.0.0.1:{port}{INFER.removesuffix('infer')}predict"
+    before = counted(serving)
+    versions: set[str] = set()
+    asked = 0
+    while len(versions) < 2:
+        asked += 1
+        assert asked < 200
+        answer = httpx.post(url, json=[{"hour": 17.0}], trust_env=False).raise_for_status().json()
+        assert len(answer["predictions"]) == 1
+        versions.add(answer["model_version"])
+    wanted = tuple(count + asked for count in before)
+    assert eventually(lambda: counted(serving) == wanted)
 
 
 def test_an_offer_of_another_protocol_is_served_and_counted(

@@ -179,6 +179,7 @@ def test_a_model_server_has_nothing_else_of_ours() -> None:
             for name in ("addresses", "artifact", "document", "errors", "version", "yaml_files")
         ),
         "serving",
+        "serving.bodies",
         "serving.metrics",
         "serving.protocol",
     }
