@@ -293,6 +293,7 @@ def test_a_full_disk_is_a_sentence(millwright: Run, monkeypatch: pytest.MonkeyPa
     assert re.search(r"the disk is full|No space left on device\s+Make room", said), said
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="root is held by a folder's mode on Linux")
 def test_a_folder_that_takes_nothing_is_a_sentence_in_every_command(tmp_path: Path) -> None:
     folders = {how: tmp_path / how for how in ("full", "closed")}
