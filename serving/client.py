@@ -36,6 +36,8 @@ class Prediction:
         outputs: output → value for each row; a list of values where the output has several columns.
         missing: the inputs that the model reads and some row lacked; the model put something in
             their place.
+        unknown: the inputs with a text that is none of the model's categories; it counts as rare.
+        outside: the inputs with a number out of the range that was seen in training.
     """
 
     version: str
@@ -43,6 +45,8 @@ class Prediction:
     request_id: str
     outputs: dict[str, list[Any]]
     missing: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,18 +151,24 @@ class Client:
         answer, said = self._answer("POST", "/infer", body=body, headers=headers, outputs=list)
         try:
             outputs = {own["name"]: _nested(own["data"], own["shape"]) for own in said["outputs"]}
-            told = said.get("parameters", {}).get("missing", "")
+            told = {
+                kind: {
+                    unquote(name) for name in said.get("parameters", {}).get(kind, "").split(",")
+                }
+                for kind in ("missing", "unknown", "outside")
+            }
         except (KeyError, TypeError, AttributeError):
             raise self._strange("/infer") from None
         # The server says what was left out of all rows; what some rows lack is known here.
-        left_out = {unquote(name) for name in told.split(",") if name}
         some = {own["name"] for own in body["inputs"] if None in own["data"]}
         return Prediction(
             version=answer.headers.get(VERSION_HEADER, ""),
             predictor=answer.headers.get(PREDICTOR_HEADER, ""),
             request_id=identity,
             outputs=outputs,
-            missing=tuple(sorted(left_out | some)),
+            missing=tuple(sorted((told["missing"] | some) - {""})),
+            unknown=tuple(sorted(told["unknown"] - {""})),
+            outside=tuple(sorted(told["outside"] - {""})),
         )
 
     def feedback(self, prediction: Prediction, outcome: Sequence[Value]) -> FeedbackVerdict:

@@ -17,6 +17,8 @@ REQUESTS: Final = "millwright_requests_total"
 """Counter: inference requests answered, by ``CODE``."""
 ADDRESSED: Final = "millwright_addressed_requests_total"
 """Counter: of the requests, those that named a version, and so were not shared out by weight."""
+FINDINGS: Final = "millwright_input_findings_total"
+"""Counter: inference requests by what was odd about an ``INPUT`` of theirs, a ``FINDING``."""
 REQUEST_SECONDS: Final = "millwright_request_seconds"
 """Histogram: seconds to answer one."""
 PREDICTIONS: Final = "millwright_predictions"
@@ -30,6 +32,9 @@ MODEL: Final = "model"
 VERSION: Final = "version"
 PREDICTOR: Final = "predictor"
 """Labels of every series: the model, its version, and the name that traffic is sent to it by."""
+INPUT: Final = "input"
+FINDING: Final = "finding"
+"""Labels of ``FINDINGS``: the input's name; ``missing``, ``unknown`` or ``outside``."""
 CODE: Final = "code"
 """Label of ``REQUESTS``: the answer's HTTP status."""
 OUTCOME: Final = "outcome"
@@ -45,6 +50,10 @@ HELP: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         REQUESTS: ("counter", "Inference requests by status."),
         ADDRESSED: ("counter", "Inference requests that named a version."),
+        FINDINGS: (
+            "counter",
+            "Requests whose input was left out, an unknown text, or out of range.",
+        ),
         REQUEST_SECONDS: ("histogram", "Time to answer a request."),
         PREDICTIONS: ("histogram", "Predicted scores, one a row."),
         FEEDBACK: ("counter", "Predictions judged by outcomes."),

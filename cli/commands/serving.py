@@ -132,16 +132,22 @@ def show_prediction(answer: Prediction) -> None:
             "id": answer.request_id,
             "outputs": answer.outputs,
             "missing": list(answer.missing),
+            "unknown": list(answer.unknown),
+            "outside": list(answer.outside),
         },
         lambda console: console.print(
             table("", columns, [[rounded(cell) for cell in row] for row in lines])
         ),
     )
     output.say(f"    [dim]from version {answer.version}, request {escape(answer.request_id)}[/]")
-    if answer.missing:
-        output.say(
-            f"    missing, and so made up for by the model: {escape(', '.join(answer.missing))}"
-        )
+    findings = {
+        "missing, and so made up for by the model": answer.missing,
+        "a text that the model does not know, and so takes for a rare one": answer.unknown,
+        "out of the range that was seen in training": answer.outside,
+    }
+    for finding, names in findings.items():
+        if names:
+            output.say(f"    {finding}: {escape(', '.join(names))}")
 
 
 def rounded(value: object) -> str:

@@ -274,7 +274,7 @@ class App:
             prepared.identity,
             answer.classes,
             answer.scores if self.model.artifact.task == "classification" else (),
-            prepared.left_out,
+            prepared.findings,
         )
 
     def _unpacked_here(self, request: Request, packing: bytes | None) -> bytes | None:
@@ -312,6 +312,8 @@ class App:
         counters.rows += answer.rows
         counters.last = time.time()
         counters.predictions(answer.scores)
+        if prepared.findings:
+            counters.found(prepared.findings)
         identity = prepared.identity
         self._record.remember(identity, answer.classes)
         lines += _id_line(request.headers.get(_REQUEST_ID) or identity.encode())

@@ -75,6 +75,8 @@ class Counters:
         self.requests: Counter[int] = Counter({200: 0})
         self.addressed = 0
         """Of the requests those that named this version, which no weight has sent here."""
+        self.findings: Counter[tuple[str, str]] = Counter()
+        """By the input's name, and what was found."""
         self.rows = 0
         """Rows of the requests that were answered."""
         self.refused_seconds = 0.0
@@ -93,6 +95,12 @@ class Counters:
         if code != 200:
             self.refused_seconds += seconds
 
+    def found(self, findings: Mapping[str, Sequence[str]]) -> None:
+        """Count what was odd about one request: inputs' names by finding."""
+        for finding, names in findings.items():
+            for name in names:
+                self.findings[name, finding] += 1
+
     def predictions(self, scores: Sequence[float]) -> None:
         """Count the predictions of one request."""
         self.scores.add_all(scores)
@@ -108,6 +116,10 @@ class Counters:
             yield f'{metrics.REQUESTS}{{{labels},{metrics.CODE}="{code}"}} {count}'
         yield from _head(metrics.ADDRESSED)
         yield f"{metrics.ADDRESSED}{{{labels}}} {self.addressed}"
+        yield from _head(metrics.FINDINGS)
+        for (name, finding), count in sorted(self.findings.items()):
+            own = f'{metrics.INPUT}="{_escaped(name)}",{metrics.FINDING}="{finding}"'
+            yield f"{metrics.FINDINGS}{{{labels},{own}}} {count}"
         yield from _head(metrics.REQUEST_SECONDS)
         yield from self.seconds.lines(metrics.REQUEST_SECONDS, labels)
         yield from _head(metrics.PREDICTIONS)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 import numpy as np
@@ -19,9 +18,11 @@ from serving.runtime.binary import Array, split
 from serving.runtime.meaning import Meaning
 from serving.runtime.refusal import Refusal
 from serving.runtime.tensors import (
+    Findings,
     InferResponse,
     PlainResponses,
     Signature,
+    as_parameters,
     binary_outputs,
     flattened,
     output_tensor,
@@ -58,7 +59,7 @@ class Prepared(msgspec.Struct):
     wanted: list[str]
     as_bytes: frozenset[str] | None
     """The outputs that are wanted as bytes; None for all."""
-    left_out: list[str]
+    findings: Findings
     plain: bool
     """Whether all outputs are wanted, and as JSON."""
 
@@ -136,7 +137,7 @@ class Model:
         else:
             text, behind = split(body, json_size)
             request = read_request(text)
-        feeds, rows, left_out = self.signature.feeds(request, behind)
+        feeds, rows, findings = self.signature.feeds(request, behind)
         wanted = self.signature.wanted(request)
         plain = request.outputs is None and request.parameters is None
         return Prepared(
@@ -145,7 +146,7 @@ class Model:
             rows,
             wanted,
             _NOTHING if plain else binary_outputs(request),
-            left_out,
+            findings,
             plain,
         )
 
@@ -185,7 +186,7 @@ class Model:
                     )
                     for shape, data in flat
                 ]
-                body = self._plain.body(prepared.identity, tensors, prepared.left_out)
+                body = self._plain.body(prepared.identity, tensors, prepared.findings)
                 answer: Answer | Refusal = Answer(
                     body, prepared.rows, scores[start:end], predicted[start:end]
                 )
@@ -212,7 +213,7 @@ class Model:
         predicted: Sequence[Any],
     ) -> Answer | Refusal:
         if prepared.plain and (flat := flattened(results.values())) is not None:
-            body = self._plain.body(prepared.identity, flat, prepared.left_out)
+            body = self._plain.body(prepared.identity, flat, prepared.findings)
             return Answer(body, prepared.rows, scores, predicted)
         as_bytes = prepared.as_bytes
         tensors: list[bytes] = []
@@ -224,8 +225,8 @@ class Model:
         except Refusal as refusal:
             return refusal
         response = InferResponse(self.name, self.version, prepared.identity, outputs)
-        if prepared.left_out:
-            response.parameters = {"missing": ",".join(map(quote, prepared.left_out))}
+        if prepared.findings:
+            response.parameters = as_parameters(prepared.findings)
         body = write_response(response)
         size = len(body) if tensors else None
         if tensors:

@@ -21,6 +21,7 @@ from contracts.document import suggest
 from contracts.errors import ServingError
 from serving.bodies import Input, Row, inference_body
 from serving.runtime.refusal import Refusal, shown
+from serving.runtime.tensors import Findings
 
 _FORMS = (
     'expected a row {"<feature>": <value>, …}, a list of rows, {"rows": [<row>, …]} or '
@@ -97,7 +98,7 @@ def predictions(
     identity: str,
     classes: Sequence[Any],
     scores: Sequence[float],
-    left_out: Sequence[str],
+    findings: Findings,
 ) -> bytes:
     """The answer: a prediction for each row, and its score where it is a class.
 
@@ -108,7 +109,9 @@ def predictions(
         classes: each row's class or number.
         scores: each row's probability of the positive class, or of the predicted one of several;
             empty where a prediction is no class.
-        left_out: the inputs that no row gave.
+        findings: what is odd about the request; inputs' names by `missing` (no row gave it),
+            `unknown` (a text that is none of the model's categories) and `outside` (a number out of
+            the range that was seen in training).
     """
     rows: list[dict[str, Any]] = [{"prediction": value} for value in classes]
     if scores:
@@ -120,6 +123,4 @@ def predictions(
         "id": identity,
         "predictions": rows,
     }
-    if left_out:
-        answer["missing"] = list(left_out)
-    return _encode(answer)
+    return _encode(answer | findings)

@@ -58,6 +58,16 @@ _JSON_TYPES: dict[Datatype, tuple[Any, type[np.generic]]] = {
 
 _CAN_BE_MISSING: tuple[Datatype, ...] = ("FP16", "FP32", "FP64", "BYTES")
 _MAX_RANK = 8
+_NAMED = 50
+"""Inputs that an answer names for each finding, at most."""
+MISSING = "missing"
+UNKNOWN = "unknown"
+OUTSIDE = "outside"
+"""What can be odd about an input of a request that is answered all the same: no row has it; a text
+is none of the model's categories, and counts as a rare one; a number is outside the range that was
+seen in training."""
+Findings = dict[str, list[str]]
+"""Names of inputs by what was found; empty for an ordinary request."""
 _NO_DATA = Raw(b"")
 
 
@@ -146,9 +156,33 @@ class InputSignature:
         self.is_text = tensor.datatype == "BYTES"
         self.dtype = np.dtype(_JSON_TYPES[tensor.datatype][1])
         self._missing_text = missing_text
+        self._categories: frozenset[str] | None = None
+        if self.is_text and tensor.categories is not None:
+            self._categories = frozenset((*tensor.categories, missing_text))
+        self._low, self._high = self._range(tensor)
         self._tail = list(tensor.shape[1:])
         self._batched = bool(tensor.shape) and tensor.shape[0] == -1
         self._flat = _decoder(tensor.datatype, 1, tensor.optional).decode
+
+    def _range(self, tensor: Tensor) -> tuple[float, float]:
+        """The range seen in training, as the datatype holds it."""
+        low = -math.inf if tensor.minimum is None else tensor.minimum
+        high = math.inf if tensor.maximum is None else tensor.maximum
+        if self.dtype.kind == "f":
+            low, high = (float(edge) for edge in np.array([low, high], self.dtype))
+        return low, high
+
+    def finding(self, array: Array) -> str:
+        """What is odd about the values; empty for nothing."""
+        if self._categories is not None:
+            return "" if self._categories.issuperset(array.ravel().tolist()) else UNKNOWN
+        if self.is_text or self._low == -math.inf == -self._high:
+            return ""
+        if array.size == 1:  # where numpy costs more than its loop saves
+            low = high = array.item()
+        else:
+            low, high = np.fmin.reduce(array, axis=None), np.fmax.reduce(array, axis=None)
+        return OUTSIDE if low < self._low or high > self._high else ""
 
     def missing(self, rows: int) -> Array:
         """The tensor of a request that leaves this input out: missing in every row."""
@@ -261,9 +295,8 @@ class Signature:
 
     def feeds(
         self, request: InferRequest, behind: memoryview | None = None
-    ) -> tuple[dict[str, Array], int, list[str]]:
-        """What the model reads, by name; the number of rows; and which of what it reads was left
-        out.
+    ) -> tuple[dict[str, Array], int, Findings]:
+        """What the model reads, by name; the number of rows; and what is odd about it.
 
         Args:
             request: the request's JSON.
@@ -274,7 +307,7 @@ class Signature:
         """
         feeds: dict[str, Array] = {}
         rows = 0
-        left_out: list[str] = []
+        findings: Findings = {}
         for given in request.inputs:
             raw = None
             if given.parameters is not None:
@@ -298,17 +331,19 @@ class Signature:
                 )
             rows = array.shape[0]
             feeds[given.name] = array
+            if own.used and (finding := own.finding(array)):
+                findings.setdefault(finding, []).append(given.name)
         if behind:
             raise Refusal(
                 400,
                 f"{len(behind)} bytes behind the JSON belong to no input; expected as many as the "
                 "inputs' binary_data_size say",
             )
-        if len(feeds) < len(self.inputs):
-            left_out = self._fill(feeds, rows)
+        if len(feeds) < len(self.inputs) and (left_out := self._fill(feeds, rows)):
+            findings[MISSING] = left_out
         for name in self._unused:
             del feeds[name]
-        return feeds, rows, left_out
+        return feeds, rows, findings
 
     def _fill(self, feeds: dict[str, Array], rows: int) -> list[str]:
         absent = [name for name in self._required if name not in feeds]
@@ -385,14 +420,14 @@ class PlainResponses:
         self._datatypes = [b',"datatype":"%b","data":' % t.datatype.encode() for t in outputs]
 
     def body(
-        self, identity: str, tensors: list[tuple[list[int], list[Any]]], left_out: list[str]
+        self, identity: str, tensors: list[tuple[list[int], list[Any]]], findings: Findings
     ) -> bytes:
         """An answer.
 
         Args:
             identity: the request's id.
             tensors: of each output its shape, and its data in row order.
-            left_out: the names of inputs that the request left out.
+            findings: what is odd about the request.
         """
         parts = [self._start, _encode(identity), b","]
         for head, datatype, (shape, data) in zip(
@@ -400,10 +435,15 @@ class PlainResponses:
         ):
             parts += (head, _encode(shape), datatype, _encode(data))
         parts.append(b"}]")
-        if left_out:
-            parts += (b',"parameters":', _encode({"missing": ",".join(map(quote, left_out))}))
+        if findings:
+            parts += (b',"parameters":', _encode(as_parameters(findings)))
         parts.append(b"}")
         return b"".join(parts)
+
+
+def as_parameters(findings: Findings) -> dict[str, str]:
+    """Findings as an answer's parameters: names with commas between, each percent-encoded."""
+    return {kind: ",".join(map(quote, names[:_NAMED])) for kind, names in findings.items()}
 
 
 def binary_outputs(request: InferRequest) -> frozenset[str] | None:

@@ -25,13 +25,14 @@ def body(colour: str) -> bytes:
 
 
 def test_what_the_model_does_not_read_is_taken_and_left_out() -> None:
-    feeds, rows, left_out = SIGNATURE.feeds(read_request(body('"red"')))
-    assert (list(feeds), rows, left_out) == (["age"], 1, [])
+    feeds, rows, findings = SIGNATURE.feeds(read_request(body('"red"')))
+    assert (list(feeds), rows, findings) == (["age"], 1, {})
 
 
 def test_what_is_left_out_is_told_of_what_the_model_reads_only() -> None:
     def sent(*inputs: bytes) -> list[str]:
-        return SIGNATURE.feeds(read_request(b'{"inputs": [%s]}' % b",".join(inputs)))[2]
+        feeds = SIGNATURE.feeds(read_request(b'{"inputs": [%s]}' % b",".join(inputs)))
+        return feeds[2].get("missing", [])
 
     age, colour = (own + b"}" for own in body('"red"')[12:-2].rstrip(b"}").split(b"},"))
     assert sent(age) == []
