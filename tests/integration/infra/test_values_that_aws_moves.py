@@ -15,7 +15,17 @@ from pocket.errors import DeploymentError
 from tests.integration.infra.conftest import connected
 from tests.integration.infra.standing import Standing
 
-WITHOUT = ("stream", "database", "observability", "budget", "file_system")
+PROGRAM = """
+from infra.cache import Cache
+from infra.cluster import Cluster
+from infra.keys import Keys
+from infra.network import Network
+from infra.online_store import OnlineStore
+from infra.stack import build, read_environment
+
+build(read_environment(), concerns=(Keys, Network, Cache, Cluster, OnlineStore))
+"""
+"""Of the environment what has such values, and what that uses: each test brings it up thrice."""
 GROUP = {"clusterName": "millwright-local-cluster", "nodegroupName": "millwright-local-workers"}
 TABLE = "millwright-local-features"
 
@@ -24,7 +34,6 @@ def settings(least: int, most: int, capacity: dict[str, int] | None = None) -> d
     workers = {"instance_types": ["m7i.large"], "min": least, "max": most}
     table: dict[str, Any] = {"key": "entity_id"}
     return {
-        **{name: {"enabled": False} for name in WITHOUT},
         "cluster": {"node_groups": {"workers": workers}},
         "online_store": {
             "tables": {"features": {**table, **({"capacity": capacity} if capacity else {})}}
@@ -61,7 +70,9 @@ def scale_table(units: int) -> None:
 
 @pytest.fixture(scope="module")
 def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
-    with connected(Standing(tmp_path_factory.mktemp("moved"))) as made:
+    program = tmp_path_factory.mktemp("program")
+    (program / "__main__.py").write_text(PROGRAM)
+    with connected(Standing(tmp_path_factory.mktemp("moved"), program=program)) as made:
         with made.changed(**settings(1, 3)):
             up(made.workspace)
         yield made
