@@ -24,7 +24,12 @@ SAMPLE: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("kind", SAMPLE)
+LONG = "answer lost where nothing has a name"
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[pytest.mark.long] * (kind == LONG)) for kind in SAMPLE]
+)
 def test_up_converges(kind: str, reduced: Standing) -> None:
     reduced.faults({"changes_only": True, **SAMPLE[kind]})
     run_until_settled(lambda: up(reduced.workspace), tries=20)

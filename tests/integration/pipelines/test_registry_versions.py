@@ -38,6 +38,7 @@ def registry(tmp_path_factory):
     return ModelRegistry(f"sqlite:///{tmp_path_factory.mktemp('registry')}/mlflow.db")
 
 
+@pytest.mark.long
 def test_two_that_meet_a_new_database_at_once_find_it_whole(tmp_path):
     """Two trainings, or a training and what prepares its registry beside it."""
     code = f"from data.model_registry import *; ModelRegistry('sqlite:///{tmp_path}/m.db').versions('x')"

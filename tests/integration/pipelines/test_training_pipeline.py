@@ -225,6 +225,7 @@ REGRESSION = {
 }
 
 
+@pytest.mark.long
 def test_a_regression_is_served_and_its_feedback_counted_by_its_tolerance(place):
     """From model.yaml's ``feedback: {tolerance: 15}`` to the counters that a rollout judges by."""
     made = running.run(
