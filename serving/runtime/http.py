@@ -27,8 +27,14 @@ import msgspec
 
 _MOST_HEAD = 64 * 2**10
 """Bytes of a request's head: its target and its headers."""
+_TURN = 0.002
+"""Seconds of one connection's turn, after which others have theirs; a request is always begun."""
+_PIECE = 8 * 2**10
+"""Bytes that are parsed before the time is looked at."""
 _OFFER = (b"upgrade", b"http2-settings")
 """Headers, and words of the header Connection, that offer another protocol."""
+_LINGER = 0.5
+"""Seconds for which a connection that may have sent more is left open by a server that ends."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _STATUS = {s.value: b"HTTP/1.1 %d %s\r\n" % (s, s.phrase.encode()) for s in HTTPStatus}
 JSON = b"content-type: application/json\r\n"
@@ -41,10 +47,10 @@ class Patience:
     Args:
         head: for a request's head, from its first byte.
         body: for a body, beside what its size allows at `rate`.
-        rate: bytes a second that a body has to come at, at the least.
+        rate: bytes a second that a body has to come at, at the least, and an answer be read at.
         idle: between requests; longer than a proxy keeps an idle connection, so that it is never
             the server that closes it.
-        reading: for an answer that it does not read.
+        reading: for an answer that it does not read, beside what its size allows at `rate`.
         parting: to read a refusal while it still sends.
     """
 
@@ -66,7 +72,8 @@ class Request:
     """Bytes that its body may have, and up to which it is read to be refused."""
     size = 0
     """Bytes of its body that have come."""
-    over = admitted = answered = old = False
+    over = admitted = answered = told = old = False
+    """`answered`: its answer is certain; `told`: that was sent, though its body still comes."""
 
     def __init__(self, method: str, path: bytes, headers: dict[bytes, bytes], keep: bool) -> None:
         self.method = method
@@ -181,13 +188,19 @@ class Connection(asyncio.Protocol):
         self._receiving: Request | None = None
         self._answering: Request | None = None
         self._waiting: deque[Request] = deque()
-        self._stepping = self._paused = self._blocked = False
+        self._stepping = self._paused = self._blocked = self._feeding = False
+        self._rest = b""
+        """What has come and is not parsed yet."""
+        self._begun, self._until = 0, 0.0
+        """Requests that were looked at in this turn, and when it is over."""
         self._deaf = False
         """Whatever else comes is passed over."""
+        self._parted = False
+        """All is said."""
         self._last: Response | None = None
         """What is said at the end, after the answers to whole requests."""
         self._since = time.monotonic()
-        self._held = 0
+        self._held = self._unsent = 0
 
     # -- the transport's side --------------------------------------------------------------------
 
@@ -202,6 +215,7 @@ class Connection(asyncio.Protocol):
         self._transport = None
         self._deaf = True
         self._waiting.clear()
+        self._rest = b""
         self._release()
 
     def eof_received(self) -> bool:
@@ -213,11 +227,14 @@ class Connection(asyncio.Protocol):
         """The client does not read its answers: it gets no more before it does."""
         self._blocked = True
         self._since = time.monotonic()
+        if self._transport is not None:
+            self._unsent = self._transport.get_write_buffer_size()
         self._pause()
 
     def resume_writing(self) -> None:
         """It has read some."""
         self._blocked = False
+        self._since = time.monotonic()
         self._step()
 
     def data_received(self, data: bytes) -> None:
@@ -234,13 +251,54 @@ class Connection(asyncio.Protocol):
         if self._deaf:
             self._unread += len(data)
             return
-        self._unread += len(data)
+        if self._rest:
+            self._rest += data
+            return
+        self._new_turn()
+        at = 0
+        while True:
+            piece = data if not at and len(data) <= _PIECE else data[at : at + self._next()]
+            at += len(piece)
+            self._unread += len(piece)
+            self._feeding = True
+            self._feed(piece, len(data) - at)
+            self._feeding = False
+            if at == len(data):
+                break
+            if self._deaf:
+                self._unread += len(data) - at
+                break
+            if self._has_later() or time.perf_counter() > self._until:
+                self._rest = data[at:]
+                break
+        if self._rest:
+            self._pause()
+            self._step()
+        elif self._has_later():
+            self._step()
+            if self._has_later():
+                self._pause()
+
+    def _next(self) -> int:
+        """Bytes to parse next: all that are of the same body, which is little work."""
+        if self._receiving is None:
+            return _PIECE
+        length = self._receiving.headers.get(b"content-length", b"0")
+        return max(_PIECE, int(length) - self._receiving.size)
+
+    def _new_turn(self) -> None:
+        self._begun, self._until = 0, time.perf_counter() + _TURN
+
+    def _is_over(self) -> bool:
+        """Whether it is others' turn."""
+        return self._begun > 0 and time.perf_counter() > self._until
+
+    def _feed(self, data: bytes, more: int) -> None:
         while True:
             try:
                 self._parser.feed_data(data)
             except httptools.HttpParserUpgrade as offer:
-                if not self._offer:  # CONNECT, which has been refused
-                    self._deaf = True
+                if not self._offer:  # CONNECT, which is refused
                     return
                 data = self._head() + data[offer.args[0] :]
                 self._offer = False
@@ -249,11 +307,13 @@ class Connection(asyncio.Protocol):
             except httptools.HttpParserError:
                 if self._deaf:  # it has said that it sends no more
                     return
-                if self._unread <= _MOST_HEAD:
+                if self._unread + more <= _MOST_HEAD:
                     self._part(
                         _refused(HTTPStatus.BAD_REQUEST, "this is not a request in HTTP/1.1")
                     )
                     return
+                self._refuse_head()
+                return
             if self._unread > _MOST_HEAD and not self._deaf:
                 self._refuse_head()
             elif self._receiving is not None:
@@ -297,12 +357,16 @@ class Connection(asyncio.Protocol):
         path = self._url
         if path[:1] != b"/" or b"?" in path or b"#" in path:
             path = path if method == "CONNECT" else _path(path)
-        request = self._receiving = Request(method, path, headers, parser.should_keep_alive())
+        # What follows CONNECT is for whom it wants to be connected with.
+        keep = method != "CONNECT" and parser.should_keep_alive()
+        request = self._receiving = Request(method, path, headers, keep)
         self._headers = {}  # a trailer is no header
-        # Who speaks the older version keeps a connection only if both say so.
-        if b"connection" in headers:
+        # Who speaks the older version keeps a connection only if both say so, and is told nothing
+        # before its answer.
+        if b"connection" in headers or b"expect" in headers:
             request.old = parser.get_http_version() == "1.0"
-        if self._answering is None and not self._waiting:
+        waits = self._answering is not None or self._waiting or self._blocked
+        if not waits and not self._is_over():
             self._admit(request)
 
     def on_body(self, body: bytes) -> None:
@@ -336,9 +400,14 @@ class Connection(asyncio.Protocol):
             self._deaf = True
         if request.answered:
             self._since = time.monotonic()
-        elif self._answering is not None or self._waiting or self._blocked:
+        elif (
+            self._answering is not None
+            or self._waiting
+            or self._blocked
+            or (not request.admitted and self._is_over())
+            or self._ends()  # then it has to be known what comes after it
+        ):
             self._waiting.append(request)
-            self._pause()
         else:
             self._begin(request)
 
@@ -346,13 +415,14 @@ class Connection(asyncio.Protocol):
 
     def _admit(self, request: Request) -> None:
         request.admitted = True
+        self._begun += 1
         try:
             refusal = self._site.admit(request)
         except Exception as error:  # noqa: BLE001  the parser would take it for the client's
             refusal = self._site.failed(request, error)
         if refusal is not None:
             self._refuse(request, refusal)
-        elif _waits(request) and self._transport is not None:
+        elif not request.old and _waits(request) and self._transport is not None:
             self._transport.write(_CONTINUE)
 
     def _refuse(self, request: Request, response: Response) -> None:
@@ -363,6 +433,7 @@ class Connection(asyncio.Protocol):
         if self._receiving is request and (response.close or not request.keep):
             self._part(response)
         else:
+            request.told = True
             self._write(request, response)
 
     def _begin(self, request: Request) -> None:
@@ -390,13 +461,18 @@ class Connection(asyncio.Protocol):
         if not self._stepping:
             if self._waiting or self._paused or self._last is not None:
                 self._step()
-            elif self._deaf and self._transport is not None:
+            elif self._deaf and not self._parted and self._transport is not None:
                 self._transport.close()
 
     def _step(self) -> None:
         """On with what has waited."""
+        if self._feeding:
+            return
         self._stepping = True
         while self._waiting and self._answering is None and not self._blocked:
+            if self._is_over():
+                asyncio.get_running_loop().call_soon(self._turn)
+                break
             self._begin(self._waiting.popleft())
         self._stepping = False
         if self._waiting or self._answering is not None or self._blocked:
@@ -405,23 +481,51 @@ class Connection(asyncio.Protocol):
             last, self._last = self._last, None
             self._part(last)
         elif self._deaf:
-            if self._transport is not None:
+            if self._transport is not None and not self._parted:
                 self._transport.close()
         elif self._receiving is not None and not self._receiving.admitted:
             self._admit(self._receiving)
-        if self._paused and self._transport is not None:
-            self._paused = False
-            self._transport.resume_reading()
+        if self._rest:
+            asyncio.get_running_loop().call_soon(self._turn)
+        else:
+            self._resume()
+
+    def _has_later(self) -> bool:
+        """Whether there are requests, or one that begins, for which it is too early."""
+        unadmitted = self._receiving is not None and not self._receiving.admitted
+        return bool(self._waiting) or unadmitted
+
+    def _turn(self) -> None:
+        """On, now that others have had their turn."""
+        self._new_turn()
+        if self._waiting or not self._rest:
+            self._step()
+        elif self._answering is None and not self._blocked:
+            rest, self._rest = self._rest, b""
+            self.data_received(rest)
+            if not self._rest and not self._has_later():
+                self._resume()
+
+    def _ends(self) -> bool:
+        return self._site.draining or self._all.ending
 
     def _write(self, request: Request, response: Response) -> None:
-        if self._transport is None:
+        if self._transport is None or self._parted:
             return
-        close = response.close or not request.keep or self._site.draining or self._all.ending
+        close = response.close or not request.keep
+        if not close and self._ends():
+            # What has been sent is answered first.
+            later = self._waiting or self._receiving not in (None, request)
+            close = not (later or self._unread or self._rest or self._paused or self._feeding)
         self._since = time.monotonic()
         self._transport.write(self._bytes(request, response, close=close))
-        if close:
-            self._deaf = True
-            self._waiting.clear()
+        if not close:
+            return
+        self._waiting.clear()
+        if request.keep or self._unread:
+            self._leave()
+        else:
+            self._deaf = self._parted = True
             self._transport.close()
 
     def _bytes(self, request: Request | None, response: Response, *, close: bool) -> bytes:
@@ -448,17 +552,28 @@ class Connection(asyncio.Protocol):
         if self._answering is not None or self._waiting:
             self._last = response
             return
-        transport = self._transport
-        if transport is None or transport.is_closing():
+        transport, request = self._transport, self._receiving
+        if transport is None or transport.is_closing() or self._parted:
             return
-        if response is not None:
-            transport.write(self._bytes(self._receiving, response, close=True))
-        self._receiving = None
+        if response is not None and not (request is not None and request.told):
+            transport.write(self._bytes(request, response, close=True))
+        self._leave()
+
+    def _leave(self) -> None:
+        """Send no more, and read on until the client closes too.
+
+        Closing at once would reset the connection of a client that still sends, and a reset takes
+        from it what it has not read yet (RFC 9112, 9.6).
+        """
+        assert self._transport is not None
+        self._deaf = self._parted = True
+        self._receiving, self._rest = None, b""
         self._since = time.monotonic()
-        if response is not None and transport.can_write_eof():
-            transport.write_eof()  # the rest in `check`, or when the client closes too
+        if self._transport.can_write_eof():
+            self._transport.write_eof()  # the rest in `check`, or when the client closes too
+            self._resume()
         else:
-            transport.close()
+            self._transport.close()
 
     def _refuse_head(self) -> None:
         if 2 * len(self._url) > _MOST_HEAD:
@@ -474,7 +589,7 @@ class Connection(asyncio.Protocol):
             return
         patience, waited = self._all.patience, now - self._since
         if self._blocked:
-            if waited > patience.reading:
+            if waited > patience.reading + self._unsent / patience.rate:
                 self.abort()
         elif self._deaf:
             if waited > patience.parting:
@@ -485,7 +600,7 @@ class Connection(asyncio.Protocol):
         elif self._unread:
             if waited > patience.head:
                 self._late("the head did not come")
-        elif waited > patience.idle:
+        elif waited > (_LINGER if self._all.ending else patience.idle):
             self._transport.close()
 
     def _late(self, what: str) -> None:
@@ -495,7 +610,11 @@ class Connection(asyncio.Protocol):
     def end(self) -> None:
         """The server ends: close it, after its answer if one is under way."""
         idle = self._answering is None and self._receiving is None
-        if idle and not self._waiting and not self._unread and self._transport is not None:
+        if (
+            idle
+            and not (self._waiting or self._unread or self._rest)
+            and self._transport is not None
+        ):
             self._transport.close()
 
     def abort(self) -> None:
@@ -520,9 +639,15 @@ class Connection(asyncio.Protocol):
         self._held = 0
 
     def _pause(self) -> None:
-        if not self._paused and self._transport is not None:
+        transport = self._transport
+        if not self._paused and transport is not None and not transport.is_closing():
             self._paused = True
-            self._transport.pause_reading()
+            transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._paused and self._transport is not None and not self._blocked:
+            self._paused = False
+            self._transport.resume_reading()
 
     def _head(self) -> bytes:
         """The request's head without the offer of another protocol."""

@@ -54,6 +54,9 @@ class Wire(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.closed.is_set()
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def pause_reading(self) -> None:
         self.paused = True
 

@@ -325,3 +325,64 @@ def test_refusals_under_too_much_work_are_logged_once_a_second(
         app.crowded(Request("POST", PATH.encode(), {}, True), "too much work")
     assert 1 <= capsys.readouterr().out.count("too much work") <= 2
     assert app.counters.requests == {200: 0, 503: 50}
+
+
+def test_what_has_arrived_is_answered_though_the_server_ends(app: App) -> None:
+    app.draining = True
+    for data in (post() * 3, LIVE + post() + LIVE):
+        assert said(app, data, 3)[0] == [200, 200, 200]
+    assert said(app, post(), 1) == ([200], True)
+
+
+def test_what_follows_connect_is_not_waited_for(app: App) -> None:
+    assert said(app, b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n" + LIVE, 1) == ([404], True)
+
+
+def test_a_request_has_one_answer(app: App) -> None:
+    head = b"POST /nowhere HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    for step in (0, 1):
+        assert said(app, head + b"xyz\r\n" + LIVE, 1, step) == ([404], True)
+
+    async def stalls(client: Client) -> tuple[list[int], bool]:
+        client.send(head + b"5\r\n")
+        client.connection.check(client.connection._since + 31)
+        return client.statuses(), client.wire.is_closing()
+
+    assert run(app, stalls) == ([404], True)
+
+
+@pytest.mark.parametrize(("target", "status"), [("/v2", 200), ("/x", 404)])
+def test_many_requests_at_once_leave_others_their_turn(app: App, target: str, status: int) -> None:
+    async def talk(client: Client) -> tuple[int, list[int]]:
+        client.send(f"GET {target} HTTP/1.1\r\n\r\n".encode() * 4_000)
+        early = len(client.statuses())
+        return early, await client.answered(4_000)
+
+    early, statuses = run(app, talk)
+    assert 0 < early < 3_900
+    assert statuses == [status] * 4_000
+
+
+def test_the_older_version_is_told_nothing_before_its_answer(app: App) -> None:
+    async def talk(client: Client) -> bytes:
+        client.send(post(CONTENT, "expect: 100-continue", version="1.0").partition(b"{")[0])
+        return client.wire.written
+
+    assert run(app, talk) == b""
+
+
+def test_an_answer_has_the_time_that_its_size_needs(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Wire, "get_write_buffer_size", lambda _: 160 * 2**10)
+
+    async def talk(client: Client) -> list[bool]:
+        client.send(LIVE)
+        client.connection.pause_writing()
+        closed = []
+        for seconds in (69, 71):
+            client.connection.check(client.connection._since + seconds)
+            closed.append(client.wire.is_closing())
+        return closed
+
+    assert run(app, talk) == [False, True]
