@@ -354,6 +354,10 @@ class Connection(asyncio.Protocol):
                 return
         if self._deaf:
             return
+        # The parser says so too, but after this, when the head has been answered.
+        coding = headers.get(b"transfer-encoding")
+        if coding is not None and coding.rpartition(b",")[2].strip().lower() != b"chunked":
+            raise httptools.HttpParserError("the body has no end that can be known")
         path = self._url
         if path[:1] != b"/" or b"?" in path or b"#" in path:
             path = path if method == "CONNECT" else _path(path)

@@ -127,6 +127,8 @@ BAD = {
     "a chunk without a size": chunked().replace(b"\r\n5\r\n", b"\r\n\r\n"),
     "a chunk's size of letters": chunked().replace(b"\r\n5\r\n", b"\r\nxyz\r\n"),
     "an endless chunk": chunked().replace(b"\r\n5\r\n", b"\r\n" + b"f" * 20 + b"\r\n"),
+    "another coding": b"GET / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip\r\n\r\n",
+    "no coding": b"HEAD / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: identity\r\n\r\n",
     "chunked within": chunked("transfer-encoding: identity"),
     "NUL in a header": b"GET / HTTP/1.1\r\nhost: \0\r\n\r\n",
     "a bare line feed in a header": b"GET / HTTP/1.1\r\nhost: x\rfoo: bar\r\n\r\n",
