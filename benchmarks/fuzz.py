@@ -97,6 +97,14 @@ INTENDED: tuple[Rule, ...] = (
         ),
     ),
     Rule(
+        "what follows CONNECT is no request of ours: the connection ends; uvicorn's stays, deaf",
+        lambda stream, ours, theirs: (
+            b"CONNECT " in stream.data
+            and ours.closed
+            and theirs == Outcome(ours.statuses, closed=False)
+        ),
+    ),
+    Rule(
         "a target without a path means / (RFC 9112, 3.2.2); uvicorn refuses it",
         _has(rb"(?m)^[a-z]+ ([a-z]+://[^/ ?]*(\?\S*)?|\*|\S+:\d+) "),
     ),
