@@ -59,7 +59,9 @@ def assert_served_as_native(made, artifact, onnx):
         assert outputs["label"] == [int(wanted[1] > 0.5)]
 
 
-def test_a_month_of_flights_becomes_a_registered_version(place):
+@pytest.fixture(scope="module")
+def month(place):
+    """The first training on this machine, and what was heard of it."""
     events = []
     made = running.run(
         place.model("good"),
@@ -70,6 +72,11 @@ def test_a_month_of_flights_becomes_a_registered_version(place):
         tracking_uri=place.tracking_uri,
         environment=place.environment,
     )
+    return made, events
+
+
+def test_a_month_of_flights_becomes_a_registered_version(place, month):
+    made, events = month
     assert [step for step, state in events if state == "finished"] == list(wiring.STEPS)
     assert (made.version, made.uri) == ("1", "s3://pipelines-test-artifacts/models/flight-delay/1")
     assert all(gate.passed for gate in made.gates)
@@ -100,6 +107,7 @@ def test_a_month_of_flights_becomes_a_registered_version(place):
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("month")
 def test_the_same_again_is_cached_and_no_new_version(place):
     work, settings = place.folder / "work", {"tracking_uri": place.tracking_uri}
     events = []
