@@ -12,7 +12,8 @@ import structlog
 from contracts.document import parse_duration
 from contracts.errors import MillwrightError
 from serving.protocol import ORIGINS_VARIABLE
-from serving.runtime.app import App, Limits
+from serving.runtime.app import App
+from serving.runtime.limits import Limits
 from serving.runtime.model import Model
 from serving.runtime.refusal import CANNOT_SERVE, SERVES
 from serving.runtime.server import Server

@@ -10,15 +10,17 @@ model_configuration, statistics and model_repository.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from contracts.artifact import Tensor
 from contracts.version import VERSION
+from serving import protocol
 from serving.runtime.counters import Counters
 from serving.runtime.model import Model
-from serving.runtime.refusal import Refusal
+from serving.runtime.refusal import Refusal, shown
 
 SERVER = {
     "name": "millwright",
@@ -117,3 +119,35 @@ def index(model: Model, body: bytes, *, draining: bool) -> list[dict[str, str]]:
         return []
     reason = "the server is ending" if draining else ""
     return [{"name": model.name, "version": model.version, "state": state, "reason": reason}]
+
+
+def nothing_at(path: str, own: Model, known: Iterable[str]) -> Refusal:
+    """Why there is nothing at a path, and what was probably meant.
+
+    Args:
+        path: as it was sent, unescaped.
+        own: the model that is here.
+        known: all paths that there are.
+    """
+    if meant := protocol.respelled(path, known):
+        return Refusal(
+            404,
+            f"there is nothing at {shown(path)}: paths are taken as they are spelled",
+            fix=f"write {meant}",
+        )
+    match path.split("/"):
+        case ["", "v1", *_] | ["", "api", *_]:
+            return Refusal(
+                404,
+                f"there is nothing at {shown(path)}: this server speaks the Open Inference "
+                "Protocol, which is V2",
+                fix=f"post to {protocol.INFER.of(own.name)}; KServe's client does with "
+                'RESTConfig(protocol="v2")',
+            )
+        case ["", "v2", "models", name, *_] if name != own.name:
+            return Refusal(404, f"there is no model {shown(name)} here; it is {own.name!r}")
+        case ["", "v2", "models", _, "versions", version, *_] if version != own.version:
+            return Refusal(
+                404, f"version {shown(version)} is not served here; it is {own.version!r}"
+            )
+    return Refusal(404, f"there is nothing at {shown(path)}; see /v2/models/{own.name}")

@@ -14,7 +14,6 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from random import getrandbits
 from typing import TypeVar
@@ -28,7 +27,8 @@ from serving.bodies import Input
 from serving.runtime import about, coding, rows
 from serving.runtime.counters import Counters
 from serving.runtime.feedback import Record, read_feedback
-from serving.runtime.http import JSON, Answering, Request, Response
+from serving.runtime.limits import Limits
+from serving.runtime.messages import JSON, Answering, Request, Response
 from serving.runtime.model import Answer, Model, Prepared
 from serving.runtime.origins import Origins
 from serving.runtime.refusal import Refusal, shown
@@ -50,27 +50,6 @@ _JSON_SIZE = protocol.BINARY_HEADER.encode()
 
 _log = structlog.get_logger("serving.runtime")
 _encode = msgspec.json.encode
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What bounds the work that a server takes on.
-
-    Args:
-        body: bytes of an inference's body.
-        feedback: bytes of a feedback's body.
-        other: bytes of any other body.
-        inline: bytes of a body up to which it is answered on the event loop.
-        active: requests being answered at once.
-        large: requests that wait for the thread or are in it, to be unpacked or answered.
-    """
-
-    body: int = 16 * 2**20
-    feedback: int = 2**20
-    other: int = 64 * 2**10
-    inline: int = 64 * 2**10
-    active: int = 512
-    large: int = 8
 
 
 class App:
@@ -405,7 +384,8 @@ class App:
         """
         path, method = request.path, request.method
         if path not in self._routes:
-            raise self._unknown(unquote(path.decode("latin-1")))
+            known = [own.decode() for own in self._routes]
+            raise about.nothing_at(unquote(path.decode("latin-1")), self.model, known)
         taken, handler = self._routes[path]
         if method == taken or (method == "HEAD" and taken == "GET"):
             return handler
@@ -413,31 +393,6 @@ class App:
         if method == "OPTIONS":
             return lambda _: Response(204, b"", allow)
         raise Refusal(405, f"{path.decode()} takes {taken}, not {shown(method)}", lines=allow)
-
-    def _unknown(self, path: str) -> Refusal:
-        own = self.model
-        if meant := protocol.respelled(path, (known.decode() for known in self._routes)):
-            return Refusal(
-                404,
-                f"there is nothing at {shown(path)}: paths are taken as they are spelled",
-                fix=f"write {meant}",
-            )
-        match path.split("/"):
-            case ["", "v1", *_] | ["", "api", *_]:
-                return Refusal(
-                    404,
-                    f"there is nothing at {shown(path)}: this server speaks the Open Inference "
-                    "Protocol, which is V2",
-                    fix=f"post to {protocol.INFER.of(own.name)}; KServe's client does with "
-                    'RESTConfig(protocol="v2")',
-                )
-            case ["", "v2", "models", name, *_] if name != own.name:
-                return Refusal(404, f"there is no model {shown(name)} here; it is {own.name!r}")
-            case ["", "v2", "models", _, "versions", version, *_] if version != own.version:
-                return Refusal(
-                    404, f"version {shown(version)} is not served here; it is {own.version!r}"
-                )
-        return Refusal(404, f"there is nothing at {shown(path)}; see /v2/models/{own.name}")
 
     @staticmethod
     def _constant(value: object) -> Handler:

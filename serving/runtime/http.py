@@ -17,154 +17,30 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from dataclasses import dataclass
-from email.utils import formatdate
 from http import HTTPStatus
-from typing import Protocol, cast
+from typing import cast
 
 import httptools
-import msgspec
 
-_MOST_HEAD = 64 * 2**10
-"""Bytes of a request's head: its target and its headers."""
+from serving.runtime.connections import Connections
+from serving.runtime.messages import (
+    MOST_HEAD,
+    Request,
+    Response,
+    head_size,
+    path_of,
+    refused,
+    rendered,
+    without_offer,
+)
+
 _TURN = 0.002
 """Seconds of one connection's turn, after which others have theirs; a request is always begun."""
 _PIECE = 8 * 2**10
 """Bytes that are parsed before the time is looked at."""
-_OFFER = (b"upgrade", b"http2-settings")
-"""Headers, and words of the header Connection, that offer another protocol."""
 _LINGER = 0.5
 """Seconds for which a connection that may have sent more is left open by a server that ends."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_STATUS = {s.value: b"HTTP/1.1 %d %s\r\n" % (s, s.phrase.encode()) for s in HTTPStatus}
-JSON = b"content-type: application/json\r\n"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Patience:
-    """How long a client may take, in seconds.
-
-    Args:
-        head: for a request's head, from its first byte.
-        body: for a body, beside what its size allows at `rate`.
-        rate: bytes a second that a body has to come at, at the least, and an answer be read at.
-        idle: between requests; longer than a proxy keeps an idle connection, so that it is never
-            the server that closes it.
-        reading: for an answer that it does not read, beside what its size allows at `rate`.
-        parting: to read a refusal while it still sends.
-    """
-
-    head: float = 30.0
-    body: float = 30.0
-    rate: float = 16 * 2**10
-    idle: float = 120.0
-    reading: float = 60.0
-    parting: float = 5.0
-
-
-class Request:
-    """One request; `body` once it is whole."""
-
-    body = b""
-    began = 0.0
-    """When it was whole, by `time.perf_counter`."""
-    most = until = _MOST_HEAD
-    """Bytes that its body may have, and up to which it is read to be refused."""
-    size = 0
-    """Bytes of its body that have come."""
-    over = admitted = answered = told = old = False
-    """`answered`: its answer is certain; `told`: that was sent, though its body still comes."""
-
-    def __init__(self, method: str, path: bytes, headers: dict[bytes, bytes], keep: bool) -> None:
-        self.method = method
-        self.path = path
-        """As it was sent, byte for byte, without its query."""
-        self.headers = headers
-        """By name in small letters; a repeated one is a list in one line (RFC 9110, 5.3)."""
-        self.keep = keep
-        """Whether the connection lives on."""
-        self.parts: list[bytes] = []
-
-
-class Response(msgspec.Struct):
-    """An answer; its headers are lines, each with its end."""
-
-    status: int
-    body: bytes
-    lines: bytes = JSON
-    close: bool = False
-
-
-class Answering(Protocol):
-    """Who waits for an answer."""
-
-    def answer(self, request: Request, response: Response) -> None:
-        """Take it."""
-
-
-class Site(Protocol):
-    """What answers requests."""
-
-    draining: bool
-
-    def admit(self, request: Request) -> Response | None:
-        """Look at a head: set how large the body may be, or refuse it at once."""
-
-    def too_large(self, request: Request) -> Response:
-        """What a body is answered with that is larger than it may be."""
-
-    def crowded(self, request: Request, what: str) -> Response:
-        """What is answered to a request for which there is no room."""
-
-    def failed(self, request: Request, error: Exception) -> Response:
-        """What is answered where the site has a fault."""
-
-    def respond(self, request: Request, to: Answering) -> None:
-        """Answer a whole request, now or later."""
-
-
-class Connections:
-    """All connections of a server, and what they share.
-
-    Args:
-        site: what answers.
-        patience: how long clients may take.
-        held: bytes that bodies may have together that are still arriving.
-    """
-
-    def __init__(
-        self, site: Site, *, patience: Patience | None = None, held: int = 256 * 2**20
-    ) -> None:
-        self.site = site
-        self.patience = patience or Patience()
-        self.open: set[Connection] = set()
-        self.most_held = held
-        self.held = 0
-        self.ending = False
-        self.date = b""
-        self._second = 0
-        self.tick()
-
-    def tick(self) -> None:
-        """What has to be done at least each second."""
-        second = int(time.time())
-        if second != self._second:
-            self._second = second
-            self.date = f"date: {formatdate(second, usegmt=True)}\r\n".encode()
-            now = time.monotonic()
-            for connection in list(self.open):
-                connection.check(now)
-
-    def end(self) -> None:
-        """Close those that wait for a request, and the others after their answer."""
-        self.ending = True
-        for connection in list(self.open):
-            connection.end()
-
-    def abort(self) -> None:
-        """Close all of them, now."""
-        for connection in list(self.open):
-            connection.abort()
 
 
 class Connection(asyncio.Protocol):
@@ -246,7 +122,7 @@ class Connection(asyncio.Protocol):
         offer.
 
         The parser collects a head, and what follows a body in chunks, without a bound. So bytes
-        that end no head and are of no body are counted, and refused beyond `_MOST_HEAD`.
+        that end no head and are of no body are counted, and refused beyond `MOST_HEAD`.
         """
         if self._deaf:
             self._unread += len(data)
@@ -300,21 +176,19 @@ class Connection(asyncio.Protocol):
             except httptools.HttpParserUpgrade as offer:
                 if not self._offer:  # CONNECT, which is refused
                     return
-                data = self._head() + data[offer.args[0] :]
+                data = self._plain_head() + data[offer.args[0] :]
                 self._offer = False
                 self._parser = httptools.HttpRequestParser(self)
                 continue
             except httptools.HttpParserError:
                 if self._deaf:  # it has said that it sends no more
                     return
-                if self._unread + more <= _MOST_HEAD:
-                    self._part(
-                        _refused(HTTPStatus.BAD_REQUEST, "this is not a request in HTTP/1.1")
-                    )
+                if self._unread + more <= MOST_HEAD:
+                    self._part(refused(HTTPStatus.BAD_REQUEST, "this is not a request in HTTP/1.1"))
                     return
                 self._refuse_head()
                 return
-            if self._unread > _MOST_HEAD and not self._deaf:
+            if self._unread > MOST_HEAD and not self._deaf:
                 self._refuse_head()
             elif self._receiving is not None:
                 if not self._receiving.admitted:  # those before it come first
@@ -343,7 +217,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """A request's head is there; one that offers another protocol is read again."""
         # Exactly only where it may be too large: its body may have come with it.
-        if self._unread > _MOST_HEAD and self._head_size() > _MOST_HEAD:
+        if self._unread > MOST_HEAD and head_size(self._url, self._headers) > MOST_HEAD:
             raise httptools.HttpParserError("the head is too large")
         self._unread = 0
         parser, headers = self._parser, self._headers
@@ -360,7 +234,7 @@ class Connection(asyncio.Protocol):
             raise httptools.HttpParserError("the body has no end that can be known")
         path = self._url
         if path[:1] != b"/" or b"?" in path or b"#" in path:
-            path = path if method == "CONNECT" else _path(path)
+            path = path if method == "CONNECT" else path_of(path)
         # What follows CONNECT is for whom it wants to be connected with.
         keep = method != "CONNECT" and parser.should_keep_alive()
         request = self._receiving = Request(method, path, headers, keep)
@@ -426,7 +300,7 @@ class Connection(asyncio.Protocol):
             refusal = self._site.failed(request, error)
         if refusal is not None:
             self._refuse(request, refusal)
-        elif not request.old and _waits(request) and self._transport is not None:
+        elif not request.old and request.waits() and self._transport is not None:
             self._transport.write(_CONTINUE)
 
     def _refuse(self, request: Request, response: Response) -> None:
@@ -522,7 +396,7 @@ class Connection(asyncio.Protocol):
             later = self._waiting or self._receiving not in (None, request)
             close = not (later or self._unread or self._rest or self._paused or self._feeding)
         self._since = time.monotonic()
-        self._transport.write(self._bytes(request, response, close=close))
+        self._transport.write(rendered(response, self._all.date, to=request, close=close))
         if not close:
             return
         self._waiting.clear()
@@ -531,21 +405,6 @@ class Connection(asyncio.Protocol):
         else:
             self._deaf = self._parted = True
             self._transport.close()
-
-    def _bytes(self, request: Request | None, response: Response, *, close: bool) -> bytes:
-        body, start = response.body, _STATUS[response.status]
-        size = (
-            b""
-            if response.status == HTTPStatus.NO_CONTENT
-            else b"content-length: %d\r\n" % len(body)
-        )
-        if close:
-            size += b"connection: close\r\n"
-        elif request is not None and request.old:
-            size += b"connection: keep-alive\r\n"
-        if request is not None and request.method == "HEAD":
-            body = b""
-        return b"%b%b%b%b\r\n%b" % (start, response.lines, self._all.date, size, body)
 
     # -- ends ------------------------------------------------------------------------------------
 
@@ -560,7 +419,7 @@ class Connection(asyncio.Protocol):
         if transport is None or transport.is_closing() or self._parted:
             return
         if response is not None and not (request is not None and request.told):
-            transport.write(self._bytes(request, response, close=True))
+            transport.write(rendered(response, self._all.date, to=request, close=True))
         self._leave()
 
     def _leave(self) -> None:
@@ -580,12 +439,12 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def _refuse_head(self) -> None:
-        if 2 * len(self._url) > _MOST_HEAD:
+        if 2 * len(self._url) > MOST_HEAD:
             status, name = HTTPStatus.REQUEST_URI_TOO_LONG, "target is"
         else:
             status, name = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "headers are"
-        sentence = f"the request's {name} too long; a head has at most {_MOST_HEAD} bytes"
-        self._part(_refused(status, sentence))
+        sentence = f"the request's {name} too long; a head has at most {MOST_HEAD} bytes"
+        self._part(refused(status, sentence))
 
     def check(self, now: float) -> None:
         """End it if its client has taken too long."""
@@ -609,7 +468,7 @@ class Connection(asyncio.Protocol):
 
     def _late(self, what: str) -> None:
         sentence = f"{what} in the time that it has; send it faster"
-        self._part(_refused(HTTPStatus.REQUEST_TIMEOUT, sentence))
+        self._part(refused(HTTPStatus.REQUEST_TIMEOUT, sentence))
 
     def end(self) -> None:
         """The server ends: close it, after its answer if one is under way."""
@@ -653,42 +512,7 @@ class Connection(asyncio.Protocol):
             self._paused = False
             self._transport.resume_reading()
 
-    def _head(self) -> bytes:
-        """The request's head without the offer of another protocol."""
+    def _plain_head(self) -> bytes:
         version = self._parser.get_http_version().encode()
-        lines = [b"%s %s HTTP/%s" % (self._parser.get_method(), self._url, version)]
-        for name, value in self._headers.items():
-            if name == b"connection":
-                tokens = (token.strip() for token in value.split(b","))
-                value = b", ".join(token for token in tokens if token.lower() not in _OFFER)
-            if name not in _OFFER:
-                lines.append(b"%s: %s" % (name, value))
-        return b"\r\n".join((*lines, b"", b""))
-
-    def _head_size(self) -> int:
-        return len(self._url) + sum(
-            len(name) + len(value) + 4 for name, value in self._headers.items()
-        )
-
-
-def _waits(request: Request) -> bool:
-    """Whether the client sends the body only when it is told to (RFC 9110, 10.1.1)."""
-    expected = request.headers.get(b"expect")
-    return expected is not None and expected.lower() == b"100-continue" and not request.size
-
-
-def _path(target: bytes) -> bytes:
-    """The path of a target that has more than that, or another form (RFC 9112, 3.2).
-
-    Raises:
-        httptools.HttpParserError: it is no target.
-    """
-    if target == b"*":
-        return target
-    path: bytes | None = httptools.parse_url(target).path
-    return path or b"/"
-
-
-def _refused(status: HTTPStatus, sentence: str) -> Response:
-    """What no application sees, answered in the form of all refusals."""
-    return Response(status, msgspec.json.encode({"error": sentence}), close=True)
+        start = b"%s %s HTTP/%s" % (self._parser.get_method(), self._url, version)
+        return without_offer(start, self._headers)

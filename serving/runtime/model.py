@@ -14,21 +14,18 @@ import onnxruntime as ort  # type: ignore[import-untyped,unused-ignore]
 
 from contracts.artifact import Artifact
 from contracts.errors import ServingError
+from serving.runtime.answers import (
+    InferResponse,
+    PlainResponses,
+    as_parameters,
+    flattened,
+    output_tensor,
+    write_response,
+)
 from serving.runtime.binary import Array, split
 from serving.runtime.meaning import Meaning
 from serving.runtime.refusal import Refusal
-from serving.runtime.tensors import (
-    Findings,
-    InferResponse,
-    PlainResponses,
-    Signature,
-    as_parameters,
-    binary_outputs,
-    flattened,
-    output_tensor,
-    read_request,
-    write_response,
-)
+from serving.runtime.tensors import Findings, Signature, binary_outputs, read_request
 
 _ORT_TYPES = {
     "BOOL": "tensor(bool)",

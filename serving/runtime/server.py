@@ -17,7 +17,8 @@ import structlog
 import uvloop
 
 from serving.runtime.app import App
-from serving.runtime.http import Connection, Connections
+from serving.runtime.connections import Connections
+from serving.runtime.http import Connection
 from serving.runtime.refusal import CANNOT_SERVE
 
 _log = structlog.get_logger("serving.runtime")

@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import msgspec
 import numpy as np
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import Meta, Raw, Struct
 
 from contracts.artifact import Datatype, Tensor
 from contracts.document import suggest
@@ -58,8 +57,6 @@ _JSON_TYPES: dict[Datatype, tuple[Any, type[np.generic]]] = {
 
 _CAN_BE_MISSING: tuple[Datatype, ...] = ("FP16", "FP32", "FP64", "BYTES")
 _MAX_RANK = 8
-_NAMED = 50
-"""Inputs that an answer names for each finding, at most."""
 MISSING = "missing"
 UNKNOWN = "unknown"
 OUTSIDE = "outside"
@@ -97,28 +94,7 @@ class InferRequest(Struct):
     outputs: list[RequestedOutput] | None = None
 
 
-class ResponseOutput(Struct):
-    """One output tensor of a response, its data flat and in row order, or behind the JSON."""
-
-    name: str
-    shape: tuple[int, ...]
-    datatype: str
-    data: list[Any] | UnsetType = UNSET
-    parameters: dict[str, int] | UnsetType = UNSET
-
-
-class InferResponse(Struct):
-    """The answer of ``infer``."""
-
-    model_name: str
-    model_version: str
-    id: str
-    outputs: list[ResponseOutput]
-    parameters: dict[str, str] | UnsetType = UNSET
-
-
 _decode_request = msgspec.json.Decoder(InferRequest).decode
-_encode = msgspec.json.Encoder().encode
 
 
 @functools.cache
@@ -392,60 +368,6 @@ def read_request(body: bytes | memoryview) -> InferRequest:
         raise Refusal(400, f"the body is not JSON: {_first_line(error)}") from None
 
 
-def write_response(response: InferResponse) -> bytes:
-    """The body of an answer."""
-    return _encode(response)
-
-
-class PlainResponses:
-    """Writes answers of the usual form: all outputs, their data inside the JSON.
-
-    What is the same in each is written once.
-
-    Args:
-        name: the model's.
-        version: its version.
-        outputs: as the artifact declares them.
-    """
-
-    def __init__(self, name: str, version: str, outputs: tuple[Tensor, ...]) -> None:
-        start = _encode({"model_name": name, "model_version": version})
-        self._start = start[:-1] + b',"id":'
-        self._heads = [
-            (b'"outputs":[' if first else b"},")
-            + _encode({"name": tensor.name})[:-1]
-            + b',"shape":'
-            for first, tensor in zip((True, *(False,) * len(outputs)), outputs, strict=False)
-        ]
-        self._datatypes = [b',"datatype":"%b","data":' % t.datatype.encode() for t in outputs]
-
-    def body(
-        self, identity: str, tensors: list[tuple[list[int], list[Any]]], findings: Findings
-    ) -> bytes:
-        """An answer.
-
-        Args:
-            identity: the request's id.
-            tensors: of each output its shape, and its data in row order.
-            findings: what is odd about the request.
-        """
-        parts = [self._start, _encode(identity), b","]
-        for head, datatype, (shape, data) in zip(
-            self._heads, self._datatypes, tensors, strict=True
-        ):
-            parts += (head, _encode(shape), datatype, _encode(data))
-        parts.append(b"}]")
-        if findings:
-            parts += (b',"parameters":', _encode(as_parameters(findings)))
-        parts.append(b"}")
-        return b"".join(parts)
-
-
-def as_parameters(findings: Findings) -> dict[str, str]:
-    """Findings as an answer's parameters: names with commas between, each percent-encoded."""
-    return {kind: ",".join(map(quote, names[:_NAMED])) for kind, names in findings.items()}
-
-
 def binary_outputs(request: InferRequest) -> frozenset[str] | None:
     """The names of the outputs that are wanted as bytes; None for all of them.
 
@@ -470,49 +392,6 @@ def _wish(where: str, parameters: Mapping[str, Any] | None, key: str, default: b
     if type(value) is not bool:
         raise Refusal(400, f"{where}: {key} is {shown(value)}; expected true or false")
     return value
-
-
-def output_tensor(
-    tensor: Tensor, array: Array, behind: list[bytes] | None = None
-) -> ResponseOutput:
-    """One output in the protocol's form.
-
-    Args:
-        tensor: as the artifact declares it.
-        array: the model's output.
-        behind: where its bytes are put, to follow the JSON; None for data inside the JSON.
-
-    Raises:
-        Refusal: (500) it holds a value that is not a finite number, which no client could use.
-    """
-    data = array.ravel().tolist() if behind is None else []
-    if not _all_finite(array, data):
-        raise Refusal(500, f"the model's output {tensor.name!r} holds a value that is not a number")
-    if behind is None:
-        return ResponseOutput(tensor.name, array.shape, tensor.datatype, data)
-    behind.append(binary.encoded(array))
-    size = {"binary_data_size": len(behind[-1])}
-    return ResponseOutput(tensor.name, array.shape, tensor.datatype, UNSET, size)
-
-
-def flattened(arrays: Iterable[Array]) -> list[tuple[list[int], list[Any]]] | None:
-    """Of each output its shape, and its data in row order; None where not all is finite."""
-    flat = []
-    for array in arrays:
-        data = array.ravel().tolist()
-        if not _all_finite(array, data):
-            return None
-        flat.append((list(array.shape), data))
-    return flat
-
-
-def _all_finite(array: Array, data: list[Any]) -> bool:
-    """Whether each value is a finite number, or a text; `data` may have the values."""
-    if array.dtype.kind != "f":
-        return True
-    if 0 < len(data) < 32:  # where starting numpy costs more than its loop saves
-        return all(map(math.isfinite, data))
-    return bool(np.isfinite(array).all())
 
 
 def _depth(raw: Raw) -> int:

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from serving.runtime.app import App, Limits
-from serving.runtime.http import Connection, Connections
+from serving.runtime.app import App
+from serving.runtime.connections import Connections
+from serving.runtime.http import Connection
+from serving.runtime.limits import Limits
 from serving.runtime.model import Model
 from serving.runtime.store import fetch
 from tests.serving_model import make_artifact

@@ -11,7 +11,8 @@ import pytest
 from contracts.environment.on_cluster import OnClusterSettings
 from serving.rollout.operator.stepper import Stepper
 from serving.runtime.__main__ import arguments
-from serving.runtime.app import App, Limits
+from serving.runtime.app import App
+from serving.runtime.limits import Limits
 from serving.runtime.model import Model
 from tests.unit.rollout.cluster_world import Cluster
 from tests.unit.runtime.conftest import Reply, call

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving.runtime import coding
-from serving.runtime.app import App, Limits
+from serving.runtime.app import App
+from serving.runtime.limits import Limits
 from serving.runtime.model import Model
 from tests.unit.runtime.conftest import Reply, call
 from tests.unit.runtime.test_protocol import BASE, request, tensor

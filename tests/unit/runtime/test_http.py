@@ -10,7 +10,9 @@ from typing import TypeVar
 import pytest
 
 from serving.runtime.app import App
-from serving.runtime.http import Connection, Connections, Patience, Request
+from serving.runtime.connections import Connections, Patience
+from serving.runtime.http import Connection
+from serving.runtime.messages import Request
 from serving.runtime.model import Model
 from tests.unit.runtime.conftest import Wire
 

@@ -17,7 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from contracts.errors import ServingError
 from laptop.serving.telemetry import parse_metrics
 from serving.protocol import INFER
-from serving.runtime.app import App, Limits
+from serving.runtime.app import App
+from serving.runtime.limits import Limits
 from serving.runtime.model import Model
 from serving.runtime.store import fetch
 from tests.serving_model import CARRIERS, INPUTS, write_artifact

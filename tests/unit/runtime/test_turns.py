@@ -20,7 +20,8 @@ from sklearn.neural_network import MLPClassifier
 
 from contracts.artifact import Tensor
 from serving.runtime.app import App
-from serving.runtime.http import Connection, Connections
+from serving.runtime.connections import Connections
+from serving.runtime.http import Connection
 from serving.runtime.model import Model, Prepared
 from serving.runtime.refusal import Refusal
 from serving.runtime.store import fetch

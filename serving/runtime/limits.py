@@ -1,0 +1,26 @@
+"""What bounds the work that a server takes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What bounds the work that a server takes on.
+
+    Args:
+        body: bytes of an inference's body.
+        feedback: bytes of a feedback's body.
+        other: bytes of any other body.
+        inline: bytes of a body up to which it is answered on the event loop.
+        active: requests being answered at once.
+        large: requests that wait for the thread or are in it, to be unpacked or answered.
+    """
+
+    body: int = 16 * 2**20
+    feedback: int = 2**20
+    other: int = 64 * 2**10
+    inline: int = 64 * 2**10
+    active: int = 512
+    large: int = 8
