@@ -175,10 +175,7 @@ class App:
 
     def _infer(self, request: Request, to: Answering) -> None:
         try:
-            if self.active >= self._limits.active:
-                raise Refusal(
-                    503, f"{self.active} requests are being answered", fix="try again in 1 s"
-                )
+            self._check_room()
             body: bytes | None = request.body
             if (name := request.headers.get(b"content-encoding")) is not None:
                 body = self._unpacked_here(request, coding.coding_of(name))
@@ -216,8 +213,7 @@ class App:
         if name is not None and (packing := coding.coding_of(name)) is not None:
             body = await self._aside(partial(coding.unpacked, body, packing, request.most))
         if len(body) <= self._limits.inline:
-            prepared = self._prepared(request, body)
-            (answer,) = self.model.answers([prepared])
+            prepared, answer = self._whole(request, body)
         else:
             prepared, answer = await self._aside(partial(self._whole, request, body))
         if isinstance(answer, Refusal):
@@ -228,6 +224,11 @@ class App:
         if wish.coding is not None and len(answer.body) >= wish.least:
             return await self._packed(request, prepared, answer, wish.coding)
         return self._inference(request, prepared, answer)
+
+    def _check_room(self) -> None:
+        if self.active >= self._limits.active:
+            what = f"{self.active} requests are being answered"
+            raise Refusal(503, what, fix="try again in 1 s")
 
     def _whole(self, request: Request, body: bytes) -> tuple[Prepared, Answer | Refusal]:
         prepared = self._prepared(request, body)
@@ -413,9 +414,7 @@ class App:
         """What answers a body that is no inference."""
 
         def respond(request: Request) -> Response | Awaitable[Response]:
-            if self.active >= self._limits.active:
-                what = f"{self.active} requests are being answered"
-                raise Refusal(503, what, fix="try again in 1 s")
+            self._check_room()
             name = request.headers.get(b"content-encoding")
             body = self._unpacked_here(request, coding.coding_of(name) if name else None)
             return unpack(request) if body is None else Response(200, _encode(answer(body)))

@@ -191,8 +191,6 @@ class Connection(asyncio.Protocol):
             if self._unread > MOST_HEAD and not self._deaf:
                 self._refuse_head()
             elif self._receiving is not None:
-                if not self._receiving.admitted:  # those before it come first
-                    self._pause()
                 self._hold(self._receiving)
             return
 

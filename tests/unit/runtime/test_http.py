@@ -60,6 +60,14 @@ class Client:
         lines = self.wire.written.split(b"HTTP/1.1 ")[1:]
         return [int(line[:3]) for line in lines if not line.startswith(b"100 ")]
 
+    def closed_after(self, *seconds: float) -> list[bool]:
+        """Whether it is given up when the client has stalled for so long, one after another."""
+        closed = []
+        for waited in seconds:
+            self.connection.check(self.connection._since + waited)
+            closed.append(self.wire.is_closing())
+        return closed
+
     async def answered(self, count: int) -> list[int]:
         """The statuses of so many answers."""
         for _ in range(2000):
@@ -248,11 +256,7 @@ def test_who_stalls_is_given_up(app: App, data: bytes, seconds: float, statuses:
 def test_a_body_has_the_time_that_its_size_needs(app: App) -> None:
     async def talk(client: Client) -> list[bool]:
         client.send(post(b" " * 90_000)[:80_000])
-        closed = []
-        for seconds in (33, 37):
-            client.connection.check(client.connection._since + seconds)
-            closed.append(client.wire.is_closing())
-        return closed
+        return client.closed_after(33, 37)
 
     assert run(app, talk) == [False, True]
 
@@ -386,10 +390,6 @@ def test_an_answer_has_the_time_that_its_size_needs(
     async def talk(client: Client) -> list[bool]:
         client.send(LIVE)
         client.connection.pause_writing()
-        closed = []
-        for seconds in (69, 71):
-            client.connection.check(client.connection._since + seconds)
-            closed.append(client.wire.is_closing())
-        return closed
+        return client.closed_after(69, 71)
 
     assert run(app, talk) == [False, True]
