@@ -13,12 +13,12 @@ from contracts.document import parse_duration
 from contracts.errors import MillwrightError
 from serving.protocol import ORIGINS_VARIABLE
 from serving.runtime.app import App
-from serving.runtime.limits import Limits
+from serving.runtime.limits import Batch, Limits
 from serving.runtime.model import Model
 from serving.runtime.refusal import CANNOT_SERVE, SERVES
 from serving.runtime.server import Server
 from serving.runtime.store import fetch
-from serving.runtime.turns import can_share
+from serving.runtime.turns import can_join, can_share
 
 
 def duration(text: str) -> float:
@@ -29,6 +29,25 @@ def duration(text: str) -> float:
         raise argparse.ArgumentTypeError(str(error)) from None
     assert isinstance(seconds, float)
     return seconds
+
+
+def positive(text: str) -> int:
+    """An argument that counts something."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
+    return int(text)
+
+
+def batch_of(options: argparse.Namespace, model: Model) -> Batch | None:
+    """How requests wait for others; said aloud where the model has no use for it."""
+    if options.batch_rows is None:
+        return None
+    if can_join(model):
+        return Batch(rows=options.batch_rows, wait=options.batch_wait)
+    structlog.get_logger("serving.runtime").warning(
+        "not batched", model=model.name, why="the model takes a fixed number of rows"
+    )
+    return None
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -51,6 +70,20 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         f"also {ORIGINS_VARIABLE}",
     )
     parser.add_argument("--max-active", type=int, default=Limits.active, metavar="REQUESTS")
+    parser.add_argument(
+        "--batch-rows",
+        type=positive,
+        metavar="ROWS",
+        help="requests wait for others, to share calls of so many rows at most",
+    )
+    parser.add_argument(
+        "--batch-wait",
+        type=duration,
+        default=Batch.wait,
+        metavar="DURATION",
+        help="how long they wait at most, in whole milliseconds; 0ms for those that are there at "
+        "the same time",
+    )
     return parser.parse_args(argv)
 
 
@@ -80,6 +113,7 @@ def main(argv: list[str] | None = None) -> int:
         limits=Limits(body=options.max_body, active=options.max_active),
         origins=options.origin,
         shared=can_share(content, model),
+        batch=batch_of(options, model),
     )
     structlog.get_logger("serving.runtime").info(
         SERVES,

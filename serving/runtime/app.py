@@ -25,9 +25,10 @@ import structlog
 from serving import metrics, protocol
 from serving.bodies import Input
 from serving.runtime import about, coding, rows
+from serving.runtime.batches import Batches
 from serving.runtime.counters import Counters
 from serving.runtime.feedback import Record, read_feedback
-from serving.runtime.limits import Limits
+from serving.runtime.limits import Batch, Limits
 from serving.runtime.messages import JSON, Answering, Request, Response
 from serving.runtime.model import Answer, Model, Prepared
 from serving.runtime.origins import Origins
@@ -62,6 +63,7 @@ class App:
         limits: what bounds the work.
         origins: the origins whose pages may ask, such as ``https://app.example.com``.
         shared: whether requests that are there together share calls of the model.
+        batch: how requests wait for others to share calls with; None for not at all.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class App:
         limits: Limits | None = None,
         origins: Iterable[str] = (),
         shared: bool = False,
+        batch: Batch | None = None,
     ) -> None:
         self.model = model
         self.draining = False
@@ -90,7 +93,7 @@ class App:
         self._own_lines = _line(protocol.VERSION_HEADER.encode(), model.version.encode())
         if predictor:
             self._own_lines += _line(_PREDICTOR, self._predictor)
-        self._turns = Turns(model, shared=shared)
+        self._turns = Batches(model, batch) if batch else Turns(model, shared=shared)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="large-requests")
         self._large = 0
         self._noted = -math.inf

@@ -24,3 +24,17 @@ class Limits:
     inline: int = 64 * 2**10
     active: int = 512
     large: int = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Requests that wait for company.
+
+    Args:
+        rows: in one call of the model, at most; a request with more has a call of its own.
+        wait: seconds that a request waits for others, at most; whole milliseconds, because the
+            loop's timers know no others.
+    """
+
+    rows: int = 64
+    wait: float = 0.002

@@ -3,7 +3,8 @@
 A model of some tens of microseconds a row costs mostly what surrounds its rows: a call of ONNX
 Runtime takes as long for one as for ten. While one turn of the event loop is worked off, requests
 of other connections arrive; those that are there in the next turn share one call. Nothing waits for
-a timer, and a request that is alone is answered alone.
+a timer, and a request that is alone is answered alone; a model that gains from company may be told
+to wait for it (`serving.runtime.batches`).
 
 What a request gets does not depend on who it shared the call with: rows are only put together where
 the model computes each of them by itself, to the last bit (`can_share`), and when the call fails
@@ -55,8 +56,16 @@ class Turns:
             asyncio.get_running_loop().call_soon(self._answer)
 
     def _answer(self) -> None:
-        until = time.perf_counter() + _SLICE
         waiting, self._waiting = self._waiting, []
+        if rest := self._worked(waiting):
+            # In front of those that have come meanwhile, for which a turn may be on its way.
+            if not self._waiting:
+                asyncio.get_running_loop().call_soon(self._answer)
+            self._waiting[:0] = rest
+
+    def _worked(self, waiting: list[tuple[Prepared, Done]]) -> list[tuple[Prepared, Done]]:
+        """Answer them, in their order; those for which the time is up are given back."""
+        until = time.perf_counter() + _SLICE
         start = 0
         while start < len(waiting):
             end, rows = start + 1, waiting[start][0].rows
@@ -67,13 +76,9 @@ class Turns:
             for (prepared, done), answer in zip(together, answers, strict=True):
                 done(prepared, answer)
             start = end
-            if start < len(waiting) and time.perf_counter() > until:
+            if time.perf_counter() > until:
                 break
-        if start < len(waiting):
-            # In front of those that have come meanwhile, for which a turn may be on its way.
-            if not self._waiting:
-                asyncio.get_running_loop().call_soon(self._answer)
-            self._waiting[:0] = waiting[start:]
+        return waiting[start:]
 
     def _answers(self, asked: list[Prepared]) -> list[Answer | Refusal]:
         try:
@@ -111,9 +116,14 @@ def can_share(content: bytes, model: Model) -> bool:
         content: the bytes of ``model.onnx``.
         model: the loaded model.
     """
-    artifact = model.artifact
-    tensors = [*(tensor for tensor in artifact.inputs if tensor.used), *artifact.outputs]
-    if not all(tensor.shape and tensor.shape[0] == -1 for tensor in tensors):
+    if not can_join(model):
         return False
     nodes = onnx.load_from_string(content).graph.node
     return all(node.op_type in _BY_ROW for node in nodes)
+
+
+def can_join(model: Model) -> bool:
+    """Whether rows of different requests can be put into one call at all: as many as one likes."""
+    artifact = model.artifact
+    tensors = [*(tensor for tensor in artifact.inputs if tensor.used), *artifact.outputs]
+    return all(tensor.shape and tensor.shape[0] == -1 for tensor in tensors)
