@@ -8,6 +8,7 @@ before anything starts.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import sys
 from datetime import date, datetime
@@ -25,7 +26,7 @@ from pydantic import (
 
 from contracts.artifact import ModelName, Tolerance
 from contracts.backends import SELDON, known_backend
-from contracts.document import Document, Duration, suggest
+from contracts.document import Document, Duration, format_duration, suggest
 from contracts.errors import DocumentError, UsageError
 from contracts.rollout import RolloutSpec
 
@@ -333,6 +334,27 @@ class FeedbackSpec(Document):
     when left out."""
 
 
+def whole_milliseconds(seconds: float) -> float:
+    """Seconds that the server's timers can keep, which know whole milliseconds."""
+    if seconds > 1 or not math.isclose(seconds * 1000, round(seconds * 1000), abs_tol=1e-9):
+        raise ValueError(
+            f"{format_duration(seconds)} is not a wait; write whole milliseconds, 1s at most"
+        )
+    return seconds
+
+
+class Batch(Document):
+    """Requests wait for others, and share one call of the model with them. Where its operators do
+    not compute each row by itself (linear models, networks), the last bits of an answer then depend
+    on how many rows shared the call."""
+
+    max: int = Field(default=64, ge=1, le=4096)
+    """Rows in one call at most; a request with more has a call of its own."""
+    wait: Annotated[Duration, AfterValidator(whole_milliseconds)] = 0.002
+    """How long a request waits for others, at most; ``0ms`` puts together those that are there at
+    the same time."""
+
+
 class ServingSpec(Document):
     """How one version of the model is served."""
 
@@ -346,6 +368,12 @@ class ServingSpec(Document):
     """Memory limit of one server, in Kubernetes' spelling."""
     latency_budget: Duration = 0.05
     """A response slower than this is late for its caller."""
+    batch: Batch | None = None
+    """Requests wait for others and share calls of the model. Left out: none waits; those that are
+    there at the same time share a call where that changes no bit. `millwright serve tune` measures
+    whether it pays."""
+    threads: int = Field(default=1, ge=1, le=64)
+    """Threads of one call of the model; more pay for large models alone."""
 
 
 class ModelSpec(Document):

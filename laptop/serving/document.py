@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -21,6 +22,8 @@ from serving.rollout.seldon.document import ARTIFACT, WEIGHTS
 
 SLOW_OVER = "slow_over"
 """Graph parameter: the latency limit, such as 50ms; what takes longer is counted as slow."""
+_OWN = ("--artifact", "--host", "--port", "--name", "--predictor", "--slow-over", "--grace")
+"""Arguments of a server that are read elsewhere in the document, or are another machine's."""
 
 Label = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 """A Kubernetes label: no dots, which separate the parts of our process names."""
@@ -75,6 +78,8 @@ class Variable(_Part):
 class Container(_Part):
     """The model server's container."""
 
+    name: str = ""
+    args: tuple[str, ...] = ()
     env: tuple[Variable, ...] = ()
 
 
@@ -174,6 +179,7 @@ class PredictorPlan:
         shadow: gets a copy of each request, and answers nobody.
         slow_over: the latency limit, such as ``50ms``.
         env: environment variables of the server.
+        options: further arguments of the server.
     """
 
     name: str
@@ -184,11 +190,13 @@ class PredictorPlan:
     shadow: bool
     slow_over: str
     env: tuple[tuple[str, str], ...]
+    options: tuple[str, ...] = ()
 
     @property
     def generation(self) -> str:
         """Names what its servers run; another one means other servers."""
-        text = json.dumps([self.artifact, self.model, self.slow_over, self.env])
+        runs = [self.artifact, self.model, self.slow_over, self.env]
+        text = json.dumps([*runs, self.options] if self.options else runs)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
@@ -220,10 +228,10 @@ def read_deployment(document: object) -> ServingPlan:
 
 
 def _predictor(spec: PredictorSpec, weight: int, replicas: int) -> PredictorPlan:
+    containers = [own for component in spec.component_specs for own in component.spec.containers]
     env = {
         variable.name: variable.value
-        for component in spec.component_specs
-        for container in component.spec.containers
+        for container in containers
         for variable in container.env
         if variable.value is not None
     }
@@ -236,7 +244,20 @@ def _predictor(spec: PredictorSpec, weight: int, replicas: int) -> PredictorPlan
         shadow=spec.shadow,
         slow_over=spec.graph.settings.get(SLOW_OVER, "50ms"),
         env=tuple(sorted(env.items())),
+        options=tuple(
+            word
+            for container in containers
+            if container.name == spec.graph.name
+            for word in _options(container.args)
+        ),
     )
+
+
+def _options(arguments: Sequence[str]) -> Iterator[str]:
+    """A server's arguments that are neither elsewhere in the document nor another machine's."""
+    for name, value in zip(arguments[::2], arguments[1::2], strict=False):
+        if name not in _OWN:
+            yield from (name, value)
 
 
 def _absolute(uri: str) -> str:

@@ -248,6 +248,7 @@ class LocalServing:
                 *("--artifact", predictor.artifact, "--name", predictor.model),
                 *("--predictor", predictor.name, "--port", Port()),
                 *("--slow-over", predictor.slow_over, "--grace", _DRAIN),
+                *predictor.options,
             ),
             env={"OMP_NUM_THREADS": "1", **self._env, **dict(predictor.env)},
             ready=None,

@@ -42,6 +42,18 @@ def slow_over(model: Served) -> str:
     return format_duration(model.serving.latency_budget if limit is None else limit)
 
 
+def options(serving: ServingSpec) -> tuple[str, ...]:
+    """Arguments of a model server for what its document sets beside the defaults, each with a
+    value. Whoever runs servers passes them on as they are."""
+    chosen: tuple[str, ...] = ()
+    if serving.batch:
+        wait = format_duration(serving.batch.wait)
+        chosen += ("--batch-rows", str(serving.batch.max), "--batch-wait", wait)
+    if serving.threads > 1:
+        chosen += ("--threads", str(serving.threads))
+    return chosen
+
+
 def pod(model: Served, predictor: Predictor, image: str, env: dict[str, str]) -> Json:
     """The model server's pod: no root, no writable file system, no privileges."""
     account = getattr(model.serving, "service_account", None)
@@ -62,6 +74,7 @@ def pod(model: Served, predictor: Predictor, image: str, env: dict[str, str]) ->
                     *("--artifact", predictor.target.uri, "--host", "0.0.0.0", "--port", str(PORT)),
                     *("--name", model.name, "--predictor", predictor.target.predictor),
                     *("--slow-over", slow_over(model), "--grace", "10s"),
+                    *options(model.serving),
                 ],
                 "env": [{"name": name, "value": env[name]} for name in sorted(env)],
                 "ports": [

@@ -84,6 +84,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="how long they wait at most, in whole milliseconds; 0ms for those that are there at "
         "the same time",
     )
+    parser.add_argument("--threads", type=positive, default=1, help="of one call of the model")
     return parser.parse_args(argv)
 
 
@@ -101,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     try:
         artifact, content = fetch(options.artifact)
-        model = Model(options.name or artifact.name, artifact, content)
+        model = Model(options.name or artifact.name, artifact, content, options.threads)
     except MillwrightError as error:
         print(f"{CANNOT_SERVE}{error}", file=sys.stderr)
         return error.exit_code

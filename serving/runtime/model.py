@@ -82,12 +82,13 @@ class Model:
         name: the name that it is served under.
         artifact: its document.
         content: the bytes of ``model.onnx``.
+        threads: of one call of the model.
 
     Raises:
         ServingError: ONNX Runtime cannot load it, or it is not what its document says.
     """
 
-    def __init__(self, name: str, artifact: Artifact, content: bytes) -> None:
+    def __init__(self, name: str, artifact: Artifact, content: bytes, threads: int = 1) -> None:
         self.name = name
         self.version = artifact.version
         self.artifact = artifact
@@ -95,7 +96,7 @@ class Model:
         self.signature = Signature(
             artifact.inputs, artifact.outputs, artifact.interpretation.missing_text
         )
-        self._session = _load(content, where=f"{artifact.name} {artifact.version}")
+        self._session = _load(content, threads, where=f"{artifact.name} {artifact.version}")
         _check_names(artifact, self._session)
         self._outputs = [tensor.name for tensor in artifact.outputs]
         self._tensors = {tensor.name: tensor for tensor in artifact.outputs}
@@ -263,10 +264,10 @@ class _ignoring_model_failure:  # noqa: N801  reads as a sentence where it is us
         return isinstance(error, Exception)
 
 
-def _load(content: bytes, *, where: str) -> ort.InferenceSession:
+def _load(content: bytes, threads: int, *, where: str) -> ort.InferenceSession:
     options = ort.SessionOptions()
-    # One thread a request: versions share the machine, and a row is too little work to share out.
-    options.intra_op_num_threads = 1
+    # One unless asked: versions share the machine, and a row is too little work to share out.
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:

@@ -131,6 +131,14 @@ REFUSED = [
     (document(serving={"cpu": "half"}), "serving.cpu: string should match pattern"),
     (document(serving={"memory": "1 GB"}), "serving.memory: string should match pattern"),
     (document(serving={"latency_budget": "fast"}), "serving.latency_budget: 'fast' is not"),
+    (document(serving={"batch": True}), "serving.batch: input should be an object"),
+    (document(serving={"batch": {"max": 0}}), "serving.batch.max: input should be greater than"),
+    (
+        document(serving={"batch": {"wait": "1.5ms"}}),
+        "serving.batch.wait: 1.5ms is not a wait; write whole milliseconds, 1s at most",
+    ),
+    (document(serving={"batch": {"wait": "2s"}}), "serving.batch.wait: 2s is not a wait"),
+    (document(serving={"threads": 0}), "serving.threads: input should be greater than or equal"),
     (
         document(feedback={"tolerance": 15}),
         "feedback.tolerance: a class is right or wrong; a classification has feedback.threshold",

@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import RolloutError
-from contracts.model import ModelSpec
+from contracts.model import ModelSpec, ServingSpec
 from contracts.rollout import WHOLE
 from laptop.serving.document import read_deployment
 from serving.rollout.backends import percentages
 from serving.rollout.core.observations import Observed, Predictor
 from serving.rollout.seldon import seldon_deployment
 from serving.rollout.seldon.state import observed
+from serving.runtime.__main__ import arguments
 from tests.unit.rollout.world import target
 
 MODEL = ModelSpec.find(Path(__file__).parents[3] / "models", "flight-delay")
@@ -106,3 +107,30 @@ def test_impossible_weights_are_refused(wrong, sentence):
     with pytest.raises(RolloutError) as refused:
         seldon_deployment(MODEL, wrong)
     assert sentence in str(refused.value)
+
+
+SERVING = [
+    ({}, ()),
+    ({"batch": {}}, ("--batch-rows", "64", "--batch-wait", "2ms")),
+    ({"batch": {"max": 8, "wait": "0ms"}}, ("--batch-rows", "8", "--batch-wait", "0ms")),
+    ({"threads": 2}, ("--threads", "2")),
+]
+
+
+@pytest.mark.parametrize(("written", "expected"), SERVING)
+def test_what_serving_sets_reaches_the_cluster_s_servers_and_the_laptop_s(written, expected):
+    """As the same arguments, and the server takes them."""
+    serving = ServingSpec.parse(written)
+    model = MODEL.model_copy(update={"serving": serving})
+    document = seldon_deployment(model, predictors(WHOLE))
+    (spec,) = document["spec"]["predictors"]
+    (container,) = spec["componentSpecs"][0]["spec"]["containers"]
+    assert tuple(container["args"][-len(expected) :] if expected else ()) == expected
+    (read,) = read_deployment(document).predictors
+    assert read.options == expected
+    options = arguments(container["args"])
+    assert (options.batch_rows or 0) == (serving.batch.max if serving.batch else 0)
+    assert not serving.batch or options.batch_wait == serving.batch.wait
+    assert options.threads == serving.threads
+    (plain,) = read_deployment(seldon_deployment(MODEL, predictors(WHOLE))).predictors
+    assert (read.generation == plain.generation) is (not expected)
