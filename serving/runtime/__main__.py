@@ -16,6 +16,7 @@ from serving.runtime.app import App
 from serving.runtime.limits import Batch, Limits
 from serving.runtime.model import Model
 from serving.runtime.refusal import CANNOT_SERVE, SERVES
+from serving.runtime.served import Served
 from serving.runtime.server import Server
 from serving.runtime.store import fetch
 from serving.runtime.turns import can_join, can_share
@@ -107,14 +108,17 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{CANNOT_SERVE}{error}", file=sys.stderr)
         return error.exit_code
     model.warm_up()
-    app = App(
+    served = Served(
         model,
         predictor=options.predictor,
         slow_over=options.slow_over,
-        limits=Limits(body=options.max_body, active=options.max_active),
-        origins=options.origin,
         shared=can_share(content, model),
         batch=batch_of(options, model),
+    )
+    app = App(
+        served,
+        limits=Limits(body=options.max_body, active=options.max_active),
+        origins=options.origin,
     )
     structlog.get_logger("serving.runtime").info(
         SERVES,

@@ -22,25 +22,20 @@ from urllib.parse import unquote
 import msgspec
 import structlog
 
-from serving import metrics, protocol
-from serving.bodies import Input
-from serving.runtime import about, coding, rows
-from serving.runtime.batches import Batches
-from serving.runtime.counters import Counters
-from serving.runtime.feedback import Record, read_feedback
-from serving.runtime.limits import Batch, Limits
-from serving.runtime.messages import JSON, Answering, Request, Response
-from serving.runtime.model import Answer, Model, Prepared
+from serving import protocol
+from serving.runtime import about, coding
+from serving.runtime.limits import Limits
+from serving.runtime.messages import JSON, Answering, Request, Response, line
+from serving.runtime.model import Answer, Prepared
 from serving.runtime.origins import Origins
 from serving.runtime.refusal import Refusal, shown
-from serving.runtime.turns import Turns
+from serving.runtime.served import Served
 
 Handler = Callable[[Request], Response | Awaitable[Response]]
 Result = TypeVar("Result")
 
 _BYTES = b"content-type: application/octet-stream\r\n"
 _TEXT = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
-_MAX_ID = 1024
 _DENSEST = 16
 """A packed body is taken for this many times its size, when it is decided where it is unpacked."""
 
@@ -53,64 +48,45 @@ _log = structlog.get_logger("serving.runtime")
 _encode = msgspec.json.encode
 
 
+class Endpoint(msgspec.Struct, frozen=True):
+    """What is at a path."""
+
+    method: str
+    handler: Handler
+    served: Served
+    most: int
+    """Bytes that a body may have."""
+    until: int
+    """Bytes up to which a larger one is read to be refused."""
+    is_inference: bool = False
+    takes_rows: bool = False
+    """Whether it is an inference of rows in place of tensors."""
+    names_version: bool = False
+
+
 class App:
     """Answers for one version of one model.
 
     Args:
-        model: the loaded model.
-        predictor: the name under which traffic is sent to this version.
-        slow_over: seconds; a response that takes longer is slow.
+        served: the model.
         limits: what bounds the work.
         origins: the origins whose pages may ask, such as ``https://app.example.com``.
-        shared: whether requests that are there together share calls of the model.
-        batch: how requests wait for others to share calls with; None for not at all.
     """
 
     def __init__(
-        self,
-        model: Model,
-        *,
-        predictor: str = "",
-        slow_over: float = 0.05,
-        limits: Limits | None = None,
-        origins: Iterable[str] = (),
-        shared: bool = False,
-        batch: Batch | None = None,
+        self, served: Served, *, limits: Limits | None = None, origins: Iterable[str] = ()
     ) -> None:
-        self.model = model
+        self.served = served
         self.draining = False
         self.active = 0
         self._limits = limits or Limits()
-        labels = {
-            metrics.MODEL: model.name,
-            metrics.VERSION: model.version,
-            metrics.PREDICTOR: predictor,
-        }
-        self.counters = Counters(labels, slow_over, model.meaning.bounds)
-        self._record = Record(model.version, model.meaning.is_wrong)
-        self._predictor = predictor.encode()
         self._origins = Origins(origins)
-        self._own_lines = _line(protocol.VERSION_HEADER.encode(), model.version.encode())
-        if predictor:
-            self._own_lines += _line(_PREDICTOR, self._predictor)
-        self._turns = Batches(model, batch) if batch else Turns(model, shared=shared)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="large-requests")
         self._large = 0
         self._noted = -math.inf
         self._unnoted = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._routes = self._table()
-        self._predict_paths = self._paths(protocol.PREDICT)
-        self._infer_paths = self._paths(protocol.INFER) | self._predict_paths
-        self._feedback_paths = self._paths(protocol.FEEDBACK)
-        self._versioned = {
-            route.of_version(model.name, model.version).encode() for route in protocol.INFERENCES
-        }
-        self._inputs = [Input(own.name, own.datatype, own.shape) for own in model.artifact.inputs]
-
-    def _paths(self, route: protocol.Route) -> set[bytes]:
-        name, version = self.model.name, self.model.version
-        return {route.of(name).encode(), route.of_version(name, version).encode()}
+        self._endpoints = self._table()
 
     # -- the connection's side -------------------------------------------------------------------
 
@@ -126,29 +102,28 @@ class App:
         return self.too_large(request) if _length(request) > request.until else None
 
     def _admit_body(self, request: Request) -> None:
-        limits = self._limits
-        if request.path in self._infer_paths:
-            # Reading on for a while lets an ordinary client read the refusal instead of a reset.
-            request.most, request.until = limits.body, 4 * limits.body
-        else:
+        request.endpoint = endpoint = self._endpoints.get(request.path)
+        if endpoint is None or endpoint.method != "POST":
             self._handler(request)
-            most = limits.feedback if request.path in self._feedback_paths else limits.other
-            request.most = request.until = min(most, limits.body)
+            raise AssertionError("it is refused")
+        request.most, request.until = endpoint.most, endpoint.until
         headers = request.headers
         if b"origin" in headers:
             self._origins.check(headers[b"origin"])
         addressed = headers.get(_PREDICTOR)
-        if addressed is not None and addressed != self._predictor and self._predictor:
+        predictor = endpoint.served.predictor
+        if addressed is not None and addressed != predictor and predictor:
             raise Refusal(
                 421,
-                f"this is predictor {self._predictor.decode()!r}, and the request is addressed to "
+                f"this is predictor {predictor.decode()!r}, and the request is addressed to "
                 f"{shown(addressed.decode('latin-1'))}",
             )
 
     def respond(self, request: Request, to: Answering) -> None:
         """Answer a whole request, now or later."""
-        if request.path in self._infer_paths and request.method == "POST":
-            self._infer(request, to)
+        endpoint: Endpoint | None = request.endpoint
+        if endpoint is not None and endpoint.is_inference:
+            self._infer(request, endpoint, to)
             return
         try:
             answer = self._handler(request)(request)
@@ -176,89 +151,68 @@ class App:
 
     # -- inference -------------------------------------------------------------------------------
 
-    def _infer(self, request: Request, to: Answering) -> None:
+    def _infer(self, request: Request, endpoint: Endpoint, to: Answering) -> None:
         try:
             self._check_room()
             body: bytes | None = request.body
             if (name := request.headers.get(b"content-encoding")) is not None:
                 body = self._unpacked_here(request, coding.coding_of(name))
             if body is None or len(body) > self._limits.inline:
-                self._later(request, to, self._infer_aside(request))
+                self._later(request, to, self._infer_aside(request, endpoint))
                 return
-            prepared = self._prepared(request, body)
+            prepared = _prepared(request, endpoint, body)
         except Refusal as refusal:
             to.answer(request, self._refused(request, refusal))
             return
         self.active += 1
-        self._turns.ask(prepared, partial(self._answered, request, to))
+        endpoint.served.ask(prepared, partial(self._answered, request, endpoint, to))
 
     def _answered(
-        self, request: Request, to: Answering, prepared: Prepared, answer: Answer | Refusal
+        self,
+        request: Request,
+        endpoint: Endpoint,
+        to: Answering,
+        prepared: Prepared,
+        answer: Answer | Refusal,
     ) -> None:
         """A request's turn has come."""
         self.active -= 1
         if isinstance(answer, Refusal):
             to.answer(request, self._refused(request, answer))
             return
-        if request.path in self._predict_paths:
-            self._reform(prepared, answer)
+        if endpoint.takes_rows:
+            answer.body = endpoint.served.in_rows(prepared, answer)
         if (accepted := request.headers.get(b"accept-encoding")) is not None:
             wish = coding.wish_of(accepted)
             if wish.coding is not None and len(answer.body) >= wish.least:
-                self._later(request, to, self._packed(request, prepared, answer, wish.coding))
+                packed = self._packed(request, endpoint, prepared, answer, wish.coding)
+                self._later(request, to, packed)
                 return
-        to.answer(request, self._inference(request, prepared, answer))
+        to.answer(request, self._inference(request, endpoint, prepared, answer))
 
-    async def _infer_aside(self, request: Request) -> Response:
+    async def _infer_aside(self, request: Request, endpoint: Endpoint) -> Response:
         """An inference whose body, as it came or unpacked, is large."""
         body = request.body
         name = request.headers.get(b"content-encoding")
         if name is not None and (packing := coding.coding_of(name)) is not None:
             body = await self._aside(partial(coding.unpacked, body, packing, request.most))
         if len(body) <= self._limits.inline:
-            prepared, answer = self._whole(request, body)
+            prepared, answer = _whole(request, endpoint, body)
         else:
-            prepared, answer = await self._aside(partial(self._whole, request, body))
+            prepared, answer = await self._aside(partial(_whole, request, endpoint, body))
         if isinstance(answer, Refusal):
             raise answer
-        if request.path in self._predict_paths:
-            self._reform(prepared, answer)
+        if endpoint.takes_rows:
+            answer.body = endpoint.served.in_rows(prepared, answer)
         wish = coding.wish_of(request.headers.get(b"accept-encoding", b""))
         if wish.coding is not None and len(answer.body) >= wish.least:
-            return await self._packed(request, prepared, answer, wish.coding)
-        return self._inference(request, prepared, answer)
+            return await self._packed(request, endpoint, prepared, answer, wish.coding)
+        return self._inference(request, endpoint, prepared, answer)
 
     def _check_room(self) -> None:
         if self.active >= self._limits.active:
             what = f"{self.active} requests are being answered"
             raise Refusal(503, what, fix="try again in 1 s")
-
-    def _whole(self, request: Request, body: bytes) -> tuple[Prepared, Answer | Refusal]:
-        prepared = self._prepared(request, body)
-        return prepared, self.model.answers([prepared])[0]
-
-    def _prepared(self, request: Request, body: bytes) -> Prepared:
-        headers = request.headers
-        given = headers.get(_REQUEST_ID)
-        identity = given.decode("latin-1")[:_MAX_ID] if given else f"{getrandbits(128):032x}"
-        if request.path in self._predict_paths:
-            prepared = self.model.prepared(rows.inference_of(body, self._inputs), identity)
-        else:
-            prepared = self.model.prepared(body, identity, headers.get(_JSON_SIZE))
-        if len(prepared.identity) > _MAX_ID:
-            raise Refusal(400, f"the id has {len(prepared.identity)} characters; at most {_MAX_ID}")
-        return prepared
-
-    def _reform(self, prepared: Prepared, answer: Answer) -> None:
-        """Predictions in place of tensors."""
-        answer.body = rows.predictions(
-            self.model.name,
-            self.model.version,
-            prepared.identity,
-            answer.classes,
-            answer.scores if self.model.artifact.task == "classification" else (),
-            prepared.findings,
-        )
 
     def _unpacked_here(self, request: Request, packing: bytes | None) -> bytes | None:
         """A body as it was before it was packed; None where that is no work for the event loop."""
@@ -269,49 +223,47 @@ class App:
         return coding.unpacked(request.body, packing, request.most)
 
     async def _packed(
-        self, request: Request, prepared: Prepared, answer: Answer, wanted: bytes
+        self,
+        request: Request,
+        endpoint: Endpoint,
+        prepared: Prepared,
+        answer: Answer,
+        wanted: bytes,
     ) -> Response:
         """The answer as the client wants it."""
         aside = len(answer.body) > self._limits.inline
         # A client may ask for packing, not rely on it: under too much work it is left out.
         if aside and self._large >= self._limits.large:
-            return self._inference(request, prepared, answer)
+            return self._inference(request, endpoint, prepared, answer)
         pack = partial(coding.packed, answer.body, wanted)
         content = await self._aside(pack) if aside else pack()
-        lines = _line(b"content-encoding", wanted) + _line(b"vary", b"accept-encoding")
-        return self._inference(request, prepared, answer, content, lines)
+        lines = line(b"content-encoding", wanted) + line(b"vary", b"accept-encoding")
+        return self._inference(request, endpoint, prepared, answer, content, lines)
 
     def _inference(
         self,
         request: Request,
+        endpoint: Endpoint,
         prepared: Prepared,
         answer: Answer,
         content: bytes | None = None,
         lines: bytes = b"",
     ) -> Response:
         """An answered inference, counted and remembered."""
-        self._count(request, 200)
-        counters = self.counters
-        counters.rows += answer.rows
-        counters.last = time.time()
-        counters.predictions(answer.scores)
-        if prepared.findings:
-            counters.found(prepared.findings)
-        identity = prepared.identity
-        self._record.remember(identity, answer.classes)
-        lines += _id_line(request.headers.get(_REQUEST_ID) or identity.encode())
+        self._count(request, endpoint, 200)
+        endpoint.served.remember(prepared, answer)
+        lines += _id_line(request.headers.get(_REQUEST_ID) or prepared.identity.encode())
         if answer.json_size is None:
             lines += JSON
         else:
-            lines += _BYTES + _line(_JSON_SIZE, b"%d" % answer.json_size)
+            lines += _BYTES + line(_JSON_SIZE, b"%d" % answer.json_size)
         lines += self._signature(request)
         return Response(200, answer.body if content is None else content, lines)
 
-    def _count(self, request: Request, status: int) -> None:
-        seconds = time.perf_counter() - request.began if request.began else 0.0
-        self.counters.request(status, seconds)
-        if _PREDICTOR in request.headers or request.path in self._versioned:
-            self.counters.addressed += 1
+    @staticmethod
+    def _count(request: Request, endpoint: Endpoint, status: int) -> None:
+        addressed = endpoint.names_version or _PREDICTOR in request.headers
+        endpoint.served.count(status, request.began, addressed=addressed)
 
     # -- beside the event loop -------------------------------------------------------------------
 
@@ -351,9 +303,10 @@ class App:
 
     # -- everything else -------------------------------------------------------------------------
 
-    def _table(self) -> dict[bytes, tuple[str, Handler]]:
-        """Path → method and handler; exact, because a server has one model in one version."""
-        model = {"name": self.model.name}
+    def _table(self) -> dict[bytes, Endpoint]:
+        """What is at each path; exact, because a server has one model in one version."""
+        served = self.served
+        model = {"name": served.model.name}
         handlers: dict[str, Handler] = {
             # They are answered in turns.
             **{route.name: _never for route in protocol.INFERENCES},
@@ -364,20 +317,35 @@ class App:
             "load": self._asked(self._steering),
             "unload": self._asked(self._steering),
             "all_stats": self._statistics,
-            "model": self._constant(about.metadata(self.model)),
+            "model": lambda _: served.metadata,
             "model_ready": self._ready(model | {"ready": True}, model | {"ready": False}),
-            "config": self._constant(about.config(self.model)),
+            "config": lambda _: served.config,
             "stats": self._statistics,
-            "feedback": self._asked(self._feedback),
+            "feedback": self._asked(served.judge),
             "metrics": self._metrics,
         }
-        name, version = self.model.name, self.model.version
-        table: dict[bytes, tuple[str, Handler]] = {}
+        name, version = served.model.name, served.model.version
+        limits = self._limits
+        table: dict[bytes, Endpoint] = {}
         for route in protocol.ROUTES:
-            entry = (route.method, handlers[route.name])
-            table[route.of(name).encode()] = entry
+            inference = route in protocol.INFERENCES
+            most = limits.feedback if route is protocol.FEEDBACK else limits.other
+            most = limits.body if inference else min(most, limits.body)
+            endpoint = Endpoint(
+                method=route.method,
+                handler=handlers[route.name],
+                served=served,
+                most=most,
+                # Reading on for a while lets an ordinary client read the refusal instead of a
+                # reset.
+                until=4 * most if inference else most,
+                is_inference=inference,
+                takes_rows=route is protocol.PREDICT,
+            )
+            table[route.of(name).encode()] = endpoint
             if route.versioned:
-                table[route.of_version(name, version).encode()] = entry
+                own = msgspec.structs.replace(endpoint, names_version=inference)
+                table[route.of_version(name, version).encode()] = own
         return table
 
     def _handler(self, request: Request) -> Handler:
@@ -387,13 +355,13 @@ class App:
             Refusal: nothing does.
         """
         path, method = request.path, request.method
-        if path not in self._routes:
-            known = [own.decode() for own in self._routes]
-            raise about.nothing_at(unquote(path.decode("latin-1")), self.model, known)
-        taken, handler = self._routes[path]
+        if path not in self._endpoints:
+            known = [own.decode() for own in self._endpoints]
+            raise about.nothing_at(unquote(path.decode("latin-1")), self.served.model, known)
+        taken = self._endpoints[path].method
         if method == taken or (method == "HEAD" and taken == "GET"):
-            return handler
-        allow = _line(b"allow", f"{'GET, HEAD' if taken == 'GET' else taken}, OPTIONS".encode())
+            return self._endpoints[path].handler
+        allow = line(b"allow", f"{'GET, HEAD' if taken == 'GET' else taken}, OPTIONS".encode())
         if method == "OPTIONS":
             return lambda _: Response(204, b"", allow)
         raise Refusal(405, f"{path.decode()} takes {taken}, not {shown(method)}", lines=allow)
@@ -408,10 +376,10 @@ class App:
         return lambda _: unready if self.draining else ready
 
     def _metrics(self, _: Request) -> Response:
-        return Response(200, self.counters.text(), _TEXT)
+        return Response(200, self.served.counters.text(), _TEXT)
 
     def _statistics(self, _: Request) -> Response:
-        return Response(200, _encode(about.statistics(self.model, self.counters)))
+        return Response(200, _encode(about.statistics(self.served.model, self.served.counters)))
 
     def _asked(self, answer: Callable[[bytes], object]) -> Handler:
         """What answers a body that is no inference."""
@@ -432,7 +400,7 @@ class App:
         return respond
 
     def _index(self, body: bytes) -> object:
-        return about.index(self.model, body, draining=self.draining)
+        return about.index(self.served.model, body, draining=self.draining)
 
     def _steering(self, body: bytes) -> object:
         raise Refusal(
@@ -441,20 +409,15 @@ class App:
             fix="see millwright rollout",
         )
 
-    def _feedback(self, body: bytes) -> object:
-        verdict = self._record.judge(read_feedback(body))
-        self.counters.feedback[metrics.RIGHT] += verdict.right
-        self.counters.feedback[metrics.WRONG] += verdict.wrong
-        return verdict
-
     # -- answering -------------------------------------------------------------------------------
 
     def _refused(self, request: Request, refusal: Refusal) -> Response:
         if refusal.status >= 500:
             self._note(refusal)
         lines = JSON + refusal.lines
-        if request.method == "POST" and request.path in self._infer_paths:
-            self._count(request, refusal.status)
+        endpoint: Endpoint | None = request.endpoint
+        if endpoint is not None and endpoint.is_inference:
+            self._count(request, endpoint, refusal.status)
             if given := request.headers.get(_REQUEST_ID):
                 lines += _id_line(given)
         if refusal.status == 503:
@@ -478,8 +441,8 @@ class App:
     def _signature(self, request: Request) -> bytes:
         """What every answer says: who gives it, and which pages may read it."""
         if not self._origins:
-            return self._own_lines
-        return self._own_lines + self._origins.lines(request.method, request.headers)
+            return self.served.lines
+        return self.served.lines + self._origins.lines(request.method, request.headers)
 
     def _signed(self, request: Request, response: Response) -> Response:
         lines = response.lines + self._signature(request)
@@ -496,12 +459,22 @@ def _length(request: Request) -> int:
     return int(text) if text.isdigit() and len(text) < 20 else 0
 
 
-def _line(name: bytes, value: bytes) -> bytes:
-    return b"%b: %b\r\n" % (name, value)
+def _prepared(request: Request, endpoint: Endpoint, body: bytes) -> Prepared:
+    headers = request.headers
+    given = headers.get(_REQUEST_ID)
+    identity = given.decode("latin-1") if given else f"{getrandbits(128):032x}"
+    if endpoint.takes_rows:
+        return endpoint.served.read_rows(body, identity)
+    return endpoint.served.read(body, identity, headers.get(_JSON_SIZE))
+
+
+def _whole(request: Request, endpoint: Endpoint, body: bytes) -> tuple[Prepared, Answer | Refusal]:
+    prepared = _prepared(request, endpoint, body)
+    return prepared, endpoint.served.answer(prepared)
 
 
 def _id_line(value: bytes) -> bytes:
     """The request's id as a header."""
     if value.isalnum():
         return b"%b%b\r\n" % (_ID_START, value)
-    return _line(_REQUEST_ID, protocol.header_text(value.decode(errors="replace")).encode())
+    return line(_REQUEST_ID, protocol.header_text(value.decode(errors="replace")).encode())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Protocol
+from typing import Any, Protocol
 
 import httptools
 import msgspec
@@ -26,6 +26,8 @@ class Request:
     """Bytes that its body may have, and up to which it is read to be refused."""
     size = 0
     """Bytes of its body that have come."""
+    endpoint: Any = None
+    """What the site has found for it."""
     over = admitted = answered = told = old = False
     """`answered`: its answer is certain; `told`: that was sent, though its body still comes."""
 
@@ -80,6 +82,11 @@ class Site(Protocol):
 
     def respond(self, request: Request, to: Answering) -> None:
         """Answer a whole request, now or later."""
+
+
+def line(name: bytes, value: bytes) -> bytes:
+    """A header's line."""
+    return b"%b: %b\r\n" % (name, value)
 
 
 def rendered(

@@ -16,6 +16,7 @@ from serving.runtime.connections import Connections
 from serving.runtime.http import Connection
 from serving.runtime.limits import Limits
 from serving.runtime.model import Model
+from serving.runtime.served import Served
 from serving.runtime.store import fetch
 from tests.serving_model import make_artifact
 
@@ -103,7 +104,7 @@ def model(artifact: Path) -> Model:
 
 @pytest.fixture
 def app(model: Model) -> App:
-    return App(model, predictor="v7", limits=Limits(body=100_000, inline=20_000))
+    return App(Served(model, predictor="v7"), limits=Limits(body=100_000, inline=20_000))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from serving.runtime.__main__ import arguments
 from serving.runtime.app import App
 from serving.runtime.limits import Limits
 from serving.runtime.model import Model
+from serving.runtime.served import Served
 from tests.unit.rollout.cluster_world import Cluster
 from tests.unit.runtime.conftest import Reply, call
 from tests.unit.runtime.test_protocol import BASE, request
@@ -64,7 +65,7 @@ def test_the_index_is_the_one_model(app: App) -> None:
 
 
 def test_pages_of_named_origins_may_ask(model: Model) -> None:
-    app = App(model, predictor="v7", origins=[PAGE])
+    app = App(Served(model, predictor="v7"), origins=[PAGE])
     asked = {"origin": PAGE, "access-control-request-method": "POST"}
     asked["access-control-request-headers"] = "content-type,x-request-id"
     reply = call(app, "OPTIONS", f"{BASE}/infer", headers=asked)
@@ -87,7 +88,7 @@ def test_pages_of_named_origins_may_ask(model: Model) -> None:
 def test_pages_of_other_origins_may_not(
     origins: list[str], allowed: str | None, model: Model
 ) -> None:
-    app = App(model, origins=origins)
+    app = App(Served(model), origins=origins)
     for method in ("OPTIONS", "GET"):
         reply = call(app, method, BASE, headers={"origin": "https://evil.example"})
         assert reply.status in (200, 204)
@@ -109,7 +110,7 @@ def test_a_post_of_another_origin_is_refused(path: str, model: Model) -> None:
         (["*"], EVIL, True),
         ([], None, True),
     ):
-        app = App(model, origins=names)
+        app = App(Served(model), origins=names)
         headers = {"content-type": "text/plain"} | ({} if origin is None else {"origin": origin})
         reply = call(app, "POST", path, body, headers)
         assert (reply.status != 403) == allowed, (names, origin)
@@ -121,7 +122,7 @@ def test_a_post_of_another_origin_is_refused(path: str, model: Model) -> None:
     ("path", "most"), [(f"{BASE}/feedback", 300), ("/v2/repository/index", 200)]
 )
 def test_other_bodies_are_small(path: str, most: int, model: Model) -> None:
-    app = App(model, limits=Limits(feedback=300, other=200))
+    app = App(Served(model), limits=Limits(feedback=300, other=200))
     assert call(app, "POST", path, b" " * most).status in (200, 400)
     assert call(app, "POST", path, b" " * (most + 1)).status == 413
     # Unpacked, and by its length alone, before any of it has come.
@@ -129,12 +130,12 @@ def test_other_bodies_are_small(path: str, most: int, model: Model) -> None:
     assert zipped.status == 413
     reply = call(app, "POST", path, b"", {"content-length": str(most + 1)})
     assert (reply.status, reply.headers["connection"]) == (413, "close")
-    reply = call(App(model, limits=Limits(active=0)), "POST", path, b"{}")
+    reply = call(App(Served(model), limits=Limits(active=0)), "POST", path, b"{}")
     assert (reply.status, reply.headers["retry-after"]) == (503, "1")
 
 
 def test_a_repeated_header_is_a_list(model: Model) -> None:
-    app = App(model, origins=[PAGE])
+    app = App(Served(model), origins=[PAGE])
     for name, value, status in (
         ("Content-Encoding", "identity", 415),
         ("Origin", EVIL, 403),

@@ -26,6 +26,7 @@ from serving.runtime.batches import Batches
 from serving.runtime.limits import Batch
 from serving.runtime.model import Answer, Model, Prepared
 from serving.runtime.refusal import Refusal
+from serving.runtime.served import Served
 from serving.runtime.store import fetch
 from serving.runtime.turns import Turns, can_share
 from tests.serving_model import write_artifact
@@ -299,7 +300,7 @@ def test_whoever_asks_for_batches_gets_them_for_a_linear_model(tmp_path: Path) -
 
 def test_a_wait_counts_as_time_of_its_request(tmp_path: Path) -> None:
     model, _ = model_of(tmp_path, RandomForestClassifier(5, random_state=0))
-    app = App(model, slow_over=0.001, batch=Batch(rows=8, wait=0.05))
+    app = App(Served(model, slow_over=0.001, batch=Batch(rows=8, wait=0.05)))
     path = "/v2/models/flight-delay/infer"
     assert call(app, "POST", path, body(ROWS[:1])).status == 200
-    assert app.counters.seconds.sum > 0.04
+    assert app.served.counters.seconds.sum > 0.04

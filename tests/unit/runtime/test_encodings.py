@@ -18,6 +18,7 @@ from serving.runtime import coding
 from serving.runtime.app import App
 from serving.runtime.limits import Limits
 from serving.runtime.model import Model
+from serving.runtime.served import Served
 from tests.unit.runtime.conftest import Reply, call
 from tests.unit.runtime.test_protocol import BASE, request, tensor
 
@@ -254,7 +255,7 @@ def test_a_body_in_too_many_pieces_is_refused(name: str, infer: Infer) -> None:
 
 
 def test_unpacking_waits_in_the_bound_on_large_requests(model: Model) -> None:
-    app = App(model, limits=Limits(inline=100, large=0))
+    app = App(Served(model), limits=Limits(inline=100, large=0))
     body = gzip.compress(json.dumps(request()).encode())
     reply = call(app, "POST", f"{BASE}/infer", body, {"content-encoding": "gzip"})
     assert (reply.status, reply.headers["retry-after"]) == (503, "1")
@@ -263,7 +264,7 @@ def test_unpacking_waits_in_the_bound_on_large_requests(model: Model) -> None:
 
 
 def test_an_answer_is_not_packed_where_too_much_is(model: Model) -> None:
-    app = App(model, limits=Limits(large=0, inline=2_000))
+    app = App(Served(model), limits=Limits(large=0, inline=2_000))
     inputs = [{"name": "hour", "shape": [60, 1], "datatype": "FP32", "data": [7.5] * 60}]
     body = json.dumps({"inputs": inputs}).encode()
     reply = call(app, "POST", f"{BASE}/infer", body, {"accept-encoding": "gzip"})

@@ -12,6 +12,7 @@ import pytest
 from contracts.artifact import Tensor
 from serving.runtime.app import App
 from serving.runtime.model import Model
+from serving.runtime.served import Served
 from serving.runtime.store import fetch
 from tests.serving_model import write_artifact
 from tests.unit.runtime.conftest import Reply, call
@@ -28,7 +29,7 @@ BASE = "/v2/models/flight-delay"
 def app(artifact: Path, tmp_path: Path) -> App:
     content = (artifact / "model.onnx").read_bytes()
     folder = write_artifact(tmp_path / "own", content, inputs=INPUTS)
-    return App(Model("flight-delay", *fetch(str(folder))))
+    return App(Served(Model("flight-delay", *fetch(str(folder)))))
 
 
 def ask(app: App, *rows: dict[str, Any]) -> Reply:
@@ -59,7 +60,7 @@ def test_an_answer_names_what_is_odd(
     assert answer.status == 200
     kinds = ("missing", "unknown", "outside")
     assert {kind: answer.json[kind] for kind in kinds if kind in answer.json} == findings
-    text = app.counters.text().decode()
+    text = app.served.counters.text().decode()
     for kind in kinds:
         for own in INPUTS:
             counted = f'input="{own.name}",finding="{kind}"}} 1' in text

@@ -10,6 +10,7 @@ import pytest
 from serving import protocol
 from serving.runtime.app import App
 from serving.runtime.model import Model
+from serving.runtime.served import Served
 from tests.unit.runtime.conftest import call
 from tests.unit.runtime.test_protocol import request
 
@@ -70,7 +71,7 @@ HEADERS: list[dict[str, str]] = [
 
 @pytest.mark.parametrize("route", protocol.ROUTES, ids=lambda route: str(route.name))
 def test_no_route_fails(route: protocol.Route, model: Model) -> None:
-    app = App(model, predictor="v7", origins=["*"])
+    app = App(Served(model, predictor="v7"), origins=["*"])
     paths = {route.of("flight-delay"), route.of_version("flight-delay", "7")}
     for path in paths:
         # Each body with some headers, and the other way round.
@@ -98,4 +99,4 @@ def check(app: App, method: str, path: str, body: bytes, headers: dict[str, str]
     "path", ["/\xfc", "/%FF", "/%00", "/%0d%0a", "/v2/models/%FC/infer", "/" + "x" * 5000, "*", ""]
 )
 def test_no_path_fails(path: str, model: Model) -> None:
-    check(App(model), "POST", path, b"{}", {})
+    check(App(Served(model)), "POST", path, b"{}", {})

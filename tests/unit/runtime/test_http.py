@@ -14,6 +14,7 @@ from serving.runtime.connections import Connections, Patience
 from serving.runtime.http import Connection
 from serving.runtime.messages import Request
 from serving.runtime.model import Model
+from serving.runtime.served import Served
 from tests.unit.runtime.conftest import Wire
 
 CONTENT = json.dumps(
@@ -155,7 +156,7 @@ def test_what_is_no_request_is_refused_and_the_connection_closed(app: App, data:
         assert said(app, data, 1, step) == ([400], True)
         # Answers to what came before are given first, and what follows is no request.
         assert said(app, post() + LIVE + data + LIVE, 3, step) == ([200, 200, 400], True)
-    assert app.counters.requests.keys() == {200}
+    assert app.served.counters.requests.keys() == {200}
 
 
 def test_answers_come_in_the_order_of_their_requests(app: App) -> None:
@@ -250,7 +251,7 @@ def test_who_stalls_is_given_up(app: App, data: bytes, seconds: float, statuses:
     early, answered, late = run(app, talk)
     assert (answered, late) == (statuses, True)
     assert not early or statuses == [431]
-    assert app.counters.requests == {200: 0}
+    assert app.served.counters.requests == {200: 0}
 
 
 def test_a_body_has_the_time_that_its_size_needs(app: App) -> None:
@@ -316,26 +317,28 @@ def test_a_fault_of_the_server_is_no_mistake_of_the_client(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    for place in (app.model, app.counters, app._record):
-        name = {app.model: "prepared", app.counters: "text"}.get(place, "judge")  # type: ignore[call-overload]
-        monkeypatch.setattr(place, name, broken)
+    monkeypatch.setattr(app.served.model, "prepared", broken)
+    monkeypatch.setattr(app.served.counters, "text", broken)
+    monkeypatch.setattr(app.served.record, "judge", broken)
     assert said(app, post(), 1) == ([500], False)
     assert said(app, b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n" + LIVE, 2) == ([500, 200], False)
     feedback = b'{"id": "r", "outcome": [1]}'
     data = post(feedback, path="/v2/models/flight-delay/feedback")
     assert said(app, data + LIVE, 2) == ([500, 200], False)
-    assert app.counters.requests == {200: 0, 500: 1}
+    assert app.served.counters.requests == {200: 0, 500: 1}
     assert app.active == 0
 
 
 def test_refusals_under_too_much_work_are_logged_once_a_second(
     model: Model, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    app = App(model)
+    app = App(Served(model))
     for _ in range(50):
-        app.crowded(Request("POST", PATH.encode(), {}, True), "too much work")
+        request = Request("POST", PATH.encode(), {}, True)
+        assert app.admit(request) is None
+        app.crowded(request, "too much work")
     assert 1 <= capsys.readouterr().out.count("too much work") <= 2
-    assert app.counters.requests == {200: 0, 503: 50}
+    assert app.served.counters.requests == {200: 0, 503: 50}
 
 
 def test_what_has_arrived_is_answered_though_the_server_ends(app: App) -> None:

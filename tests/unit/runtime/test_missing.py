@@ -12,6 +12,7 @@ from components.register.step import signature
 from contracts.artifact import Tensor
 from serving.runtime.app import App
 from serving.runtime.model import Model
+from serving.runtime.served import Served
 from serving.runtime.store import fetch
 from tests.serving_model import INPUTS, write_artifact
 from tests.unit.runtime.conftest import call
@@ -26,7 +27,7 @@ def served(artifact: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Ap
     inputs = signature(spec, SimpleNamespace(inputs=(*INPUTS, UNUSED)))  # type: ignore[arg-type]
     content = (artifact / "model.onnx").read_bytes()
     folder = write_artifact(tmp_path / "own", content, inputs=inputs)
-    return App(Model("flight-delay", *fetch(str(folder))))
+    return App(Served(Model("flight-delay", *fetch(str(folder)))))
 
 
 @pytest.mark.parametrize(

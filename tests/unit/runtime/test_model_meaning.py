@@ -14,6 +14,7 @@ from contracts.artifact import Tensor
 from contracts.errors import ServingError
 from serving.runtime.app import App
 from serving.runtime.model import Model
+from serving.runtime.served import Served
 from serving.runtime.store import fetch
 from tests.serving_model import write_artifact
 from tests.unit.runtime.conftest import Reply, call
@@ -38,7 +39,8 @@ def graph(*nodes: onnx.NodeProto, initial: tuple[onnx.TensorProto, ...] = ()) ->
 
 def app(folder: Path, content: bytes, **changes: Any) -> App:
     changes = {"inputs": [NUMBER], "outputs": [OUTPUT], "task": "regression", **changes}
-    return App(Model("flight-delay", *fetch(str(write_artifact(folder, content, **changes)))))
+    artifact = write_artifact(folder, content, **changes)
+    return App(Served(Model("flight-delay", *fetch(str(artifact)))))
 
 
 def infer(served: App, *values: float | None) -> Reply:
@@ -67,7 +69,7 @@ def test_a_row_that_the_model_fails_on_is_the_servers_failure(tmp_path: Path) ->
     failed = infer(served, 7.0)
     assert failed.status == 500
     assert "the model failed on this request of 1 rows" in failed.json["error"]
-    assert served.counters.requests == {200: 1, 500: 1}
+    assert served.served.counters.requests == {200: 1, 500: 1}
 
 
 def test_an_answer_that_is_not_a_number_is_the_servers_failure(tmp_path: Path) -> None:
@@ -84,7 +86,7 @@ def test_numbers_are_judged_by_their_tolerance(tmp_path: Path) -> None:
     verdict = feedback(served, 12.0, 17.5, None).json
     assert (verdict["right"], verdict["wrong"]) == (1, 1)
     assert feedback(served, None, None, True).status == 400
-    assert served.counters.scores.bounds == [10.0 * tenth for tenth in range(11)]
+    assert served.served.counters.scores.bounds == [10.0 * tenth for tenth in range(11)]
 
 
 def test_without_a_tolerance_numbers_cannot_be_judged(tmp_path: Path) -> None:
@@ -157,7 +159,9 @@ def test_the_positive_class_is_the_artifacts_and_classes_have_names(tmp_path: Pa
     assert feedback(served, 1, None, None).status == 400
     verdict = feedback(served, "late", "late", None).json
     assert (verdict["right"], verdict["wrong"]) == (1, 1)
-    below = [line for line in served.counters.text().decode().splitlines() if 'le="0.2"' in line]
+    below = [
+        line for line in served.served.counters.text().decode().splitlines() if 'le="0.2"' in line
+    ]
     assert [line.split()[-1] for line in below] == ["1"], "the score is the positive class's"
 
 

@@ -13,6 +13,7 @@ from contracts.artifact import Artifact
 from contracts.errors import DocumentError
 from serving.runtime.app import App
 from serving.runtime.model import Model
+from serving.runtime.served import Served
 from serving.runtime.store import fetch
 from tests.unit.runtime.conftest import Reply, call
 
@@ -36,7 +37,7 @@ def tell(served: App, *outcome: object) -> Reply:
 
 
 def served(name: str) -> App:
-    return App(Model("flight-delay", *fetch(str(SCHEMA_1 / name))))
+    return App(Served(Model("flight-delay", *fetch(str(SCHEMA_1 / name)))))
 
 
 def test_an_old_regression_keeps_its_tolerance() -> None:

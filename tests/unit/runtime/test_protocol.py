@@ -20,6 +20,7 @@ from serving.protocol import INFER
 from serving.runtime.app import App
 from serving.runtime.limits import Limits
 from serving.runtime.model import Model
+from serving.runtime.served import Served
 from serving.runtime.store import fetch
 from tests.serving_model import CARRIERS, INPUTS, write_artifact
 from tests.unit.runtime.conftest import Reply, call
@@ -166,7 +167,7 @@ def test_too_large_a_body_is_refused(infer: Infer) -> None:
 
 
 def test_overload_is_refused_at_once(model: Model) -> None:
-    busy = App(model, limits=Limits(active=0))
+    busy = App(Served(model), limits=Limits(active=0))
     reply = call(busy, "POST", f"{BASE}/infer", json.dumps(request()).encode())
     assert (reply.status, reply.headers["retry-after"]) == (503, "1")
 
@@ -232,7 +233,7 @@ def test_requests_that_name_a_version_are_counted_apart(app: App, infer: Infer) 
     infer(request())
     infer(request(), **{"x-millwright-predictor": "v7"})
     call(app, "POST", f"{BASE}/versions/7/infer", body)
-    seen = parse_metrics(app.counters.text().decode(), process="p", slow_over="50ms")
+    seen = parse_metrics(app.served.counters.text().decode(), process="p", slow_over="50ms")
     assert (seen.counts["requests"], seen.counts["received"]) == (3, 1)
 
 
@@ -279,12 +280,12 @@ PIECES += [
 def test_an_inference_is_what_the_definition_says_and_nothing_else(
     pieces: list[str], method: str, override: str, model: Model
 ) -> None:
-    app = App(model, predictor="v7")
+    app = App(Served(model, predictor="v7"))
     path = "/" + "/".join(pieces)
     reply = call(app, method, path, json.dumps(request()).encode(), {override: f"{BASE}/infer"})
     ours = {INFER.of("flight-delay"), INFER.of_version("flight-delay", "7")}
     is_one = path in ours and method == "POST"
-    assert sum(app.counters.requests.values()) == is_one
+    assert sum(app.served.counters.requests.values()) == is_one
     assert b'"outputs":[{"name":"label","shape":[2]' not in reply.body or is_one
     assert is_one or reply.status in (200, 204, 404, 405, 400, 403)
 
@@ -357,7 +358,7 @@ def test_feedback_is_held_against_the_prediction(app: App, infer: Infer) -> None
     }
     again = feedback(app, {"id": "r1", "outcome": [*outcome[:2], label[2]]}).json
     assert (again["right"], again["wrong"], again["repeated"]) == (1, 0, 2)
-    assert app.counters.feedback == {"right": 2, "wrong": 1}
+    assert app.served.counters.feedback == {"right": 2, "wrong": 1}
 
 
 @pytest.mark.parametrize(
@@ -376,7 +377,7 @@ def test_feedback_that_fits_no_prediction(
     reply = feedback(app, value)
     assert reply.status == status
     assert sentence in reply.json["error"]
-    assert app.counters.feedback == {"right": 0, "wrong": 0}
+    assert app.served.counters.feedback == {"right": 0, "wrong": 0}
 
 
 def test_metrics_are_prometheus_text(app: App, infer: Infer) -> None:

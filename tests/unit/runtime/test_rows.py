@@ -89,9 +89,9 @@ def test_they_are_inferences(app: App) -> None:
     predict(app, ROWS, **{"x-request-id": "mine"})
     predict(app, {"hour": "x"})
     predict(app, ROWS, path=f"{PREDICT.removesuffix('/predict')}/versions/7/predict")
-    assert app.counters.requests == {200: 2, 400: 1}
-    assert app.counters.addressed == 1
-    assert app.counters.rows == 4
+    assert app.served.counters.requests == {200: 2, 400: 1}
+    assert app.served.counters.addressed == 1
+    assert app.served.counters.rows == 4
     feedback = json.dumps({"id": "mine", "outcome": [1, None]}).encode()
     verdict = call(app, "POST", "/v2/models/flight-delay/feedback", feedback).json
     assert verdict["right"] + verdict["wrong"] == 1

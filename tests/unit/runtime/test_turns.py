@@ -24,6 +24,7 @@ from serving.runtime.connections import Connections
 from serving.runtime.http import Connection
 from serving.runtime.model import Model, Prepared
 from serving.runtime.refusal import Refusal
+from serving.runtime.served import Served
 from serving.runtime.store import fetch
 from serving.runtime.turns import can_share
 from tests.serving_model import write_artifact
@@ -235,10 +236,10 @@ def test_those_of_one_turn_share_a_call_and_all_are_answered_and_counted(
     statuses = [b"200 OK", b"500 Internal Server Error", b"400 Bad Request", b"200 OK", b"200 OK"]
     for shared, expected in ((True, [2, 1, 1]), (False, [1, 1, 1, 1])):
         calls.clear()
-        app = App(picker, shared=shared)
+        app = App(Served(picker, shared=shared))
         answered = asyncio.run(talk(app, contents))
         assert answered == [b"HTTP/1.1 " + status for status in statuses]
         assert calls == expected
-        assert app.counters.requests == {200: 3, 400: 1, 500: 1}
-        assert app.counters.rows == 302
+        assert app.served.counters.requests == {200: 3, 400: 1, 500: 1}
+        assert app.served.counters.rows == 302
         assert app.active == 0

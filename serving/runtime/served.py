@@ -1,0 +1,146 @@
+"""One version of a model as it is served: what reads its requests, answers, counts and remembers.
+
+Whichever protocol a request comes by, and however many models a server has, it goes through here,
+so that an inference is counted, judged and remembered in one way.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from serving import metrics, protocol
+from serving.bodies import Input
+from serving.runtime import about, rows
+from serving.runtime.batches import Batches
+from serving.runtime.counters import Counters
+from serving.runtime.feedback import Record, Verdict, read_feedback
+from serving.runtime.limits import Batch
+from serving.runtime.messages import Response, line
+from serving.runtime.model import Answer, Model, Prepared
+from serving.runtime.refusal import Refusal
+from serving.runtime.turns import Done, Turns
+
+_MAX_ID = 1024
+_encode = msgspec.json.encode
+
+
+class Served:
+    """A model in one version, and what it did.
+
+    Args:
+        model: the loaded model.
+        predictor: the name under which traffic is sent to this version.
+        slow_over: seconds; a response that takes longer is slow.
+        shared: whether requests that are there together share calls of the model.
+        batch: how requests wait for others to share calls with; None for not at all.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        predictor: str = "",
+        slow_over: float = 0.05,
+        shared: bool = False,
+        batch: Batch | None = None,
+    ) -> None:
+        self.model = model
+        self.predictor = predictor.encode()
+        labels = {
+            metrics.MODEL: model.name,
+            metrics.VERSION: model.version,
+            metrics.PREDICTOR: predictor,
+        }
+        self.counters = Counters(labels, slow_over, model.meaning.bounds)
+        self.record = Record(model.version, model.meaning.is_wrong)
+        self.lines = line(protocol.VERSION_HEADER.encode(), model.version.encode())
+        """Header lines of every answer of its."""
+        if predictor:
+            self.lines += line(protocol.PREDICTOR_HEADER.encode(), self.predictor)
+        self.metadata = Response(200, _encode(about.metadata(model)))
+        self.config = Response(200, _encode(about.config(model)))
+        turns = Batches(model, batch) if batch else Turns(model, shared=shared)
+        self.ask: Callable[[Prepared, Done], None] = turns.ask
+        """Has a request answered in this turn of the event loop, or soon after."""
+        self._inputs = [Input(own.name, own.datatype, own.shape) for own in model.artifact.inputs]
+        self._is_classification = model.artifact.task == "classification"
+
+    def read(self, body: bytes, identity: str, json_size: bytes | None = None) -> Prepared:
+        """Read an inference of tensors.
+
+        Args:
+            body: the request's JSON, and the bytes of tensors behind it.
+            identity: its id when the body has none.
+            json_size: the header that says where the JSON ends; None where nothing is behind it.
+
+        Raises:
+            Refusal: the request is not one that this model takes (400).
+        """
+        prepared = self.model.prepared(body, identity[:_MAX_ID], json_size)
+        if len(prepared.identity) > _MAX_ID:
+            size = len(prepared.identity)
+            raise Refusal(400, f"the id has {size} characters; at most {_MAX_ID}")
+        return prepared
+
+    def read_rows(self, body: bytes, identity: str) -> Prepared:
+        """Read an inference of rows, as ``predict`` takes them.
+
+        Raises:
+            Refusal: the request is not one that this model takes (400).
+        """
+        return self.read(rows.inference_of(body, self._inputs), identity)
+
+    def answer(self, prepared: Prepared) -> Answer | Refusal:
+        """Answer a request by itself; for a thread beside the event loop."""
+        return self.model.answers([prepared])[0]
+
+    def in_rows(self, prepared: Prepared, answer: Answer) -> bytes:
+        """The body of ``predict``: predictions in place of tensors."""
+        return rows.predictions(
+            self.model.name,
+            self.model.version,
+            prepared.identity,
+            answer.classes,
+            answer.scores if self._is_classification else (),
+            prepared.findings,
+        )
+
+    def count(self, status: int, began: float, *, addressed: bool) -> None:
+        """Count a request that is answered or refused.
+
+        Args:
+            status: the HTTP status of its answer.
+            began: when it was whole, by `time.perf_counter`; 0 where it never was.
+            addressed: whether it named this version, so that no weight has sent it here.
+        """
+        counters = self.counters
+        counters.request(status, time.perf_counter() - began if began else 0.0)
+        if addressed:
+            counters.addressed += 1
+
+    def remember(self, prepared: Prepared, answer: Answer) -> None:
+        """Count what was predicted, and keep it for the outcome that may come."""
+        counters = self.counters
+        counters.rows += answer.rows
+        counters.last = time.time()
+        counters.predictions(answer.scores)
+        if prepared.findings:
+            counters.found(prepared.findings)
+        self.record.remember(prepared.identity, answer.classes)
+
+    def judge(self, body: bytes) -> Verdict:
+        """Hold outcomes against what was predicted.
+
+        Args:
+            body: of ``feedback``.
+
+        Raises:
+            Refusal: it is no feedback, or of no request that is remembered here.
+        """
+        verdict = self.record.judge(read_feedback(body))
+        self.counters.feedback[metrics.RIGHT] += verdict.right
+        self.counters.feedback[metrics.WRONG] += verdict.wrong
+        return verdict
