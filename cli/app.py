@@ -17,7 +17,7 @@ PANELS: Final[dict[str, tuple[str, ...]]] = {
     "To begin": ("demo", "doctor"),
     "1. An environment": ("preview", "up", "status", "outputs", "kubeconfig", "ui"),
     "2. From data to a model": ("data", "train", "runs", "versions"),
-    "3. From a model to its users": ("rollout", "predict"),
+    "3. From a model to its users": ("rollout", "predict", "serve"),
     "Upkeep": ("images", "refresh", "state", "destroy", "sweep"),
 }
 """The commands in the order of the work."""

@@ -13,6 +13,7 @@ from cli.commands import (
     state,
     status,
     training,
+    tuning,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "state",
     "status",
     "training",
+    "tuning",
 ]
