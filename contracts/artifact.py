@@ -33,9 +33,13 @@ Datatype = Literal[
     "FP16",
     "FP32",
     "FP64",
+    "BF16",
     "BYTES",
 ]
 """A tensor's type in the Open Inference Protocol's spelling; BYTES is text."""
+
+FLOATS: tuple[Datatype, ...] = ("FP16", "FP32", "FP64", "BF16")
+"""Those of numbers with a fraction, which can also be NaN: missing."""
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$")]
 """Lower-case letters, digits and dashes, 2 to 40 long: it becomes a Kubernetes name and a URL's
@@ -235,7 +239,7 @@ class Artifact(VersionedDocument):
     @property
     def score(self) -> Tensor | None:
         """The output with the probabilities of each row's classes, or with the predicted number."""
-        floats = (tensor for tensor in self.outputs if tensor.datatype.startswith("FP"))
+        floats = (tensor for tensor in self.outputs if tensor.datatype in FLOATS)
         if self.task == "classification":
             floats = (tensor for tensor in floats if len(tensor.shape) == 2)
         return next(floats, None)

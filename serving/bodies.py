@@ -138,7 +138,7 @@ def plain(value: Any, own: Input) -> Value:
         if not _is_unicode(value):
             raise _refused(value, own, "half of a surrogate pair, which is no text")
         return str(value)
-    if isinstance(value, (bool, int)) and own.datatype.startswith("FP"):
+    if isinstance(value, (bool, int)) and own.datatype.startswith(("FP", "BF")):
         try:
             value = float(value)
         except OverflowError:

@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import UNSET, Struct, UnsetType
 
 from contracts.artifact import Tensor
-from serving.runtime import binary
+from serving.runtime import bfloat16, binary
 from serving.runtime.binary import Array
 from serving.runtime.refusal import Refusal
 from serving.runtime.tensors import Findings
@@ -117,7 +117,8 @@ def output_tensor(
         raise Refusal(500, f"the model's output {tensor.name!r} holds a value that is not a number")
     if behind is None:
         return ResponseOutput(tensor.name, array.shape, tensor.datatype, data)
-    behind.append(binary.encoded(array))
+    is_bfloat16 = tensor.datatype == "BF16"
+    behind.append(bfloat16.encoded(array) if is_bfloat16 else binary.encoded(array))
     size = {"binary_data_size": len(behind[-1])}
     return ResponseOutput(tensor.name, array.shape, tensor.datatype, UNSET, size)
 

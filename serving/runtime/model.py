@@ -14,6 +14,7 @@ import onnxruntime as ort  # type: ignore[import-untyped,unused-ignore]
 
 from contracts.artifact import Artifact
 from contracts.errors import ServingError
+from serving.runtime import bfloat16
 from serving.runtime.answers import (
     InferResponse,
     PlainResponses,
@@ -40,6 +41,7 @@ _ORT_TYPES = {
     "FP16": "tensor(float16)",
     "FP32": "tensor(float)",
     "FP64": "tensor(double)",
+    "BF16": "tensor(float)",  # see serving.runtime.bfloat16
     "BYTES": "tensor(string)",
 }
 """ONNX Runtime's name for each datatype."""
@@ -96,6 +98,9 @@ class Model:
         self.signature = Signature(
             artifact.inputs, artifact.outputs, artifact.interpretation.missing_text
         )
+        tensors = (*(tensor for tensor in artifact.inputs if tensor.used), *artifact.outputs)
+        if halves := [tensor.name for tensor in tensors if tensor.datatype == "BF16"]:
+            content = bfloat16.widened(content, halves)
         self._session = _load(content, threads, where=f"{artifact.name} {artifact.version}")
         _check_names(artifact, self._session)
         self._outputs = [tensor.name for tensor in artifact.outputs]

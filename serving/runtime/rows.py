@@ -21,7 +21,7 @@ from contracts.document import suggest
 from contracts.errors import ServingError
 from serving.bodies import Input, Row, inference_body
 from serving.runtime.refusal import Refusal, shown
-from serving.runtime.tensors import Findings
+from serving.runtime.tensors import Findings, no_json
 
 _FORMS = (
     'expected a row {"<feature>": <value>, …}, a list of rows, {"rows": [<row>, …]} or '
@@ -44,8 +44,8 @@ def inference_of(body: bytes, inputs: Sequence[Input]) -> bytes:
     try:
         value = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        first = str(error).partition("\n")[0]
-        raise Refusal(400, f"the body is not JSON: {first}", fix=_FORMS) from None
+        refusal = no_json(body, error)
+        raise Refusal(400, refusal.what, fix=refusal.fix or _FORMS) from None
     names = {own.name for own in inputs}
     identity = ""
     if isinstance(value, dict) and not names & {"rows", "columns"} & value.keys():

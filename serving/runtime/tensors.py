@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -20,12 +21,13 @@ import msgspec
 import numpy as np
 from msgspec import Meta, Raw, Struct
 
-from contracts.artifact import Datatype, Tensor
+from contracts.artifact import FLOATS, Datatype, Tensor
 from contracts.document import suggest
 from contracts.errors import ServingError
-from serving.runtime import binary
+from serving.runtime import bfloat16, binary
 from serving.runtime.binary import Array
 from serving.runtime.refusal import Refusal, shown
+from serving.runtime.widening import widens
 
 _FP16_MAX = 65504.0
 _FP32_MAX = float(np.finfo(np.float32).max)
@@ -51,11 +53,12 @@ _JSON_TYPES: dict[Datatype, tuple[Any, type[np.generic]]] = {
     "FP16": (Annotated[float, Meta(ge=-_FP16_MAX, le=_FP16_MAX)], np.float16),
     "FP32": (Annotated[float, Meta(ge=-_FP32_MAX, le=_FP32_MAX)], np.float32),
     "FP64": (float, np.float64),
+    "BF16": (Annotated[float, Meta(ge=-bfloat16.MAX, le=bfloat16.MAX)], np.float32),
     "BYTES": (str, np.object_),
 }
 """How each datatype is written in JSON, and numpy's type for it."""
 
-_CAN_BE_MISSING: tuple[Datatype, ...] = ("FP16", "FP32", "FP64", "BYTES")
+_CAN_BE_MISSING: tuple[Datatype, ...] = (*FLOATS, "BYTES")
 _MAX_RANK = 8
 MISSING = "missing"
 UNKNOWN = "unknown"
@@ -124,6 +127,8 @@ class InputSignature:
                 f"input {tensor.name!r} is optional, but {tensor.datatype} has no missing value",
                 fix=f"Make it one of {', '.join(_CAN_BE_MISSING)}.",
             )
+        self._tensor = tensor
+        self._smaller: dict[str, InputSignature] = {}
         self.name = tensor.name
         self.datatype = tensor.datatype
         self.shape = tensor.shape
@@ -145,7 +150,10 @@ class InputSignature:
         low = -math.inf if tensor.minimum is None else tensor.minimum
         high = math.inf if tensor.maximum is None else tensor.maximum
         if self.dtype.kind == "f":
-            low, high = (float(edge) for edge in np.array([low, high], self.dtype))
+            edges = np.array([low, high], self.dtype)
+            if self.datatype == "BF16":
+                edges = bfloat16.rounded(edges)
+            low, high = (float(edge) for edge in edges)
         return low, high
 
     def finding(self, array: Array) -> str:
@@ -177,11 +185,7 @@ class InputSignature:
             Refusal: its datatype, shape or data is not what the model takes.
         """
         if given.datatype != self.datatype:
-            raise Refusal(
-                400,
-                f"input {self.name!r} has datatype {shown(given.datatype)}; "
-                f"expected {self.datatype}",
-            )
+            return self._sent_as(given.datatype).array(given, raw).astype(self.dtype)
         shape = given.shape
         if not self._fits(shape):
             raise Refusal(
@@ -195,6 +199,8 @@ class InputSignature:
             raise Refusal(400, f"input {self.name!r} has no `data`; expected {self._expected()}")
         try:
             array = self._decode(given.data, shape)
+            if self.datatype == "BF16":
+                array = bfloat16.rounded(array)
         except (msgspec.DecodeError, OverflowError, ValueError) as error:
             raise Refusal(
                 400,
@@ -208,10 +214,31 @@ class InputSignature:
             )
         return array
 
+    def _sent_as(self, datatype: str) -> InputSignature:
+        """What the input must be where it is sent as another datatype, which loses nothing.
+
+        Raises:
+            Refusal: it would.
+        """
+        if (own := self._smaller.get(datatype)) is not None:
+            return own
+        if not widens(datatype, self.datatype):
+            raise Refusal(
+                400,
+                f"input {self.name!r} has datatype {shown(datatype)}; expected {self.datatype}"
+                + ("" if self.is_text else ", or one whose every value is one of its"),
+            )
+        optional = self.optional and datatype in _CAN_BE_MISSING
+        tensor = self._tensor.model_copy(update={"datatype": datatype, "optional": optional})
+        return self._smaller.setdefault(datatype, InputSignature(tensor, self._missing_text))
+
     def _from_bytes(self, raw: memoryview, shape: list[int]) -> Array:
         """A tensor that came as bytes; a missing number is NaN, as in JSON it is null."""
         try:
-            array = binary.decoded(raw, self.dtype, math.prod(shape)).reshape(shape)
+            if self.datatype == "BF16":
+                array = bfloat16.decoded(raw, math.prod(shape)).reshape(shape)
+            else:
+                array = binary.decoded(raw, self.dtype, math.prod(shape)).reshape(shape)
         except ValueError as error:
             raise Refusal(400, f"input {self.name!r}: {error}") from None
         if self.dtype.kind == "f" and not np.isfinite(array).all():
@@ -365,7 +392,22 @@ def read_request(body: bytes | memoryview) -> InferRequest:
             fix='expected {"inputs": [{"name", "shape", "datatype", "data"}, …]}',
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refusal(400, f"the body is not JSON: {_first_line(error)}") from None
+        raise no_json(body, error) from None
+
+
+_NO_NUMBER = re.compile(rb"[\[,:]\s*-?(?:NaN|Infinity)\b")
+
+
+def no_json(body: bytes | memoryview, error: Exception) -> Refusal:
+    """How a body is refused that is not JSON; of NaN and infinity, which other writers of JSON let
+    through, it says what to send in their place."""
+    if _NO_NUMBER.search(body):
+        return Refusal(
+            400,
+            "the body is not JSON, which has neither NaN nor Infinity",
+            fix="send null where a value is missing",
+        )
+    return Refusal(400, f"the body is not JSON: {_first_line(error)}")
 
 
 def binary_outputs(request: InferRequest) -> frozenset[str] | None:
