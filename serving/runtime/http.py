@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from http import HTTPStatus
 from typing import cast
 
 import httptools
@@ -25,13 +24,16 @@ import httptools
 from serving.runtime.connections import Connections
 from serving.runtime.messages import (
     MOST_HEAD,
+    NO_REQUEST,
     Request,
     Response,
     head_size,
+    is_chunked,
+    late,
     path_of,
-    refused,
+    plain_head,
     rendered,
-    without_offer,
+    too_long_a_head,
 )
 
 _TURN = 0.002
@@ -64,15 +66,17 @@ class Connection(asyncio.Protocol):
         self._receiving: Request | None = None
         self._answering: Request | None = None
         self._waiting: deque[Request] = deque()
-        self._stepping = self._paused = self._blocked = self._feeding = False
+        self._stepping = self._feeding = self._reading_paused = False
+        self._writing_paused = False
+        """The client does not read its answers: it gets no more, and nothing of it is begun."""
         self._rest = b""
         """What has come and is not parsed yet."""
         self._begun, self._until = 0, 0.0
         """Requests that were looked at in this turn, and when it is over."""
-        self._deaf = False
-        """Whatever else comes is passed over."""
-        self._parted = False
-        """All is said."""
+        self._ignores_input = False
+        """Whatever else comes is passed over; answers may still be due."""
+        self._said_last = False
+        """All is said; follows only on `_ignores_input`."""
         self._last: Response | None = None
         """What is said at the end, after the answers to whole requests."""
         self._since = time.monotonic()
@@ -89,19 +93,19 @@ class Connection(asyncio.Protocol):
         """It is gone; what is being answered is answered for nobody."""
         self._all.open.discard(self)
         self._transport = None
-        self._deaf = True
+        self._ignores_input = True
         self._waiting.clear()
         self._rest = b""
         self._release()
 
     def eof_received(self) -> bool:
         """The client sends nothing more; it may still read."""
-        self._deaf = True
+        self._ignores_input = True
         return self._answering is not None or bool(self._waiting)
 
     def pause_writing(self) -> None:
         """The client does not read its answers: it gets no more before it does."""
-        self._blocked = True
+        self._writing_paused = True
         self._since = time.monotonic()
         if self._transport is not None:
             self._unsent = self._transport.get_write_buffer_size()
@@ -109,7 +113,7 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """It has read some."""
-        self._blocked = False
+        self._writing_paused = False
         self._since = time.monotonic()
         self._step()
 
@@ -124,7 +128,7 @@ class Connection(asyncio.Protocol):
         The parser collects a head, and what follows a body in chunks, without a bound. So bytes
         that end no head and are of no body are counted, and refused beyond `MOST_HEAD`.
         """
-        if self._deaf:
+        if self._ignores_input:
             self._unread += len(data)
             return
         if self._rest:
@@ -141,7 +145,7 @@ class Connection(asyncio.Protocol):
             self._feeding = False
             if at == len(data):
                 break
-            if self._deaf:
+            if self._ignores_input:
                 self._unread += len(data) - at
                 break
             if self._has_later() or time.perf_counter() > self._until:
@@ -176,20 +180,18 @@ class Connection(asyncio.Protocol):
             except httptools.HttpParserUpgrade as offer:
                 if not self._offer:  # CONNECT, which is refused
                     return
-                data = self._plain_head() + data[offer.args[0] :]
+                data = plain_head(self._parser, self._url, self._headers) + data[offer.args[0] :]
                 self._offer = False
                 self._parser = httptools.HttpRequestParser(self)
                 continue
             except httptools.HttpParserError:
-                if self._deaf:  # it has said that it sends no more
+                if self._ignores_input:  # it has said that it sends no more
                     return
-                if self._unread + more <= MOST_HEAD:
-                    self._part(refused(HTTPStatus.BAD_REQUEST, "this is not a request in HTTP/1.1"))
-                    return
-                self._refuse_head()
+                is_small = self._unread + more <= MOST_HEAD
+                self._part(NO_REQUEST if is_small else too_long_a_head(self._url))
                 return
-            if self._unread > MOST_HEAD and not self._deaf:
-                self._refuse_head()
+            if self._unread > MOST_HEAD and not self._ignores_input:
+                self._part(too_long_a_head(self._url))
             elif self._receiving is not None:
                 self._hold(self._receiving)
             return
@@ -224,11 +226,10 @@ class Connection(asyncio.Protocol):
             self._offer = parser.should_upgrade() and method != "CONNECT"
             if self._offer:
                 return
-        if self._deaf:
+        if self._ignores_input:
             return
         # The parser says so too, but after this, when the head has been answered.
-        coding = headers.get(b"transfer-encoding")
-        if coding is not None and coding.rpartition(b",")[2].strip().lower() != b"chunked":
+        if b"transfer-encoding" in headers and not is_chunked(headers[b"transfer-encoding"]):
             raise httptools.HttpParserError("the body has no end that can be known")
         path = self._url
         if path[:1] != b"/" or b"?" in path or b"#" in path:
@@ -241,7 +242,7 @@ class Connection(asyncio.Protocol):
         # before its answer.
         if b"connection" in headers or b"expect" in headers:
             request.old = parser.get_http_version() == "1.0"
-        waits = self._answering is not None or self._waiting or self._blocked
+        waits = self._answering is not None or self._waiting or self._writing_paused
         if not waits and not self._is_over():
             self._admit(request)
 
@@ -273,13 +274,13 @@ class Connection(asyncio.Protocol):
         if self._held:
             self._release()
         if not request.keep:
-            self._deaf = True
+            self._ignores_input = True
         if request.answered:
             self._since = time.monotonic()
         elif (
             self._answering is not None
             or self._waiting
-            or self._blocked
+            or self._writing_paused
             or (not request.admitted and self._is_over())
             or self._ends()  # then it has to be known what comes after it
         ):
@@ -335,9 +336,9 @@ class Connection(asyncio.Protocol):
         self._answering = None
         self._write(request, response)
         if not self._stepping:
-            if self._waiting or self._paused or self._last is not None:
+            if self._waiting or self._reading_paused or self._last is not None:
                 self._step()
-            elif self._deaf and not self._parted and self._transport is not None:
+            elif self._ignores_input and not self._said_last and self._transport is not None:
                 self._transport.close()
 
     def _step(self) -> None:
@@ -345,19 +346,19 @@ class Connection(asyncio.Protocol):
         if self._feeding:
             return
         self._stepping = True
-        while self._waiting and self._answering is None and not self._blocked:
+        while self._waiting and self._answering is None and not self._writing_paused:
             if self._is_over():
                 asyncio.get_running_loop().call_soon(self._turn)
                 break
             self._begin(self._waiting.popleft())
         self._stepping = False
-        if self._waiting or self._answering is not None or self._blocked:
+        if self._waiting or self._answering is not None or self._writing_paused:
             return
         if self._last is not None:
             last, self._last = self._last, None
             self._part(last)
-        elif self._deaf:
-            if self._transport is not None and not self._parted:
+        elif self._ignores_input:
+            if self._transport is not None and not self._said_last:
                 self._transport.close()
         elif self._receiving is not None and not self._receiving.admitted:
             self._admit(self._receiving)
@@ -376,7 +377,7 @@ class Connection(asyncio.Protocol):
         self._new_turn()
         if self._waiting or not self._rest:
             self._step()
-        elif self._answering is None and not self._blocked:
+        elif self._answering is None and not self._writing_paused:
             rest, self._rest = self._rest, b""
             self.data_received(rest)
             if not self._rest and not self._has_later():
@@ -386,13 +387,15 @@ class Connection(asyncio.Protocol):
         return self._site.draining or self._all.ending
 
     def _write(self, request: Request, response: Response) -> None:
-        if self._transport is None or self._parted:
+        if self._transport is None or self._said_last:
             return
         close = response.close or not request.keep
         if not close and self._ends():
             # What has been sent is answered first.
             later = self._waiting or self._receiving not in (None, request)
-            close = not (later or self._unread or self._rest or self._paused or self._feeding)
+            close = not (
+                later or self._unread or self._rest or self._reading_paused or self._feeding
+            )
         self._since = time.monotonic()
         self._transport.write(rendered(response, self._all.date, to=request, close=close))
         if not close:
@@ -401,20 +404,20 @@ class Connection(asyncio.Protocol):
         if request.keep or self._unread:
             self._leave()
         else:
-            self._deaf = self._parted = True
+            self._ignores_input = self._said_last = True
             self._transport.close()
 
     # -- ends ------------------------------------------------------------------------------------
 
     def _part(self, response: Response | None) -> None:
         """Say the last thing, and close; who still sends may read it before."""
-        self._deaf = True
+        self._ignores_input = True
         self._release()
         if self._answering is not None or self._waiting:
             self._last = response
             return
         transport, request = self._transport, self._receiving
-        if transport is None or transport.is_closing() or self._parted:
+        if transport is None or transport.is_closing() or self._said_last:
             return
         if response is not None and not (request is not None and request.told):
             transport.write(rendered(response, self._all.date, to=request, close=True))
@@ -427,7 +430,7 @@ class Connection(asyncio.Protocol):
         from it what it has not read yet (RFC 9112, 9.6).
         """
         assert self._transport is not None
-        self._deaf = self._parted = True
+        self._ignores_input = self._said_last = True
         self._receiving, self._rest = None, b""
         self._since = time.monotonic()
         if self._transport.can_write_eof():
@@ -436,46 +439,30 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.close()
 
-    def _refuse_head(self) -> None:
-        if 2 * len(self._url) > MOST_HEAD:
-            status, name = HTTPStatus.REQUEST_URI_TOO_LONG, "target is"
-        else:
-            status, name = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "headers are"
-        sentence = f"the request's {name} too long; a head has at most {MOST_HEAD} bytes"
-        self._part(refused(status, sentence))
-
     def check(self, now: float) -> None:
         """End it if its client has taken too long."""
-        if self._transport is None or (self._answering is not None and not self._blocked):
+        if self._transport is None or (self._answering is not None and not self._writing_paused):
             return
         patience, waited = self._all.patience, now - self._since
-        if self._blocked:
+        if self._writing_paused:
             if waited > patience.reading + self._unsent / patience.rate:
                 self.abort()
-        elif self._deaf:
+        elif self._ignores_input:
             if waited > patience.parting:
                 self.abort()
         elif (request := self._receiving) is not None:
             if waited > patience.body + request.size / patience.rate:
-                self._late(f"the body did not come; {request.size} bytes of it did")
+                self._part(late(f"the body did not come; {request.size} bytes of it did"))
         elif self._unread:
             if waited > patience.head:
-                self._late("the head did not come")
+                self._part(late("the head did not come"))
         elif waited > (_LINGER if self._all.ending else patience.idle):
             self._transport.close()
 
-    def _late(self, what: str) -> None:
-        sentence = f"{what} in the time that it has; send it faster"
-        self._part(refused(HTTPStatus.REQUEST_TIMEOUT, sentence))
-
     def end(self) -> None:
         """The server ends: close it, after its answer if one is under way."""
-        idle = self._answering is None and self._receiving is None
-        if (
-            idle
-            and not (self._waiting or self._unread or self._rest)
-            and self._transport is not None
-        ):
+        due = self._answering or self._receiving or self._waiting or self._unread or self._rest
+        if not due and self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
@@ -501,16 +488,11 @@ class Connection(asyncio.Protocol):
 
     def _pause(self) -> None:
         transport = self._transport
-        if not self._paused and transport is not None and not transport.is_closing():
-            self._paused = True
+        if not self._reading_paused and transport is not None and not transport.is_closing():
+            self._reading_paused = True
             transport.pause_reading()
 
     def _resume(self) -> None:
-        if self._paused and self._transport is not None and not self._blocked:
-            self._paused = False
+        if self._reading_paused and self._transport is not None and not self._writing_paused:
+            self._reading_paused = False
             self._transport.resume_reading()
-
-    def _plain_head(self) -> bytes:
-        version = self._parser.get_http_version().encode()
-        start = b"%s %s HTTP/%s" % (self._parser.get_method(), self._url, version)
-        return without_offer(start, self._headers)

@@ -118,14 +118,40 @@ def refused(status: HTTPStatus, sentence: str) -> Response:
     return Response(status, msgspec.json.encode({"error": sentence}), close=True)
 
 
+NO_REQUEST = refused(HTTPStatus.BAD_REQUEST, "this is not a request in HTTP/1.1")
+
+
+def late(what: str) -> Response:
+    """What is answered where something did not come in time."""
+    sentence = f"{what} in the time that it has; send it faster"
+    return refused(HTTPStatus.REQUEST_TIMEOUT, sentence)
+
+
+def too_long_a_head(target: bytes) -> Response:
+    """What is answered to a head of more than `MOST_HEAD` bytes; `target` as far as it is known."""
+    if 2 * len(target) > MOST_HEAD:
+        status, name = HTTPStatus.REQUEST_URI_TOO_LONG, "target is"
+    else:
+        status, name = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "headers are"
+    return refused(status, f"the request's {name} too long; a head has at most {MOST_HEAD} bytes")
+
+
+def is_chunked(coding: bytes) -> bool:
+    """Whether a body's transfer coding says where it ends (RFC 9112, 6.3)."""
+    return coding.rpartition(b",")[2].strip().lower() == b"chunked"
+
+
 def head_size(target: bytes, headers: dict[bytes, bytes]) -> int:
     """Bytes of a head."""
     return len(target) + sum(len(name) + len(value) + 4 for name, value in headers.items())
 
 
-def without_offer(start: bytes, headers: dict[bytes, bytes]) -> bytes:
-    """A request's head without the offer of another protocol; `start` is its first line."""
-    lines = [start]
+def plain_head(
+    parser: httptools.HttpRequestParser, target: bytes, headers: dict[bytes, bytes]
+) -> bytes:
+    """The head of the request that a parser has read, without the offer of another protocol."""
+    version = parser.get_http_version().encode()
+    lines = [b"%s %s HTTP/%s" % (parser.get_method(), target, version)]
     for name, value in headers.items():
         if name == b"connection":
             tokens = (token.strip() for token in value.split(b","))
