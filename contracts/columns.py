@@ -11,6 +11,7 @@ import re
 import zoneinfo
 from collections.abc import Mapping
 from datetime import date
+from functools import cache
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema, model_validator
@@ -76,8 +77,14 @@ def check_type(name: str) -> str:
     return name
 
 
+@cache
+def zones() -> frozenset[str]:
+    """The time zones of this machine; looking for them reads a folder of some hundred files."""
+    return frozenset(zoneinfo.available_timezones())
+
+
 def check_zone(name: str) -> str:
-    if name not in zoneinfo.available_timezones():
+    if name not in zones():
         raise ValueError(
             f"{name!r} is not a time zone; "
             + (closest_zone(name) or "write an IANA name such as Europe/Berlin")
@@ -87,7 +94,7 @@ def check_zone(name: str) -> str:
 
 def closest_zone(name: str) -> str:
     """The zone that was probably meant, as a question; empty where none is near."""
-    advice = suggest(name, sorted(zoneinfo.available_timezones()))
+    advice = suggest(name, sorted(zones()))
     return advice if advice.startswith("did you mean") else ""
 
 

@@ -104,6 +104,10 @@ class Stack:
         endpoints = cloud.find(self.project.root, region=self.project.environment.region)
         if endpoints:
             os.environ.update(cloud.environment(endpoints))
+        elif self.project.is_local and not os.environ.get("AWS_ENDPOINT_URL"):
+            asks_nobody = cloud.without_account(os.environ)
+            os.environ.clear()
+            os.environ.update(asks_nobody)
         result: Result = self.engine.preview(self.workspace, on_event=listener)
         return result
 

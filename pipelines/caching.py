@@ -22,7 +22,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
-from importlib.metadata import distributions
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -233,14 +233,27 @@ def installed() -> str:
     """Python and everything that is installed, by version; by its source, where a version says
     nothing because somebody works on it."""
     total = hashlib.sha256(sys.version.encode())
-    for distribution in sorted(distributions(), key=lambda one: str(one.name)):
-        total.update(f"{distribution.name} {distribution.version}\n".encode())
+    found = ((release(distribution), distribution) for distribution in distributions())
+    for name, distribution in sorted(found, key=lambda pair: pair[0]):
+        total.update(f"{name}\n".encode())
         folder = edited(distribution.read_text("direct_url.json"))
         if folder is not None and folder != runs.PROJECT:
             for path in sorted(folder.rglob("*.py")):
                 if not any(part.startswith(".") for part in path.relative_to(folder).parts):
                     total.update(path.read_bytes())
     return total.hexdigest()
+
+
+def release(distribution: Distribution) -> str:
+    """The name and version of what is installed.
+
+    Of its metadata the head alone is read: parsing all of them, each with its page of description,
+    takes a second.
+    """
+    head = (distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or "")[:4096]
+    lines = head.partition("\n\n")[0].splitlines()
+    fields = dict(line.split(": ", 1) for line in reversed(lines) if ": " in line)
+    return f"{fields.get('Name')} {fields.get('Version')}"
 
 
 def edited(origin: str | None) -> Path | None:

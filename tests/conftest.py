@@ -16,6 +16,10 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
+# Threads of a library that wait for each other by spinning take the cores from the tests beside
+# them, and a training is five times as long. Read when a library is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # Looking for garbage among all that the libraries hold took a third of the time.
 gc.set_threshold(50_000, 20, 20)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from importlib.metadata import EntryPoint, entry_points
 
 from components.libraries.library import Library
@@ -22,9 +23,14 @@ BUILT_IN = {
 
 def listed() -> dict[str, EntryPoint]:
     """All libraries by name, none of them imported; this checkout's own go before others."""
-    added = {point.name: point for point in entry_points(group=GROUP)}
     own = {name: EntryPoint(name, value, GROUP) for name, value in BUILT_IN.items()}
-    return added | own
+    return added(tuple(sys.path)) | own
+
+
+@functools.cache
+def added(path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """Those of what is installed in these folders, which is read once."""
+    return {point.name: point for point in entry_points(group=GROUP)}
 
 
 def find(name: str, *, where: str = "") -> Library:

@@ -13,6 +13,7 @@ from pocket.emulator.endpoints import (
     read_ahead,
     start,
     stop,
+    without_account,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "read_ahead",
     "start",
     "stop",
+    "without_account",
 ]

@@ -109,6 +109,25 @@ def environment(endpoints: CloudEndpoints) -> dict[str, str]:
     }
 
 
+def without_account(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment variables `environ` without what signs in at AWS.
+
+    For what is to ask nobody: an environment of this machine whose server does not run stands
+    nowhere, and the account of whoever asks is not its account.
+    """
+    kept = {name: value for name, value in environ.items() if not name.startswith("AWS_")}
+    regions = {
+        name: environ[name] for name in ("AWS_REGION", "AWS_DEFAULT_REGION") if name in environ
+    }
+    return {
+        **kept,
+        **regions,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
 def check_addresses(environ: Mapping[str, str]) -> None:
     """Refuse variables that name a server of AWS's APIs with what is no address.
 
