@@ -22,6 +22,7 @@ from contracts.errors import ServingError
 from serving.runtime import bfloat16
 from serving.runtime.app import App
 from serving.runtime.model import Model
+from serving.runtime.served import Served
 from serving.runtime.store import fetch
 from serving.runtime.widening import widens
 from tests.serving_model import write_artifact
@@ -54,7 +55,7 @@ def served(folder: Path, datatype: Datatype, *, operator: str = "Identity") -> A
         inputs=[Tensor(name="x", datatype=datatype, shape=(-1, 1), optional=optional)],
         outputs=[Tensor(name="y", datatype=datatype, shape=(-1, 1))],
     )
-    return App(Model("flight-delay", *fetch(str(artifact))))
+    return App(Served(Model("flight-delay", *fetch(str(artifact)))))
 
 
 def ask(app: App, datatype: str, values: Any, raw: bytes | None = None, **request: Any) -> Reply:
