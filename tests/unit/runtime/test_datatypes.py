@@ -226,7 +226,7 @@ def test_an_answer_that_is_no_finite_number_is_never_given(
         reply = call(app, "POST", path, json.dumps([{"x": 1.0}, {"x": value}]).encode())
     assert reply.status == 500
     assert "not a number" in json.loads(reply.body)["error"]
-    assert app.counters.requests[500] == 1, "the judge counts it against the version"
+    assert app.served.counters.requests[500] == 1, "the judge counts it against the version"
 
 
 def test_a_document_that_says_bf16_of_another_model_is_refused(tmp_path: Path) -> None:
