@@ -86,6 +86,12 @@ class Learned(Document):
     center: float | None = None
     scale: float | None = None
     """A number x becomes (x - center) / scale."""
+    quantiles: tuple[float, ...] = ()
+    """Of the numbers that there are: 21, at 0, 5, 10, … 100 %."""
+    mean: float | None = None
+    """Of the numbers that there are."""
+    shares: tuple[float, ...] = ()
+    """The share of training rows that have each of the categories."""
     categories: tuple[str, ...] | None = None
     """The categories that are common enough; an empty text is a missing value."""
     rare: int = 0

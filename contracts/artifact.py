@@ -49,6 +49,21 @@ Version = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
 """The model registry's version number, written as text."""
 
 
+class Distribution(Document):
+    """How the values of an input were spread over the training rows: what an explanation compares
+    a row with. Of a number the quantiles and the mean, of a text the categories' shares."""
+
+    missing: float = Field(default=0.0, ge=0, le=1)
+    """The share of rows without a value."""
+    quantiles: tuple[float, ...] = ()
+    """Of the values that there are: 21, at 0, 5, 10, … 100 %."""
+    mean: float | None = None
+    """Of the values that there are."""
+    shares: tuple[float, ...] = ()
+    """The share of rows that have each of the input's categories, in their order; the rest of them
+    have rare ones, or nothing."""
+
+
 class Tensor(Document):
     """One input or output of the model."""
 
@@ -62,6 +77,8 @@ class Tensor(Document):
     minimum: float | None = None
     maximum: float | None = None
     """The range seen in training; for people and for drift, not a limit."""
+    distribution: Distribution | None = None
+    """How its values were spread; artifacts of schema 2 do not say."""
     optional: bool = False
     """Whether a request may leave it out or send null (a missing value, which the model imputes).
     """
@@ -177,12 +194,17 @@ def interpret_parameters(document: Mapping[str, object]) -> Mapping[str, object]
     return {**document, "interpretation": meaning}
 
 
+def leave_distributions_out(document: Mapping[str, object]) -> Mapping[str, object]:
+    """Schema 2 did not say how inputs were spread, and nothing else has changed."""
+    return document
+
+
 class Artifact(VersionedDocument):
     """``artifact.json``: the model's signature and where it comes from."""
 
-    UPGRADES: ClassVar[tuple[Upgrade, ...]] = (interpret_parameters,)
+    UPGRADES: ClassVar[tuple[Upgrade, ...]] = (interpret_parameters, leave_distributions_out)
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     name: ModelName
     version: Version
     task: Literal["classification", "regression"]

@@ -23,6 +23,8 @@ REQUEST_SECONDS: Final = "millwright_request_seconds"
 """Histogram: seconds to answer one."""
 PREDICTIONS: Final = "millwright_predictions"
 """Histogram: predicted scores, one a row."""
+EXPLANATIONS: Final = "millwright_explanations_total"
+"""Counter: explanations answered, by ``CODE``; they are no inferences."""
 FEEDBACK: Final = "millwright_feedback_total"
 """Counter: predictions judged by what came true, by ``OUTCOME``."""
 PROCESS_START: Final = "process_start_time_seconds"
@@ -36,7 +38,7 @@ INPUT: Final = "input"
 FINDING: Final = "finding"
 """Labels of ``FINDINGS``: the input's name; ``missing``, ``unknown`` or ``outside``."""
 CODE: Final = "code"
-"""Label of ``REQUESTS``: the answer's HTTP status."""
+"""Label of ``REQUESTS`` and ``EXPLANATIONS``: the answer's HTTP status."""
 OUTCOME: Final = "outcome"
 """Label of ``FEEDBACK``: ``RIGHT`` or ``WRONG``."""
 RIGHT: Final = "right"
@@ -56,6 +58,7 @@ HELP: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
         REQUEST_SECONDS: ("histogram", "Time to answer a request."),
         PREDICTIONS: ("histogram", "Predicted scores, one a row."),
+        EXPLANATIONS: ("counter", "Explanations by status."),
         FEEDBACK: ("counter", "Predictions judged by outcomes."),
         PROCESS_START: ("gauge", "When this process started."),
     }

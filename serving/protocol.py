@@ -66,6 +66,9 @@ INFERENCES: Final = (INFER, PREDICT)
 
 FEEDBACK: Final = Route(name="feedback", method="POST", path=f"{_MODEL}/feedback", versioned=True)
 
+EXPLAIN: Final = Route(name="explain", method="POST", path=f"{_MODEL}/explain", versioned=True)
+"""What each feature added to a prediction; no inference."""
+
 ROUTES: Final[tuple[Route, ...]] = (
     *INFERENCES,
     Route(name="server", method="GET", path="/v2"),
@@ -80,6 +83,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route(name="config", method="GET", path=f"{_MODEL}/config", versioned=True),
     Route(name="stats", method="GET", path=f"{_MODEL}/stats", versioned=True),
     FEEDBACK,
+    EXPLAIN,
     Route(name="metrics", method="GET", path="/metrics"),
 )
 """All that a model server answers."""

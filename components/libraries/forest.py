@@ -43,6 +43,9 @@ class Tree:
     """Whether a row without a value goes left."""
     value: Numbers
     """A leaf's part of the sum."""
+    cover: Numbers
+    """How many training rows came to the node, by the library's own weights: what the mean of a
+    tree is where a feature is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +137,7 @@ def branches(forest: Forest) -> dict[str, Any]:
         "nodes_featureids": joined("feature", 0).tolist(),
         "nodes_modes": np.where(leaf, "LEAF", forest.below).tolist(),
         "nodes_values": joined("threshold", 0.0).tolist(),
+        "nodes_hitrates": np.concatenate([tree.cover for tree in forest.trees]).tolist(),
         "nodes_truenodeids": joined("left", 0).tolist(),
         "nodes_falsenodeids": joined("right", 0).tolist(),
         "nodes_missing_value_tracks_true": joined("missing_left", 0).astype(int).tolist(),

@@ -94,6 +94,9 @@ def tree(root: Mapping[str, Any]) -> Tree:
         right=np.array([child(node, "right_child") for node in nodes], np.int64),
         missing_left=np.array([node.get("default_left", False) for node in nodes], bool),
         value=np.array([node.get("leaf_value", 0.0) for node in nodes], np.float32),
+        cover=np.array(
+            [node.get("internal_count", node.get("leaf_count", 0)) for node in nodes], np.float32
+        ),
     )
 
 

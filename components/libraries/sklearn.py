@@ -5,6 +5,9 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from components.libraries.library import COLUMNS, OUTPUTS, Library, algorithms
 from contracts.model import Task
 
@@ -34,7 +37,43 @@ def export(estimator: Any, columns: int, task: Task) -> ModelProto:
             options=options,
             target_opset=TARGET_OPSET,
         )
+    write_covers(graph, estimator)
     return graph
+
+
+def write_covers(graph: ModelProto, estimator: Any) -> None:
+    """Say in the graph how many training rows came to each node of its trees, which explanations
+    need and the converter leaves out; nothing where its nodes are not the estimator's."""
+    from onnx import helper
+
+    counts = covers(estimator)
+    for node in graph.graph.node:
+        found = {own.name: own for own in node.attribute}
+        if "nodes_hitrates" not in found and "nodes_treeids" not in found:
+            continue
+        attributes = {name: helper.get_attribute_value(own) for name, own in found.items()}
+        tree = np.asarray(attributes["nodes_treeids"])
+        sizes = np.bincount(tree).tolist()
+        if sizes != [len(own) for own in counts]:
+            continue
+        cover = np.concatenate(counts)[
+            (np.cumsum([0, *sizes])[:-1])[tree] + np.asarray(attributes["nodes_nodeids"])
+        ]
+        if "nodes_hitrates" in found:
+            node.attribute.remove(found["nodes_hitrates"])
+        node.attribute.append(helper.make_attribute("nodes_hitrates", cover.tolist()))
+
+
+def covers(estimator: Any) -> list[npt.NDArray[np.float32]]:
+    """How many training rows came to each node, tree by tree; empty for what is no forest."""
+    if hasattr(estimator, "tree_"):
+        trees = [estimator.tree_.weighted_n_node_samples]
+    elif hasattr(estimator, "_predictors"):  # of histograms; sklearn has no public name for them
+        trees = [own.nodes["count"] for stage in estimator._predictors for own in stage]
+    else:
+        grown = np.ravel(getattr(estimator, "estimators_", []))
+        trees = [own.tree_.weighted_n_node_samples for own in grown if hasattr(own, "tree_")]
+    return [np.asarray(own, np.float32) for own in trees]
 
 
 LIBRARY = Library(

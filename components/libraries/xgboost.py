@@ -214,6 +214,7 @@ def tree(values: Mapping[str, Any], weight: float) -> Tree:
         right=np.array(values["right_children"], np.int64),
         missing_left=np.array(values["default_left"], bool),
         value=conditions * np.float32(weight),
+        cover=np.array(values["sum_hessian"], np.float32),
     )
 
 

@@ -195,8 +195,16 @@ def learn_one(feature: Feature, values: pd.Series, spec: Preprocess) -> Learned 
     missing = float(values.isna().mean())
     if feature.kind == "numeric":
         low, high = float(known.min()), float(known.max())
+        finite = known[np.isfinite(known)]
+        quantiles = np.quantile(finite, np.linspace(0, 1, 21)).tolist() if len(finite) else []
         return Learned(
-            name=feature.name, kind="numeric", missing=missing, minimum=low, maximum=high
+            name=feature.name,
+            kind="numeric",
+            missing=missing,
+            minimum=low,
+            maximum=high,
+            quantiles=tuple(quantiles),
+            mean=float(finite.mean()) if len(finite) else None,
         )
     counts = values.astype(object).where(values.notna(), "").value_counts()
     least = spec.categorical.common_from(len(values))
@@ -209,6 +217,7 @@ def learn_one(feature: Feature, values: pd.Series, spec: Preprocess) -> Learned 
         kind="categorical",
         missing=missing,
         categories=tuple(common),
+        shares=tuple(float(counts[name] / len(values)) for name in common),
         rare=len(counts) - len(common),
         rare_rows=float(counts[counts < least].sum() / len(values)),
     )

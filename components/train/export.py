@@ -16,7 +16,7 @@ from components.libraries import registry
 from components.libraries.library import COLUMNS
 from components.native import NativeModel
 from components.transform import ExactScaler
-from contracts.artifact import Tensor
+from contracts.artifact import Distribution, Tensor
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -40,10 +40,22 @@ def signature(features: Sequence[Learned], *, used: bool = True) -> tuple[Tensor
             else tuple(name for name in feature.categories if name),
             minimum=feature.minimum,
             maximum=feature.maximum,
+            distribution=distribution(feature),
             optional=True,
             used=used,
         )
         for feature in features
+    )
+
+
+def distribution(feature: Learned) -> Distribution:
+    """How a feature's values were spread, in the order of the signature's categories."""
+    named = zip(feature.categories or (), feature.shares, strict=False)
+    return Distribution(
+        missing=feature.missing,
+        quantiles=feature.quantiles,
+        mean=feature.mean,
+        shares=tuple(share for name, share in named if name),
     )
 
 

@@ -24,6 +24,7 @@ import structlog
 
 from serving import protocol
 from serving.runtime import about, coding
+from serving.runtime.explaining.thread import ExplainingThread
 from serving.runtime.limits import Limits
 from serving.runtime.messages import JSON, Answering, Request, Response, line
 from serving.runtime.model import Answer, Prepared
@@ -82,6 +83,7 @@ class App:
         self._limits = limits or Limits()
         self._origins = Origins(origins)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="large-requests")
+        self._explanations = ExplainingThread()
         self._large = 0
         self._noted = -math.inf
         self._unnoted = 0
@@ -322,6 +324,7 @@ class App:
             "config": lambda _: served.config,
             "stats": self._statistics,
             "feedback": self._asked(served.judge),
+            "explain": self._explained(served),
             "metrics": self._metrics,
         }
         name, version = served.model.name, served.model.version
@@ -329,7 +332,8 @@ class App:
         table: dict[bytes, Endpoint] = {}
         for route in protocol.ROUTES:
             inference = route in protocol.INFERENCES
-            most = limits.feedback if route is protocol.FEEDBACK else limits.other
+            has_rows = route in (protocol.FEEDBACK, protocol.EXPLAIN)
+            most = limits.feedback if has_rows else limits.other
             most = limits.body if inference else min(most, limits.body)
             endpoint = Endpoint(
                 method=route.method,
@@ -396,6 +400,23 @@ class App:
             work = partial(coding.unpacked, request.body, packing, request.most)
             response = Response(200, _encode(answer(await self._aside(work))))
             return self._signed(request, response)
+
+        return respond
+
+    def _explained(self, served: Served) -> Handler:
+        """What answers why a model predicts what it does."""
+
+        async def respond(request: Request) -> Response:
+            self._check_room()
+            body = request.body
+            name = request.headers.get(b"content-encoding")
+            if name is not None and (packing := coding.coding_of(name)) is not None:
+                body = await self._aside(partial(coding.unpacked, body, packing, request.most))
+            given = request.headers.get(_REQUEST_ID)
+            identity = given.decode("latin-1") if given else f"{getrandbits(128):032x}"
+            content = await self._explanations.answer(served, body, identity)
+            lines = JSON + _id_line(given or identity.encode())
+            return self._signed(request, Response(200, content, lines))
 
         return respond
 

@@ -77,6 +77,8 @@ class Counters:
         """Of the requests those that named this version, which no weight has sent here."""
         self.findings: Counter[tuple[str, str]] = Counter()
         """By the input's name, and what was found."""
+        self.explanations: Counter[int] = Counter()
+        """Requests to explain predictions, by status."""
         self.rows = 0
         """Rows of the requests that were answered."""
         self.refused_seconds = 0.0
@@ -124,6 +126,9 @@ class Counters:
         yield from self.seconds.lines(metrics.REQUEST_SECONDS, labels)
         yield from _head(metrics.PREDICTIONS)
         yield from self.scores.lines(metrics.PREDICTIONS, labels)
+        yield from _head(metrics.EXPLANATIONS)
+        for code, count in sorted(self.explanations.items()):
+            yield f'{metrics.EXPLANATIONS}{{{labels},{metrics.CODE}="{code}"}} {count}'
         yield from _head(metrics.FEEDBACK)
         for outcome, count in sorted(self.feedback.items()):
             yield f'{metrics.FEEDBACK}{{{labels},{metrics.OUTCOME}="{outcome}"}} {count}'

@@ -35,7 +35,8 @@ class Meaning:
         self._binary = self._classification and bool(self._score and self._score.shape[-1] == 2)
         self._classes = artifact.interpretation.classes or ((0, 1) if self._binary else ())
         column = artifact.interpretation.positive_column % 2
-        self._column = column
+        self.column = column
+        """Of two classes' probabilities, the one that is the score."""
         if self._binary:
             self._positive, self._negative = self._classes[column], self._classes[1 - column]
         self.bounds = self._bounds()
@@ -47,7 +48,7 @@ class Meaning:
             numbers = [] if scores is None else scores.ravel().tolist()
             return numbers, numbers
         if scores is not None and self._binary:
-            values = scores[:, self._column].tolist()
+            values = scores[:, self.column].tolist()
             threshold, yes, no = self._interpretation.threshold, self._positive, self._negative
             return values, [yes if score >= threshold else no for score in values]
         return ([] if scores is None else scores.max(axis=-1).tolist()), self._labels(

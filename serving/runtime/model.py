@@ -46,6 +46,7 @@ _ORT_TYPES = {
 }
 """ONNX Runtime's name for each datatype."""
 _NOTHING: frozenset[str] = frozenset()
+_KEPT = 64 * 2**20
 
 
 class Prepared(msgspec.Struct):
@@ -105,6 +106,8 @@ class Model:
         _check_names(artifact, self._session)
         self._outputs = [tensor.name for tensor in artifact.outputs]
         self._tensors = {tensor.name: tensor for tensor in artifact.outputs}
+        self.content = content if len(content) <= _KEPT else None
+        """The bytes of ``model.onnx``, for who explains it; None where they are many."""
         self._plain = PlainResponses(name, artifact.version, artifact.outputs)
 
     def answer(
@@ -167,7 +170,7 @@ class Model:
         }
         rows = sum(prepared.rows for prepared in asked)
         try:
-            results = self._run(feeds, rows)
+            results = self.results(feeds, rows)
         except Refusal:
             results = {}
         if not results or any(len(result) != rows for result in results.values()):
@@ -201,7 +204,7 @@ class Model:
 
     def _alone(self, prepared: Prepared) -> Answer | Refusal:
         try:
-            results = self._run(prepared.feeds, prepared.rows)
+            results = self.results(prepared.feeds, prepared.rows)
         except Refusal as refusal:
             return refusal
         scores, predicted = self.meaning.of(results)
@@ -250,7 +253,16 @@ class Model:
         with _ignoring_model_failure():
             self._session.run(self._outputs, feeds)
 
-    def _run(self, feeds: dict[str, Array], rows: int) -> dict[str, Array]:
+    def results(self, feeds: Mapping[str, Array], rows: int) -> dict[str, Array]:
+        """What the model gives, by output.
+
+        Args:
+            feeds: what it reads, by input.
+            rows: how many there are.
+
+        Raises:
+            Refusal: it failed (500).
+        """
         try:
             results = self._session.run(self._outputs, feeds)
         except Exception as error:  # noqa: BLE001  ONNX Runtime has no common class for its errors

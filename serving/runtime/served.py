@@ -16,6 +16,7 @@ from serving.bodies import Input
 from serving.runtime import about, rows
 from serving.runtime.batches import Batches
 from serving.runtime.counters import Counters
+from serving.runtime.explaining.answers import Explaining
 from serving.runtime.feedback import Record, Verdict, read_feedback
 from serving.runtime.limits import Batch
 from serving.runtime.messages import Response, line
@@ -65,6 +66,8 @@ class Served:
         turns = Batches(model, batch) if batch else Turns(model, shared=shared)
         self.ask: Callable[[Prepared, Done], None] = turns.ask
         """Has a request answered in this turn of the event loop, or soon after."""
+        self.explaining = Explaining(model)
+        """What says why it predicts what it does."""
         self._inputs = [Input(own.name, own.datatype, own.shape) for own in model.artifact.inputs]
         self._is_classification = model.artifact.task == "classification"
 

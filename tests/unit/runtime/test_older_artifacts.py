@@ -19,6 +19,8 @@ from tests.unit.runtime.conftest import Reply, call
 
 SCHEMA_1 = Path(__file__).parent / "schema_1"
 """Written before documents said their schema, with the meaning among the parameters."""
+SCHEMA_2 = Path(__file__).parent / "schema_2"
+"""Written before artifacts said how inputs were spread."""
 BASE = "/v2/models/flight-delay"
 
 
@@ -54,21 +56,34 @@ def test_an_old_classification_keeps_its_threshold_of_nothing() -> None:
     assert (verdict["right"], verdict["wrong"]) == (1, 1)
 
 
+def test_an_artifact_without_distributions_predicts_as_before() -> None:
+    artifact, content = fetch(str(SCHEMA_2 / "classification"))
+    assert (
+        json.loads((SCHEMA_2 / "classification" / "artifact.json").read_text())["schema_version"]
+        == 2
+    )
+    assert artifact.schema_version == 3
+    assert all(own.distribution is None for own in artifact.inputs)
+    app = App(Served(Model("flight-delay", artifact, content)))
+    body = json.dumps({"hour": 17, "carrier": "B6"}).encode()
+    assert call(app, "POST", f"{BASE}/predict", body).json["predictions"][0]["prediction"] == 1
+
+
 def test_what_is_written_again_says_its_schema(tmp_path: Path) -> None:
     artifact, _ = fetch(str(SCHEMA_1 / "classification"))
     assert artifact.interpretation.threshold == 0.0
     assert artifact.parameters["threshold"] == 0.0, "the parameters stay what they were"
     text = artifact.model_dump_json()
-    assert json.loads(text)["schema_version"] == 2
+    assert json.loads(text)["schema_version"] == 3
     assert Artifact.parse(json.loads(text)) == artifact
 
 
 def test_an_artifact_of_a_newer_millwright_is_refused(tmp_path: Path) -> None:
     shutil.copytree(SCHEMA_1 / "regression", tmp_path / "newer")
     path = tmp_path / "newer" / "artifact.json"
-    document = json.loads(path.read_text()) | {"schema_version": 3}
+    document = json.loads(path.read_text()) | {"schema_version": 4}
     path.write_text(json.dumps(document))
-    with pytest.raises(DocumentError, match="is 3; this Millwright reads Artifact documents up to"):
+    with pytest.raises(DocumentError, match="is 4; this Millwright reads Artifact documents up to"):
         fetch(str(tmp_path / "newer"))
     path.write_text(json.dumps(document | {"schema_version": "two"}))
     with pytest.raises(DocumentError, match="schema_version: "):
