@@ -64,6 +64,8 @@ PREDICT: Final = Route(name="predict", method="POST", path=f"{_MODEL}/predict", 
 INFERENCES: Final = (INFER, PREDICT)
 """The only routes that are inferences."""
 
+MODEL: Final = Route(name="model", method="GET", path=_MODEL, versioned=True)
+MODEL_READY: Final = Route(name="model_ready", method="GET", path=f"{_MODEL}/ready", versioned=True)
 FEEDBACK: Final = Route(name="feedback", method="POST", path=f"{_MODEL}/feedback", versioned=True)
 
 EXPLAIN: Final = Route(name="explain", method="POST", path=f"{_MODEL}/explain", versioned=True)
@@ -78,8 +80,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route(name="load", method="POST", path="/v2/repository/models/{model}/load"),
     Route(name="unload", method="POST", path="/v2/repository/models/{model}/unload"),
     Route(name="all_stats", method="GET", path="/v2/models/stats"),
-    Route(name="model", method="GET", path=_MODEL, versioned=True),
-    Route(name="model_ready", method="GET", path=f"{_MODEL}/ready", versioned=True),
+    MODEL,
+    MODEL_READY,
     Route(name="config", method="GET", path=f"{_MODEL}/config", versioned=True),
     Route(name="stats", method="GET", path=f"{_MODEL}/stats", versioned=True),
     FEEDBACK,

@@ -113,12 +113,10 @@ def output_tensor(
         Refusal: (500) it holds a value that is not a finite number, which no client could use.
     """
     data = array.ravel().tolist() if behind is None else []
-    if not _all_finite(array, data):
-        raise Refusal(500, f"the model's output {tensor.name!r} holds a value that is not a number")
+    check_finite(tensor.name, array, data)
     if behind is None:
         return ResponseOutput(tensor.name, array.shape, tensor.datatype, data)
-    is_bfloat16 = tensor.datatype == "BF16"
-    behind.append(bfloat16.encoded(array) if is_bfloat16 else binary.encoded(array))
+    behind.append(as_bytes(tensor.datatype, array))
     size = {"binary_data_size": len(behind[-1])}
     return ResponseOutput(tensor.name, array.shape, tensor.datatype, UNSET, size)
 
@@ -132,6 +130,26 @@ def flattened(arrays: Iterable[Array]) -> list[tuple[list[int], list[Any]]] | No
             return None
         flat.append((list(array.shape), data))
     return flat
+
+
+def as_bytes(datatype: str, array: Array) -> bytes:
+    """An output's bytes, as the binary tensor extension and gRPC have them."""
+    return bfloat16.encoded(array) if datatype == "BF16" else binary.encoded(array)
+
+
+def check_finite(name: str, array: Array, data: list[Any]) -> None:
+    """Refuse an output that no client could use.
+
+    Args:
+        name: its name.
+        array: the model's output.
+        data: may have the values of it.
+
+    Raises:
+        Refusal: (500) it holds a value that is not a finite number.
+    """
+    if not _all_finite(array, data):
+        raise Refusal(500, f"the model's output {name!r} holds a value that is not a number")
 
 
 def _all_finite(array: Array, data: list[Any]) -> bool:

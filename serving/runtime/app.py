@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from random import getrandbits
@@ -80,8 +80,8 @@ class App:
         self.served = served
         self.draining = False
         self.active = 0
-        self._limits = limits or Limits()
-        self._origins = Origins(origins)
+        self.limits = limits or Limits()
+        self.origins = Origins(origins)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="large-requests")
         self._explanations = ExplainingThread()
         self._large = 0
@@ -111,15 +111,8 @@ class App:
         request.most, request.until = endpoint.most, endpoint.until
         headers = request.headers
         if b"origin" in headers:
-            self._origins.check(headers[b"origin"])
-        addressed = headers.get(_PREDICTOR)
-        predictor = endpoint.served.predictor
-        if addressed is not None and addressed != predictor and predictor:
-            raise Refusal(
-                421,
-                f"this is predictor {predictor.decode()!r}, and the request is addressed to "
-                f"{shown(addressed.decode('latin-1'))}",
-            )
+            self.origins.check(headers[b"origin"])
+        check_addressed(headers.get(_PREDICTOR), endpoint.served)
 
     def respond(self, request: Request, to: Answering) -> None:
         """Answer a whole request, now or later."""
@@ -155,11 +148,11 @@ class App:
 
     def _infer(self, request: Request, endpoint: Endpoint, to: Answering) -> None:
         try:
-            self._check_room()
+            self.check_room()
             body: bytes | None = request.body
             if (name := request.headers.get(b"content-encoding")) is not None:
                 body = self._unpacked_here(request, coding.coding_of(name))
-            if body is None or len(body) > self._limits.inline:
+            if body is None or len(body) > self.limits.inline:
                 self._later(request, to, self._infer_aside(request, endpoint))
                 return
             prepared = _prepared(request, endpoint, body)
@@ -197,11 +190,11 @@ class App:
         body = request.body
         name = request.headers.get(b"content-encoding")
         if name is not None and (packing := coding.coding_of(name)) is not None:
-            body = await self._aside(partial(coding.unpacked, body, packing, request.most))
-        if len(body) <= self._limits.inline:
+            body = await self.aside(partial(coding.unpacked, body, packing, request.most))
+        if len(body) <= self.limits.inline:
             prepared, answer = _whole(request, endpoint, body)
         else:
-            prepared, answer = await self._aside(partial(_whole, request, endpoint, body))
+            prepared, answer = await self.aside(partial(_whole, request, endpoint, body))
         if isinstance(answer, Refusal):
             raise answer
         if endpoint.takes_rows:
@@ -211,8 +204,13 @@ class App:
             return await self._packed(request, endpoint, prepared, answer, wish.coding)
         return self._inference(request, endpoint, prepared, answer)
 
-    def _check_room(self) -> None:
-        if self.active >= self._limits.active:
+    def check_room(self) -> None:
+        """Refuse where too much is being answered.
+
+        Raises:
+            Refusal: (503) it is.
+        """
+        if self.active >= self.limits.active:
             what = f"{self.active} requests are being answered"
             raise Refusal(503, what, fix="try again in 1 s")
 
@@ -220,7 +218,7 @@ class App:
         """A body as it was before it was packed; None where that is no work for the event loop."""
         if packing is None:
             return request.body
-        if len(request.body) * _DENSEST > self._limits.inline:
+        if len(request.body) * _DENSEST > self.limits.inline:
             return None
         return coding.unpacked(request.body, packing, request.most)
 
@@ -233,12 +231,12 @@ class App:
         wanted: bytes,
     ) -> Response:
         """The answer as the client wants it."""
-        aside = len(answer.body) > self._limits.inline
+        aside = len(answer.body) > self.limits.inline
         # A client may ask for packing, not rely on it: under too much work it is left out.
-        if aside and self._large >= self._limits.large:
+        if aside and self._large >= self.limits.large:
             return self._inference(request, endpoint, prepared, answer)
         pack = partial(coding.packed, answer.body, wanted)
-        content = await self._aside(pack) if aside else pack()
+        content = await self.aside(pack) if aside else pack()
         lines = line(b"content-encoding", wanted) + line(b"vary", b"accept-encoding")
         return self._inference(request, endpoint, prepared, answer, content, lines)
 
@@ -271,7 +269,6 @@ class App:
 
     def _later(self, request: Request, to: Answering, answer: Awaitable[Response]) -> None:
         """Answer when it is there."""
-        self.active += 1
 
         async def work() -> None:
             try:
@@ -280,22 +277,32 @@ class App:
                 response = self._refused(request, refusal)
             except Exception as error:  # noqa: BLE001  whatever it is, somebody waits
                 response = self.failed(request, error)
-            finally:
-                self.active -= 1
             to.answer(request, response)
 
-        task = asyncio.get_running_loop().create_task(work())
+        self.run(work())
+
+    def run(self, work: Coroutine[None, None, None]) -> None:
+        """Do what takes longer than a turn; it counts as a request that is being answered."""
+        self.active += 1
+
+        async def counted() -> None:
+            try:
+                await work
+            finally:
+                self.active -= 1
+
+        task = asyncio.get_running_loop().create_task(counted())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _aside(self, work: Callable[[], Result]) -> Result:
+    async def aside(self, work: Callable[[], Result]) -> Result:
         """Do it in the thread, so that health checks are answered meanwhile.
 
         Raises:
             Refusal: as many wait for the thread as may. Who comes back from it and goes there again
                 at once keeps its place.
         """
-        if self._large >= self._limits.large:
+        if self._large >= self.limits.large:
             raise Refusal(503, f"{self._large} large requests are waiting", fix="try again in 1 s")
         self._large += 1
         try:
@@ -315,9 +322,9 @@ class App:
             "server": self._constant(about.SERVER),
             "live": self._constant({"live": True}),
             "ready": self._ready({"ready": True}, {"ready": False}),
-            "index": self._asked(self._index),
-            "load": self._asked(self._steering),
-            "unload": self._asked(self._steering),
+            "index": self._asked(self.index),
+            "load": self._asked(self.steering),
+            "unload": self._asked(self.steering),
             "all_stats": self._statistics,
             "model": lambda _: served.metadata,
             "model_ready": self._ready(model | {"ready": True}, model | {"ready": False}),
@@ -328,7 +335,7 @@ class App:
             "metrics": self._metrics,
         }
         name, version = served.model.name, served.model.version
-        limits = self._limits
+        limits = self.limits
         table: dict[bytes, Endpoint] = {}
         for route in protocol.ROUTES:
             inference = route in protocol.INFERENCES
@@ -352,6 +359,18 @@ class App:
                 table[route.of_version(name, version).encode()] = own
         return table
 
+    def endpoint(self, path: bytes) -> Endpoint:
+        """What is at a path.
+
+        Raises:
+            Refusal: nothing is.
+        """
+        endpoint = self._endpoints.get(path)
+        if endpoint is None:
+            known = [own.decode() for own in self._endpoints]
+            raise about.nothing_at(unquote(path.decode("latin-1")), self.served.model, known)
+        return endpoint
+
     def _handler(self, request: Request) -> Handler:
         """What answers a request.
 
@@ -359,12 +378,10 @@ class App:
             Refusal: nothing does.
         """
         path, method = request.path, request.method
-        if path not in self._endpoints:
-            known = [own.decode() for own in self._endpoints]
-            raise about.nothing_at(unquote(path.decode("latin-1")), self.served.model, known)
-        taken = self._endpoints[path].method
+        endpoint = self.endpoint(path)
+        taken = endpoint.method
         if method == taken or (method == "HEAD" and taken == "GET"):
-            return self._endpoints[path].handler
+            return endpoint.handler
         allow = line(b"allow", f"{'GET, HEAD' if taken == 'GET' else taken}, OPTIONS".encode())
         if method == "OPTIONS":
             return lambda _: Response(204, b"", allow)
@@ -389,7 +406,7 @@ class App:
         """What answers a body that is no inference."""
 
         def respond(request: Request) -> Response | Awaitable[Response]:
-            self._check_room()
+            self.check_room()
             name = request.headers.get(b"content-encoding")
             body = self._unpacked_here(request, coding.coding_of(name) if name else None)
             return unpack(request) if body is None else Response(200, _encode(answer(body)))
@@ -398,7 +415,7 @@ class App:
             packing = coding.coding_of(request.headers[b"content-encoding"])
             assert packing is not None
             work = partial(coding.unpacked, request.body, packing, request.most)
-            response = Response(200, _encode(answer(await self._aside(work))))
+            response = Response(200, _encode(answer(await self.aside(work))))
             return self._signed(request, response)
 
         return respond
@@ -407,11 +424,11 @@ class App:
         """What answers why a model predicts what it does."""
 
         async def respond(request: Request) -> Response:
-            self._check_room()
+            self.check_room()
             body = request.body
             name = request.headers.get(b"content-encoding")
             if name is not None and (packing := coding.coding_of(name)) is not None:
-                body = await self._aside(partial(coding.unpacked, body, packing, request.most))
+                body = await self.aside(partial(coding.unpacked, body, packing, request.most))
             given = request.headers.get(_REQUEST_ID)
             identity = given.decode("latin-1") if given else f"{getrandbits(128):032x}"
             content = await self._explanations.answer(served, body, identity)
@@ -420,10 +437,16 @@ class App:
 
         return respond
 
-    def _index(self, body: bytes) -> object:
+    def index(self, body: bytes) -> list[dict[str, str]]:
+        """What the repository has; `body` says which of it is wanted."""
         return about.index(self.served.model, body, draining=self.draining)
 
-    def _steering(self, body: bytes) -> object:
+    def steering(self, body: bytes) -> object:
+        """Load or unload a model.
+
+        Raises:
+            Refusal: that is not done here.
+        """
         raise Refusal(
             403,
             "which version is served is a rollout's to decide; it is not loaded or unloaded here",
@@ -434,7 +457,7 @@ class App:
 
     def _refused(self, request: Request, refusal: Refusal) -> Response:
         if refusal.status >= 500:
-            self._note(refusal)
+            self.note(refusal)
         lines = JSON + refusal.lines
         endpoint: Endpoint | None = request.endpoint
         if endpoint is not None and endpoint.is_inference:
@@ -450,7 +473,7 @@ class App:
             close=refusal.status in (413, 503),
         )
 
-    def _note(self, refusal: Refusal) -> None:
+    def note(self, refusal: Refusal) -> None:
         """Log it, once a second: under too much work a line for each would be more of it."""
         now = time.monotonic()
         if now - self._noted < 1.0:
@@ -461,13 +484,28 @@ class App:
 
     def _signature(self, request: Request) -> bytes:
         """What every answer says: who gives it, and which pages may read it."""
-        if not self._origins:
+        if not self.origins:
             return self.served.lines
-        return self.served.lines + self._origins.lines(request.method, request.headers)
+        return self.served.lines + self.origins.lines(request.method, request.headers)
 
     def _signed(self, request: Request, response: Response) -> Response:
         lines = response.lines + self._signature(request)
         return Response(response.status, response.body, lines, response.close)
+
+
+def check_addressed(addressed: bytes | None, served: Served) -> None:
+    """Refuse what is addressed to another predictor.
+
+    Raises:
+        Refusal: (421) it is.
+    """
+    predictor = served.predictor
+    if addressed is not None and addressed != predictor and predictor:
+        raise Refusal(
+            421,
+            f"this is predictor {predictor.decode()!r}, and the request is addressed to "
+            f"{shown(addressed.decode('latin-1'))}",
+        )
 
 
 async def _never(_: Request) -> Response:

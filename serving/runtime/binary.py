@@ -63,7 +63,7 @@ def taken(
     Raises:
         Refusal: there are not that many bytes, or it is sent in a way that is not spoken here.
     """
-    _check_memory("input", name, parameters)
+    check_memory("input", name, parameters)
     if _SIZE not in parameters:
         return None, behind
     size = parameters[_SIZE]
@@ -92,7 +92,7 @@ def check_wanted(name: str, parameters: Mapping[str, Any]) -> None:
     Raises:
         Refusal: it is wanted in shared memory, or as a ranking of classes.
     """
-    _check_memory("output", name, parameters)
+    check_memory("output", name, parameters)
     if parameters.get("classification"):
         raise Refusal(
             400,
@@ -101,7 +101,12 @@ def check_wanted(name: str, parameters: Mapping[str, Any]) -> None:
         )
 
 
-def _check_memory(side: str, name: str, parameters: Mapping[str, Any]) -> None:
+def check_memory(side: str, name: str, parameters: Mapping[str, Any]) -> None:
+    """Refuse a tensor in shared memory.
+
+    Raises:
+        Refusal: it is said to be there.
+    """
     if "shared_memory_region" in parameters:
         raise Refusal(
             400,

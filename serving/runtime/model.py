@@ -5,7 +5,7 @@ What the outputs mean is `serving.runtime.meaning`'s.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -26,7 +26,13 @@ from serving.runtime.answers import (
 from serving.runtime.binary import Array, split
 from serving.runtime.meaning import Meaning
 from serving.runtime.refusal import Refusal
-from serving.runtime.tensors import Findings, Signature, binary_outputs, read_request
+from serving.runtime.tensors import (
+    Findings,
+    InferRequest,
+    Signature,
+    binary_outputs,
+    read_request,
+)
 
 _ORT_TYPES = {
     "BOOL": "tensor(bool)",
@@ -62,6 +68,13 @@ class Prepared(msgspec.Struct):
     findings: Findings
     plain: bool
     """Whether all outputs are wanted, and as JSON."""
+    write: Callable[[Prepared, Mapping[str, Array]], bytes] | None = None
+    """Writes the answer's body, where that is no JSON."""
+    gone: bool = False
+    """Whether nobody waits for the answer any more."""
+
+
+Write = Callable[[Prepared, Mapping[str, Array]], bytes]
 
 
 class Answer(msgspec.Struct):
@@ -156,6 +169,27 @@ class Model:
             plain,
         )
 
+    def prepared_message(
+        self,
+        request: InferRequest,
+        request_id: str,
+        write: Write,
+    ) -> Prepared:
+        """Check an inference request that is no JSON.
+
+        Args:
+            request: what it says.
+            request_id: its id when it has none.
+            write: writes the answer's body, of the outputs that are wanted.
+
+        Raises:
+            Refusal: the request is not one that this model takes (400).
+        """
+        feeds, rows, findings = self.signature.feeds(request)
+        wanted = self.signature.wanted(request)
+        identity = request.id or request_id
+        return Prepared(identity, feeds, rows, wanted, _NOTHING, findings, False, write)
+
     def answers(self, asked: Sequence[Prepared]) -> list[Answer | Refusal]:
         """Answer requests, in one call of the model where there are several.
 
@@ -220,6 +254,12 @@ class Model:
     ) -> Answer | Refusal:
         if prepared.plain and (flat := flattened(results.values())) is not None:
             body = self._plain.body(prepared.identity, flat, prepared.findings)
+            return Answer(body, prepared.rows, scores, predicted)
+        if prepared.write is not None:
+            try:
+                body = prepared.write(prepared, results)
+            except Refusal as refusal:
+                return refusal
             return Answer(body, prepared.rows, scores, predicted)
         as_bytes = prepared.as_bytes
         tensors: list[bytes] = []

@@ -20,8 +20,9 @@ from serving.runtime.explaining.answers import Explaining
 from serving.runtime.feedback import Record, Verdict, read_feedback
 from serving.runtime.limits import Batch
 from serving.runtime.messages import Response, line
-from serving.runtime.model import Answer, Model, Prepared
+from serving.runtime.model import Answer, Model, Prepared, Write
 from serving.runtime.refusal import Refusal
+from serving.runtime.tensors import InferRequest
 from serving.runtime.turns import Done, Turns
 
 _MAX_ID = 1024
@@ -82,11 +83,20 @@ class Served:
         Raises:
             Refusal: the request is not one that this model takes (400).
         """
-        prepared = self.model.prepared(body, identity[:_MAX_ID], json_size)
-        if len(prepared.identity) > _MAX_ID:
-            size = len(prepared.identity)
-            raise Refusal(400, f"the id has {size} characters; at most {_MAX_ID}")
-        return prepared
+        return _named(self.model.prepared(body, identity[:_MAX_ID], json_size))
+
+    def read_message(self, request: InferRequest, identity: str, write: Write) -> Prepared:
+        """Check an inference that is no JSON.
+
+        Args:
+            request: what it says.
+            identity: its id when it has none.
+            write: writes the answer's body, of the outputs that are wanted.
+
+        Raises:
+            Refusal: the request is not one that this model takes (400).
+        """
+        return _named(self.model.prepared_message(request, identity[:_MAX_ID], write))
 
     def read_rows(self, body: bytes, identity: str) -> Prepared:
         """Read an inference of rows, as ``predict`` takes them.
@@ -147,3 +157,11 @@ class Served:
         self.counters.feedback[metrics.RIGHT] += verdict.right
         self.counters.feedback[metrics.WRONG] += verdict.wrong
         return verdict
+
+
+def _named(prepared: Prepared) -> Prepared:
+    """The request, if its id can be remembered."""
+    if len(prepared.identity) > _MAX_ID:
+        size = len(prepared.identity)
+        raise Refusal(400, f"the id has {size} characters; at most {_MAX_ID}")
+    return prepared

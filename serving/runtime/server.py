@@ -12,13 +12,17 @@ import gc
 import signal
 import sys
 import time
+from functools import partial
 
 import structlog
 import uvloop
 
+from serving.runtime import http
 from serving.runtime.app import App
 from serving.runtime.connections import Connections
-from serving.runtime.http import Connection
+from serving.runtime.grpc.connection import Connection as Http2
+from serving.runtime.grpc.opening import Opening
+from serving.runtime.grpc.services import Services
 from serving.runtime.refusal import CANNOT_SERVE
 
 _log = structlog.get_logger("serving.runtime")
@@ -27,6 +31,14 @@ _LINGER = 0.2
 """Seconds in which the request may still come of a connection that was just accepted."""
 _UNDER_WAY = 25.0
 """Seconds for which a request that is under way at the end of the grace is waited for."""
+
+
+def opening(connections: Connections, services: Services) -> Opening:
+    """What finds out which protocol a new connection speaks."""
+    begin = partial(services.begin, connections)
+    return Opening(
+        connections, partial(http.Connection, connections), partial(Http2, connections, begin)
+    )
 
 
 class Server:
@@ -41,6 +53,7 @@ class Server:
 
     def __init__(self, app: App, *, host: str, port: int, grace: float) -> None:
         self._app = app
+        self._services = Services(app)
         self._host = host
         self._port = port
         self._grace = grace
@@ -59,10 +72,10 @@ class Server:
 
     async def _serve(self) -> int:
         loop = asyncio.get_running_loop()
-        connections = Connections(self._app)
+        connections, services = Connections(self._app), self._services
         try:
             listener = await loop.create_server(
-                lambda: Connection(connections), self._host, self._port, backlog=2048
+                partial(opening, connections, services), self._host, self._port, backlog=2048
             )
         except OSError as error:
             print(f"{CANNOT_SERVE}{self._host}:{self._port}: {error.strerror}", file=sys.stderr)
@@ -88,5 +101,6 @@ class Server:
             self._until = time.monotonic() - _UNDER_WAY
             return
         self._app.draining = True
+        self._services.health.changed()
         self._until = time.monotonic() + self._grace
         _log.info("draining", seconds=self._grace, active=self._app.active)

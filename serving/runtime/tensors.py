@@ -15,7 +15,7 @@ import functools
 import math
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -79,6 +79,14 @@ class RequestInput(Struct):
     datatype: str
     data: Raw = _NO_DATA
     parameters: dict[str, Any] | None = None
+    raw: ClassVar[memoryview | Array | None] = None
+    """Its data, where that came beside the JSON."""
+
+
+class MessageInput(RequestInput):
+    """One input tensor of a request that is no JSON: its data as bytes, or flat in row order."""
+
+    raw: memoryview | Array | None = None  # type: ignore[misc]
 
 
 class RequestedOutput(Struct):
@@ -174,12 +182,12 @@ class InputSignature:
         value = self._missing_text if self.is_text else math.nan
         return np.full(shape, value, dtype=self.dtype)
 
-    def array(self, given: RequestInput, raw: memoryview | None = None) -> Array:
+    def array(self, given: RequestInput, raw: memoryview | Array | None = None) -> Array:
         """The request's tensor.
 
         Args:
             given: as the request's JSON has it.
-            raw: its data, where that came as bytes.
+            raw: its data, where that is not in the JSON: as bytes, or flat in row order.
 
         Raises:
             Refusal: its datatype, shape or data is not what the model takes.
@@ -194,7 +202,7 @@ class InputSignature:
                 + (", where -1 is the number of rows, at least 1" if -1 in self.shape else ""),
             )
         if raw is not None:
-            return self._from_bytes(raw, shape)
+            return self._beside(raw, shape)
         if given.data is _NO_DATA:
             raise Refusal(400, f"input {self.name!r} has no `data`; expected {self._expected()}")
         try:
@@ -232,13 +240,18 @@ class InputSignature:
         tensor = self._tensor.model_copy(update={"datatype": datatype, "optional": optional})
         return self._smaller.setdefault(datatype, InputSignature(tensor, self._missing_text))
 
-    def _from_bytes(self, raw: memoryview, shape: list[int]) -> Array:
-        """A tensor that came as bytes; a missing number is NaN, as in JSON it is null."""
+    def _beside(self, raw: memoryview | Array, shape: list[int]) -> Array:
+        """A tensor that did not come in JSON; a missing number is NaN, as in JSON it is null."""
+        count = math.prod(shape)
         try:
-            if self.datatype == "BF16":
-                array = bfloat16.decoded(raw, math.prod(shape)).reshape(shape)
+            if isinstance(raw, np.ndarray):
+                if raw.size != count:
+                    raise ValueError(f"{raw.size} elements for {count}, as the shape says")
+                array = raw.reshape(shape)
+            elif self.datatype == "BF16":
+                array = bfloat16.decoded(raw, count).reshape(shape)
             else:
-                array = binary.decoded(raw, self.dtype, math.prod(shape)).reshape(shape)
+                array = binary.decoded(raw, self.dtype, count).reshape(shape)
         except ValueError as error:
             raise Refusal(400, f"input {self.name!r}: {error}") from None
         if self.dtype.kind == "f" and not np.isfinite(array).all():
@@ -312,8 +325,8 @@ class Signature:
         rows = 0
         findings: Findings = {}
         for given in request.inputs:
-            raw = None
-            if given.parameters is not None:
+            raw = given.raw
+            if raw is None and given.parameters is not None:
                 present = given.data is not _NO_DATA
                 raw, behind = binary.taken(given.name, given.parameters, behind, present=present)
             own = self.inputs.get(given.name)

@@ -66,6 +66,8 @@ class Turns:
     def _worked(self, waiting: list[tuple[Prepared, Done]]) -> list[tuple[Prepared, Done]]:
         """Answer them, in their order; those for which the time is up are given back."""
         until = time.perf_counter() + _SLICE
+        if any(prepared.gone for prepared, _ in waiting):
+            waiting = _wanted(waiting)
         start = 0
         while start < len(waiting):
             end, rows = start + 1, waiting[start][0].rows
@@ -86,6 +88,14 @@ class Turns:
         except Exception:  # noqa: BLE001  whatever it is, somebody waits
             _log.exception("failed")
             return [Refusal(500, "the server has a fault; see its log") for _ in asked]
+
+
+def _wanted(waiting: list[tuple[Prepared, Done]]) -> list[tuple[Prepared, Done]]:
+    """Those whose answers somebody waits for; the others are told that they get none."""
+    for prepared, done in waiting:
+        if prepared.gone:
+            done(prepared, Refusal(499, "nobody waits for it"))
+    return [asked for asked in waiting if not asked[0].gone]
 
 
 _BY_ROW = frozenset(

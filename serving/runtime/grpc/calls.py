@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from serving.runtime import coding
 from serving.runtime.grpc import heads
 from serving.runtime.grpc.heads import Headers
-from serving.runtime.grpc.status import Status, message, status_of, timeout_of
+from serving.runtime.grpc.status import message, status_of, timeout_of
 from serving.runtime.grpc.streams import Stream
 from serving.runtime.refusal import Refusal, shown
 
@@ -27,13 +27,12 @@ MOST_MESSAGE = 64 * 2**10
 _PREFIX = struct.Struct(">BI")
 _WORTH = 2**10
 """Bytes of an answer from which on it is packed for a client that packs."""
+_INLINE = 64 * 2**10
+"""Bytes of an answer up to which packing is no work for a thread; a larger one goes as it is."""
 _CODINGS = b"identity, deflate, gzip"
 _HEAD = b"\x88" + heads.block([(b"content-type", CONTENT_TYPE)])  # 0x88 is :status 200
 _ACCEPTS = heads.block([(b"grpc-accept-encoding", _CODINGS)])
 _OK = heads.block([(b"grpc-status", b"0")])
-_NOT_GRPC = heads.block(
-    [(b":status", b"415"), (b"content-type", b"text/plain"), (b"accept", CONTENT_TYPE)]
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +43,7 @@ class Method:
         take: given a call and a message of its, which it answers, now or later.
         many: whether the client may send more than one message.
         most: bytes that a message may have.
+        unpacks: whether `take` unpacks a message itself, which may be much work.
         opens: looks at a call before its message comes.
         gone: told when nobody waits for an answer any more.
         refused: told when a call is refused before `take` has it, or after.
@@ -53,6 +53,7 @@ class Method:
     take: Callable[[Call, bytes], None]
     many: bool = False
     most: int = MOST_MESSAGE
+    unpacks: bool = False
     opens: Callable[[Call], None] = lambda call: None
     gone: Callable[[Call], None] = lambda call: None
     refused: Callable[[Call, Refusal], None] = lambda call, refusal: None
@@ -65,13 +66,17 @@ class Call:
     Args:
         stream: it.
         method: what it calls; None where there is no such method.
+        block: headers, beside gRPC's own, that its answer has, whichever it is.
         guard: looks at it first; raises why it is refused.
+        failed: says so where this server has a fault.
     """
 
     def __init__(
         self,
         stream: Stream,
         method: Method | None,
+        *,
+        block: bytes,
         guard: Callable[[Call], None],
         failed: Callable[[Call, Exception], Refusal],
     ) -> None:
@@ -83,8 +88,7 @@ class Call:
         """When it was whole, by `time.perf_counter`."""
         self.over = False
         """Whether its answer is certain, or nobody waits for it."""
-        self.block = b""
-        """Headers, beside gRPC's own, that its answer has, whichever it is."""
+        self.block = block
         self.model: object = None
         """What its method has found for it."""
         self._begun = False
@@ -92,7 +96,10 @@ class Call:
         self._size = 0
         self._need = 0
         """Bytes that the message has with its prefix; 0 until they are known."""
-        self._packing: bytes | None = None
+        self.packing: bytes | None = None
+        """How its messages may be packed."""
+        self.is_packed = False
+        """Whether the message is, where the method unpacks it itself."""
         try:
             self._open(guard)
         except Refusal as refusal:
@@ -102,16 +109,15 @@ class Call:
         headers, stream = self.headers, self._stream
         if (timeout := headers.get(b"grpc-timeout")) is not None:
             stream.deadline = stream.began + timeout_of(timeout)
-        guard(self)
-        method = self._method
-        if method is None:
+        if (method := self._method) is None:
             path = headers[b":path"].decode("latin-1")
             raise Refusal(501, f"there is no method {shown(path)} here", fix="see its reflection")
         stream.lasting = method.many
         method.opens(self)
+        guard(self)
         if (named := headers.get(b"grpc-encoding")) is not None:
             try:
-                self._packing = coding.coding_of(named)
+                self.packing = coding.coding_of(named)
             except Refusal:
                 self.block += _ACCEPTS
                 raise Refusal(
@@ -169,7 +175,7 @@ class Call:
             raise Refusal(413, what, fix="send less in each call")
         if packed not in (0, 1):
             raise Refusal(400, "this is no message of gRPC: its first byte is neither 0 nor 1")
-        if packed and self._packing is None:
+        if packed and self.packing is None:
             raise Refusal(400, "the message is packed, but no grpc-encoding says how")
         return int(size)
 
@@ -193,19 +199,22 @@ class Call:
             own = parts[0] if len(parts) == 1 else b"".join(parts)
             if time.monotonic() > self.deadline:
                 raise Refusal(504, "the call's deadline was over before it began")
-            method.take(self, self._unpacked(own) if own[0] else own[_PREFIX.size :])
+            method.take(self, self._unpacked(own))
         except Refusal as refusal:
             self.refuse(refusal)
         except Exception as error:  # noqa: BLE001  whatever it is, somebody waits
             self.refuse(self._failed(self, error))
 
     def _unpacked(self, own: bytes) -> bytes:
-        content = own[_PREFIX.size :]
+        content, method = own[_PREFIX.size :], self._method
+        assert method is not None
+        if method.unpacks:
+            self.is_packed = own[0] == 1
+            return content
         if not own[0]:
             return content
-        assert self._packing is not None
-        assert self._method is not None
-        return coding.unpacked(content, self._packing, self._method.most)
+        assert self.packing is not None
+        return coding.unpacked(content, self.packing, method.most)
 
     def gone(self) -> None:
         """Nobody waits for it any more."""
@@ -283,12 +292,12 @@ class Call:
 
     def _packed(self, content: bytes) -> tuple[bytes, bytes]:
         """An answer as it is sent, and the header for it: packed as the client packs."""
-        if self._packing is None or len(content) < _WORTH:
+        if self.packing is None or not _WORTH <= len(content) <= _INLINE:
             return content, b""
-        if self._packing not in self.headers.get(b"grpc-accept-encoding", b""):
+        if self.packing not in self.headers.get(b"grpc-accept-encoding", b""):
             return content, b""
-        lines = heads.block([(b"grpc-encoding", self._packing)])
-        return coding.packed(content, self._packing), lines
+        lines = heads.block([(b"grpc-encoding", self.packing)])
+        return coding.packed(content, self.packing), lines
 
 
 def is_grpc(headers: Headers) -> bool:
@@ -297,6 +306,3 @@ def is_grpc(headers: Headers) -> bool:
     if not kind.startswith(CONTENT_TYPE):
         return False
     return kind[len(CONTENT_TYPE) :].partition(b";")[0].strip() in (b"", b"+proto")
-
-
-__all__ = ["CONTENT_TYPE", "Call", "Method", "Status", "is_grpc"]

@@ -145,7 +145,7 @@ def unpadded(payload: bytes, flags: int) -> bytes:
 
 
 def block_of(payload: bytes, flags: int, stream: int) -> bytes:
-    """The header block of a HEADERS frame; a priority is passed over, as RFC 9113 (5.3.2) has it."""
+    """The block of a HEADERS frame; a priority is passed over, as RFC 9113 (5.3.2) has it."""
     block = unpadded(payload, flags)
     if not flags & PRIORITIZED:
         return block

@@ -23,9 +23,12 @@ class Rest:
     Args:
         stream: it.
         connections: all of them, and so what answers.
+        refusal: what is answered, whatever is asked.
     """
 
-    def __init__(self, stream: Stream, connections: Connections) -> None:
+    def __init__(
+        self, stream: Stream, connections: Connections, refusal: Response | None = None
+    ) -> None:
         self._stream = stream
         self._all = connections
         self._site = connections.site
@@ -36,7 +39,7 @@ class Rest:
         path = stream.headers[b":path"].partition(b"?")[0]
         self._request = Request(method, path, headers, keep=True)
         self._gone = False
-        refusal = self._site.admit(self._request)
+        refusal = refusal or self._site.admit(self._request)
         if refusal is not None:
             self.answer(self._request, refusal)
 

@@ -220,9 +220,7 @@ def _reflection(version: str) -> File:
             "ErrorResponse": {"error_code": (1, "int32"), "error_message": (2, "string")},
         },
         service="ServerReflection",
-        methods={
-            "ServerReflectionInfo": ("ServerReflectionRequest*", "ServerReflectionResponse*")
-        },
+        methods={"ServerReflectionInfo": ("ServerReflectionRequest*", "ServerReflectionResponse*")},
         choices={
             "ServerReflectionRequest": "message_request",
             "ServerReflectionResponse": "message_response",
@@ -239,9 +237,7 @@ _Field = descriptor_pb2.FieldDescriptorProto
 
 def described(file: File) -> descriptor_pb2.FileDescriptorProto:
     """A file's descriptor."""
-    made = descriptor_pb2.FileDescriptorProto(
-        name=file.name, package=file.package, syntax="proto3"
-    )
+    made = descriptor_pb2.FileDescriptorProto(name=file.name, package=file.package, syntax="proto3")
     places: dict[str, Any] = {}
     for name, fields in file.messages.items():
         outer, _, own = name.rpartition(".")
@@ -301,5 +297,6 @@ _POOL = _pool(FILES)
 
 def message(file: File, name: str) -> type[Any]:
     """The class of a message."""
-    found = _POOL.FindMessageTypeByName(f"{file.package}.{name}")
-    return message_factory.GetMessageClass(found)
+    descriptor = _POOL.FindMessageTypeByName(f"{file.package}.{name}")
+    made: type[Any] = message_factory.GetMessageClass(descriptor)
+    return made
