@@ -201,7 +201,7 @@ class Connection(Session, asyncio.Protocol):
         elif self.blocked:
             if now - self._since > patience.reading + self._unsent / patience.rate:
                 transport.abort()
-        elif (self._rest or self._block) and now - self._read_at > patience.head:
+        elif self._is_partial() and now - self._read_at > patience.head:
             self._fail(ConnectionFault(Code.ENHANCE_YOUR_CALM, "a frame does not come to its end"))
         elif not self._streams:
             if now - self._since > patience.idle:
@@ -211,6 +211,10 @@ class Connection(Session, asyncio.Protocol):
         if self._all.site.draining and not self._noticed and now - self._born > 1.0:
             self._noticed = True
             self.write(frames.goaway(MOST_WINDOW, Code.NO_ERROR))
+
+    def _is_partial(self) -> bool:
+        """Whether a frame, or a header block, has begun to come."""
+        return not self._waits and bool(self._rest or self._block)
 
     def _check_streams(self, now: float) -> None:
         patience = self._all.patience

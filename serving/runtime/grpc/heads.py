@@ -69,12 +69,11 @@ class Heads:
             self._kept[block] = headers
         return headers
 
-    def trailers(self, block: bytes) -> None:
-        """What follows a body, which nobody reads; its block changes the table all the same."""
+    def are_trailers(self, block: bytes) -> bool:
+        """Whether a block may follow a body. Nobody reads it, but it may change the table."""
         self._kept.clear()
-        for name, _ in self._decoded(block):
-            if name[:1] == b":":
-                raise StreamFault(Code.PROTOCOL_ERROR, "a trailer begins with a colon")
+        names = [name for name, _ in self._decoded(block)]
+        return not any(name[:1] == b":" for name in names)
 
     def _decoded(self, block: bytes) -> Iterable[tuple[bytes, bytes]]:
         try:

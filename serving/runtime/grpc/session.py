@@ -194,15 +194,15 @@ class Session(ABC):
         """A whole header block: a request's, or what follows a body."""
         stream = self._streams.get(number)
         if stream is not None:
-            self._heads.trailers(block)
+            are_trailers = self._heads.are_trailers(block)
             if stream.ended:
                 raise ConnectionFault(Code.STREAM_CLOSED, "a stream has headers after its end")
-            if not flags & frames.END_STREAM:
+            if not (are_trailers and flags & frames.END_STREAM):
                 raise StreamFault(Code.PROTOCOL_ERROR, "trailers do not end the stream")
             self._whole(stream)
             return
         if number <= self._last:
-            self._heads.trailers(block)
+            self._heads.are_trailers(block)
             self._passed_over(number)
             return
         if not number & 1:
