@@ -52,8 +52,9 @@ class Running:
 
     async def _listen(self) -> int:
         make = partial(opening, self._connections, self.services)
-        self._server: Any = await self._loop.create_server(make, "127.0.0.1", 0)
-        port: int = self._server.sockets[0].getsockname()[1]
+        self._server = await self._loop.create_server(make, "127.0.0.1", 0)
+        sockets: Any = getattr(self._server, "sockets", ())
+        port: int = sockets[0].getsockname()[1]
         return port
 
     async def drain(self) -> None:
