@@ -59,6 +59,50 @@ class FeedbackVerdict:
     repeated: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class RowExplanation:
+    """Why one row got its prediction.
+
+    Args:
+        prediction: the predicted class or number.
+        score: of a class its probability; None of a number.
+        base: what is expected of a row of which nothing is known.
+        total: `base` and all contributions.
+        contributions: feature → what its value added, what adds most first.
+        uncertainty: feature → the standard error of that; empty where it is exact.
+        outlier: how unusual the row is, from 0 to 1; None where it was not asked for.
+        most_unusual: feature → the share of training rows with such a value or a more unusual one.
+    """
+
+    prediction: Any
+    score: float | None
+    base: float
+    total: float
+    contributions: dict[str, float]
+    uncertainty: dict[str, float]
+    outlier: float | None = None
+    most_unusual: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanations:
+    """Why rows got their predictions.
+
+    Args:
+        version: the model's version that answered.
+        predictor: the predictor that it came from; empty when asked directly.
+        method: ``tree_shap`` or ``linear_shap``, which are exact, or ``sampled``.
+        scale: on which contributions add up: ``log-odds``, ``log``, or ``score``.
+        rows: one for each row.
+    """
+
+    version: str
+    predictor: str
+    method: str
+    scale: str
+    rows: tuple[RowExplanation, ...]
+
+
 class Client:
     """Talks to one model.
 
@@ -171,6 +215,47 @@ class Client:
             outside=tuple(sorted(told["outside"] - {""})),
         )
 
+    def explain(
+        self,
+        rows: Sequence[Row],
+        *,
+        budget: float = 1.0,
+        outlier: bool = False,
+        sample: bool = False,
+        predictor: str | None = None,
+    ) -> Explanations:
+        """Say what each feature added to the predictions.
+
+        Args:
+            rows: feature → value for each row; a feature that a row lacks is missing in it.
+            budget: seconds that it may take, at most 10.
+            outlier: whether to say how unusual each row is.
+            sample: whether to try features out though it could be done exactly.
+            predictor: asks this version instead of the one that its weight picks.
+
+        Raises:
+            ServingError: a value cannot be sent, or the request was refused (with the server's
+                sentence) or not answered.
+        """
+        headers = {PREDICTOR_HEADER: header_text(predictor)} if predictor else {}
+        wish = {"budget": budget, "outlier": outlier, "sample": sample}
+        body = inference_body(rows, self._sent(rows)) | {"parameters": wish}
+        answer, said = self._answer(
+            "POST", "/explain", body=body, headers=headers, explanations=list
+        )
+        try:
+            explained = tuple(_explained(own) for own in said["explanations"])
+            method, scale = str(said["method"]), str(said["scale"])
+        except (KeyError, TypeError, AttributeError):
+            raise self._strange("/explain") from None
+        return Explanations(
+            version=answer.headers.get(VERSION_HEADER, ""),
+            predictor=answer.headers.get(PREDICTOR_HEADER, ""),
+            method=method,
+            scale=scale,
+            rows=explained,
+        )
+
     def feedback(self, prediction: Prediction, outcome: Sequence[Value]) -> FeedbackVerdict:
         """Say what came true, one value for each row, None where it is not known.
 
@@ -243,6 +328,20 @@ class Client:
             where=f"{self.url}{path}",
             fix="Is the address that of the front door? See millwright status.",
         )
+
+
+def _explained(own: Mapping[str, Any]) -> RowExplanation:
+    unusual = own.get("outlier") or {}
+    return RowExplanation(
+        prediction=own["prediction"],
+        score=own.get("score"),
+        base=own["base"],
+        total=own["total"],
+        contributions=own["contributions"],
+        uncertainty=own.get("uncertainty", {}),
+        outlier=unusual.get("score"),
+        most_unusual=unusual.get("most_unusual", {}),
+    )
 
 
 def _nested(data: list[Any], shape: Sequence[int]) -> list[Any]:

@@ -26,6 +26,7 @@ from cli.common import (
     project,
     rollouts_of,
 )
+from cli.explanations import show_explanations
 from cli.output import table
 from contracts.document import suggest
 from contracts.errors import ServingError, UsageError
@@ -47,6 +48,7 @@ def predict(
     ),
     file: str = typer.Option("", metavar="FILE", help="Read them here instead."),
     predictor: str = typer.Option("", help="Ask this version (v3) instead of the weights' choice."),
+    explain: bool = typer.Option(False, help="Say what each feature added, and what is unusual."),
     environment: EnvironmentOption = "local",
     outputs: OutputsOption = "",
     gateway: GatewayOption = "",
@@ -58,6 +60,11 @@ def predict(
     where = project(environment, outputs=outputs, gateway=gateway, context=context)
     check_model(where, model, gateway, namespace)
     with where.client(model, namespace) as client:
+        if explain:
+            show_explanations(
+                client.explain(asked, outlier=True, predictor=predictor or None), asked
+            )
+            return
         answer = client.infer(asked, predictor=predictor or None)
     show_prediction(answer)
 

@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 from onnx import TensorProto, helper
 
-from contracts.artifact import Tensor
+from contracts.artifact import Distribution, Tensor
 from contracts.errors import ServingError
 from serving.client import Client
 from tests.integration.serving.conftest import NAME, ROW
 from tests.integration.serving.test_runtime_process import server
-from tests.serving_model import write_artifact
+from tests.serving_model import INPUTS, train_model, write_artifact
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +135,36 @@ def test_an_image_is_sent_in_its_shape(tmp_path: Path) -> None:
             assert answer.outputs["rows"] == pictures.max(axis=(1, 3)).tolist()
         with pytest.raises(ServingError, match=r"shape \[8, 8\]; expected \[1, 8, 8\]"):
             client.infer([{"image": pictures[0][0]}])
+
+
+def test_an_explanation_adds_up_and_names_what_is_unusual(tmp_path: Path) -> None:
+    spreads = (
+        Distribution(quantiles=tuple(np.linspace(100, 2500, 21)), mean=1300.0),
+        Distribution(quantiles=tuple(np.linspace(5, 23, 21)), mean=14.0),
+        Distribution(shares=(0.3, 0.3, 0.3)),
+    )
+    inputs = [
+        own.model_copy(
+            update={
+                "distribution": spread,
+                "categories": ("AA", "B6", "UA") if own.datatype == "BYTES" else None,
+            }
+        )
+        for own, spread in zip(INPUTS, spreads, strict=True)
+    ]
+    artifact = write_artifact(tmp_path, train_model(), inputs=inputs)
+    with server(str(artifact)) as (_, url), Client(url, NAME, None) as client:
+        rows = [dict(ROW), {"hour": np.float32(14), "distance": 1e6, "carrier": None}]
+        answer = client.explain(rows, outlier=True)
+        assert (answer.method, answer.scale, answer.version) == ("linear_shap", "log-odds", "1")
+        for own in answer.rows:
+            assert own.base + sum(own.contributions.values()) == pytest.approx(own.total)
+            assert set(own.contributions) == {"hour", "carrier", "distance"}
+        assert answer.rows[1].outlier == 1.0
+        assert next(iter(answer.rows[1].most_unusual)) in ("distance", "carrier")
+        sampled = client.explain(rows[:1], sample=True, budget=5.0)
+        assert sampled.method == "sampled"
+        assert set(sampled.rows[0].uncertainty) == {"hour", "carrier", "distance"}
+        assert sampled.rows[0].outlier is None
+        with pytest.raises(ServingError, match="up to 10"):
+            client.explain(rows, budget=11.0)
