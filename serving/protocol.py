@@ -70,14 +70,17 @@ FEEDBACK: Final = Route(name="feedback", method="POST", path=f"{_MODEL}/feedback
 
 EXPLAIN: Final = Route(name="explain", method="POST", path=f"{_MODEL}/explain", versioned=True)
 """What each feature added to a prediction; no inference."""
+INDEX: Final = Route(name="index", method="POST", path="/v2/repository/index")
+LOAD: Final = Route(name="load", method="POST", path="/v2/repository/models/{model}/load")
+SERVER: Final = Route(name="server", method="GET", path="/v2")
 
 ROUTES: Final[tuple[Route, ...]] = (
     *INFERENCES,
-    Route(name="server", method="GET", path="/v2"),
+    SERVER,
     Route(name="live", method="GET", path="/v2/health/live"),
     Route(name="ready", method="GET", path="/v2/health/ready"),
-    Route(name="index", method="POST", path="/v2/repository/index"),
-    Route(name="load", method="POST", path="/v2/repository/models/{model}/load"),
+    INDEX,
+    LOAD,
     Route(name="unload", method="POST", path="/v2/repository/models/{model}/unload"),
     Route(name="all_stats", method="GET", path="/v2/models/stats"),
     MODEL,

@@ -10,8 +10,8 @@ model_configuration, statistics and model_repository.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -22,11 +22,14 @@ from serving.runtime.counters import Counters
 from serving.runtime.model import Model
 from serving.runtime.refusal import Refusal, shown
 
+EXTENSIONS = ("feedback", "binary_tensor_data", "model_configuration", "statistics")
 SERVER = {
     "name": "millwright",
     "version": VERSION,
-    "extensions": ["feedback", "binary_tensor_data", "model_configuration", "statistics"],
+    "extensions": EXTENSIONS,
 }
+REPOSITORY_SERVER = {**SERVER, "extensions": [*EXTENSIONS, "model_repository"]}
+Body = TypeVar("Body", bound=msgspec.Struct)
 _UNTIMED = ("queue", "compute_input", "compute_infer", "compute_output", "cache_hit", "cache_miss")
 
 
@@ -73,8 +76,16 @@ def _configured(tensor: Tensor) -> dict[str, Any]:
     return {"name": tensor.name, "data_type": f"TYPE_{kind}", "dims": tensor.shape}
 
 
-def statistics(model: Model, counters: Counters) -> dict[str, Any]:
-    """Of ``/v2/models/<model>/stats``: what was counted since the server started."""
+def statistics(known: Iterable[tuple[str, str, Counters]]) -> dict[str, Any]:
+    """Of ``/v2/models/<model>/stats``: what was counted since the server started.
+
+    Args:
+        known: names, versions and counters.
+    """
+    return {"model_stats": [_statistics(*each) for each in known]}
+
+
+def _statistics(name: str, version: str, counters: Counters) -> dict[str, Any]:
     answered = counters.requests[200]
     failed = sum(counters.requests.values()) - answered
     durations = {
@@ -82,9 +93,9 @@ def statistics(model: Model, counters: Counters) -> dict[str, Any]:
         "fail": (failed, counters.refused_seconds),
         **dict.fromkeys(_UNTIMED, (0, 0.0)),
     }
-    own = {
-        "name": model.name,
-        "version": model.version,
+    return {
+        "name": name,
+        "version": version,
         "last_inference": round(counters.last * 1000),
         "inference_count": counters.rows,
         "execution_count": answered,
@@ -94,7 +105,6 @@ def statistics(model: Model, counters: Counters) -> dict[str, Any]:
         },
         "batch_stats": [],
     }
-    return {"model_stats": [own]}
 
 
 class IndexRequest(msgspec.Struct):
@@ -103,19 +113,54 @@ class IndexRequest(msgspec.Struct):
     ready: bool | None = None
 
 
+class SteeringRequest(msgspec.Struct):
+    """The body of ``load`` and ``unload``; may be empty."""
+
+    parameters: dict[str, Any] = {}
+
+
+def wants_ready(body: bytes) -> bool:
+    """Whether an index is asked for of ready models alone.
+
+    Raises:
+        Refusal: the body is not what the extension says.
+    """
+    return bool(_optional(body, IndexRequest, "a request of an index").ready)
+
+
+def check_steering(body: bytes) -> None:
+    """Take what ``load`` and ``unload`` may say.
+
+    Raises:
+        Refusal: the body is not what the extension says, or would change what is loaded.
+    """
+    asked = _optional(body, SteeringRequest, "a request to load or unload a model")
+    if unknown := sorted(asked.parameters.keys() - {"unload_dependents"}):
+        raise Refusal(
+            400,
+            f"the parameter {shown(unknown[0])} is not taken: a model is loaded as the repository "
+            "has it",
+            fix="leave the parameters out",
+        )
+
+
+def _optional(body: bytes, kind: type[Body], what: str) -> Body:
+    try:
+        return msgspec.json.decode(body, type=kind) if body.strip() else kind()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        first = str(error).partition("\n")[0]
+        raise Refusal(400, f"this is not {what}: {first}") from None
+
+
 def index(model: Model, body: bytes, *, draining: bool) -> list[dict[str, str]]:
     """Of ``/v2/repository/index``: the one model.
 
     Raises:
         Refusal: the body is not what the extension says.
     """
-    try:
-        asked = msgspec.json.decode(body, type=IndexRequest) if body.strip() else IndexRequest()
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        first = str(error).partition("\n")[0]
-        raise Refusal(400, f"this is not a request of an index: {first}") from None
+    only_ready = wants_ready(body)
     state = "UNAVAILABLE" if draining else "READY"
-    if asked.ready and draining:
+    if only_ready and draining:
         return []
     reason = "the server is ending" if draining else ""
     return [{"name": model.name, "version": model.version, "state": state, "reason": reason}]
@@ -129,21 +174,9 @@ def nothing_at(path: str, own: Model, known: Iterable[str]) -> Refusal:
         own: the model that is here.
         known: all paths that there are.
     """
-    if meant := protocol.respelled(path, known):
-        return Refusal(
-            404,
-            f"there is nothing at {shown(path)}: paths are taken as they are spelled",
-            fix=f"write {meant}",
-        )
+    if refusal := _misspelled(path, known, own.name):
+        return refusal
     match path.split("/"):
-        case ["", "v1", *_] | ["", "api", *_]:
-            return Refusal(
-                404,
-                f"there is nothing at {shown(path)}: this server speaks the Open Inference "
-                "Protocol, which is V2",
-                fix=f"post to {protocol.INFER.of(own.name)}; KServe's client does with "
-                'RESTConfig(protocol="v2")',
-            )
         case ["", "v2", "models", name, *_] if name != own.name:
             return Refusal(404, f"there is no model {shown(name)} here; it is {own.name!r}")
         case ["", "v2", "models", _, "versions", version, *_] if version != own.version:
@@ -151,3 +184,47 @@ def nothing_at(path: str, own: Model, known: Iterable[str]) -> Refusal:
                 404, f"version {shown(version)} is not served here; it is {own.version!r}"
             )
     return Refusal(404, f"there is nothing at {shown(path)}; see /v2/models/{own.name}")
+
+
+def nothing_in(path: str, versions: Mapping[str, Sequence[str]], known: Iterable[str]) -> Refusal:
+    """Why there is nothing at a path of a server with a repository.
+
+    Args:
+        path: as it was sent, unescaped.
+        versions: those of each model that there is.
+        known: all paths that there are.
+    """
+    if refusal := _misspelled(path, known, "<model>"):
+        return refusal
+    match path.split("/"):
+        case ["", "v2", "models", name, *_] if name not in versions:
+            return Refusal(
+                404,
+                f"there is no model {shown(name)} here",
+                fix="post to /v2/repository/index for those that there are",
+            )
+        case ["", "v2", "models", name, "versions", version, *_] if version not in versions[name]:
+            return Refusal(
+                404,
+                f"there is no version {shown(version)} of {name!r} here; there are "
+                f"{', '.join(versions[name])}",
+            )
+    return Refusal(404, f"there is nothing at {shown(path)}; see /v2/repository/index")
+
+
+def _misspelled(path: str, known: Iterable[str], model: str) -> Refusal | None:
+    if meant := protocol.respelled(path, known):
+        return Refusal(
+            404,
+            f"there is nothing at {shown(path)}: paths are taken as they are spelled",
+            fix=f"write {meant}",
+        )
+    if path.split("/")[1:2] in (["v1"], ["api"]):
+        return Refusal(
+            404,
+            f"there is nothing at {shown(path)}: this server speaks the Open Inference "
+            "Protocol, which is V2",
+            fix=f"post to {protocol.INFER.of(model)}; KServe's client does with "
+            'RESTConfig(protocol="v2")',
+        )
+    return None

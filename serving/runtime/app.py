@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from inspect import isawaitable
 from random import getrandbits
-from typing import TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import unquote
 
 import msgspec
@@ -24,19 +26,25 @@ import structlog
 
 from serving import protocol
 from serving.runtime import about, coding
+from serving.runtime.counters import exposition
+from serving.runtime.endpoints import Endpoint, Handler, endpoints
 from serving.runtime.explaining.thread import ExplainingThread
 from serving.runtime.limits import Limits
 from serving.runtime.messages import JSON, Answering, Request, Response, line
 from serving.runtime.model import Answer, Prepared
 from serving.runtime.origins import Origins
 from serving.runtime.refusal import Refusal, shown
+from serving.runtime.repository import Repository
 from serving.runtime.served import Served
+from serving.runtime.slots import Slot
+from serving.runtime.store import UnreachableError
 
-Handler = Callable[[Request], Response | Awaitable[Response]]
 Result = TypeVar("Result")
 
 _BYTES = b"content-type: application/octet-stream\r\n"
 _TEXT = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
+_SERVER, _INDEX = protocol.SERVER.path.encode(), protocol.INDEX.path.encode()
+_LOAD = re.compile(protocol.LOAD.of("([a-z][a-z0-9-]{0,38}[a-z0-9])").encode())
 _DENSEST = 16
 """A packed body is taken for this many times its size, when it is decided where it is unpacked."""
 
@@ -49,35 +57,25 @@ _log = structlog.get_logger("serving.runtime")
 _encode = msgspec.json.encode
 
 
-class Endpoint(msgspec.Struct, frozen=True):
-    """What is at a path."""
-
-    method: str
-    handler: Handler
-    served: Served
-    most: int
-    """Bytes that a body may have."""
-    until: int
-    """Bytes up to which a larger one is read to be refused."""
-    is_inference: bool = False
-    takes_rows: bool = False
-    """Whether it is an inference of rows in place of tensors."""
-    names_version: bool = False
-
-
 class App:
-    """Answers for one version of one model.
+    """Answers for one version of one model, or for those of a repository.
 
     Args:
-        served: the model.
+        served: the model, or the models.
         limits: what bounds the work.
         origins: the origins whose pages may ask, such as ``https://app.example.com``.
     """
 
     def __init__(
-        self, served: Served, *, limits: Limits | None = None, origins: Iterable[str] = ()
+        self,
+        served: Served | Repository,
+        *,
+        limits: Limits | None = None,
+        origins: Iterable[str] = (),
     ) -> None:
-        self.served = served
+        self.repository = served if isinstance(served, Repository) else None
+        self.served = served.server if isinstance(served, Repository) else served
+        """The model; where there are several, what stands for the server."""
         self.draining = False
         self.active = 0
         self.limits = limits or Limits()
@@ -88,7 +86,11 @@ class App:
         self._noted = -math.inf
         self._unnoted = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._endpoints = self._table()
+        self._endpoints: dict[bytes, Endpoint] = {}
+        self._loads = self._asked(self._load)
+        self._survey()
+        if self.repository is not None:
+            self.repository.changed = self._survey
 
     # -- the connection's side -------------------------------------------------------------------
 
@@ -106,8 +108,9 @@ class App:
     def _admit_body(self, request: Request) -> None:
         request.endpoint = endpoint = self._endpoints.get(request.path)
         if endpoint is None or endpoint.method != "POST":
+            request.endpoint = None
             self._handler(request)
-            raise AssertionError("it is refused")
+            endpoint = request.endpoint
         request.most, request.until = endpoint.most, endpoint.until
         headers = request.headers
         if b"origin" in headers:
@@ -121,7 +124,8 @@ class App:
             self._infer(request, endpoint, to)
             return
         try:
-            answer = self._handler(request)(request)
+            handler = self._handler(request)
+            answer = handler(request, (request.endpoint or self._endpoints[_SERVER]).served)
         except Refusal as refusal:
             to.answer(request, self._refused(request, refusal))
             return
@@ -148,7 +152,11 @@ class App:
 
     def _infer(self, request: Request, endpoint: Endpoint, to: Answering) -> None:
         try:
-            self.check_room()
+            served = endpoint.served
+            self.check_room(served)
+            if not served.loaded:
+                self._later(request, to, self._infer_when_loaded(request, endpoint))
+                return
             body: bytes | None = request.body
             if (name := request.headers.get(b"content-encoding")) is not None:
                 body = self._unpacked_here(request, coding.coding_of(name))
@@ -160,7 +168,7 @@ class App:
             to.answer(request, self._refused(request, refusal))
             return
         self.active += 1
-        endpoint.served.ask(prepared, partial(self._answered, request, endpoint, to))
+        served.ask(prepared, partial(self._answered, request, endpoint, to))
 
     def _answered(
         self,
@@ -185,8 +193,30 @@ class App:
                 return
         to.answer(request, self._inference(request, endpoint, prepared, answer))
 
+    async def _infer_when_loaded(self, request: Request, endpoint: Endpoint) -> Response:
+        await self.loaded(endpoint.served)
+        return await self._infer_aside(request, endpoint)
+
+    async def loaded(self, served: Served) -> None:
+        """Wait until a model is loaded.
+
+        Raises:
+            Refusal: it cannot be, or not soon enough.
+        """
+        if not served.loaded:
+            assert isinstance(served, Slot)
+            assert self.repository is not None
+            await self.repository.loaded(served)
+
     async def _infer_aside(self, request: Request, endpoint: Endpoint) -> Response:
         """An inference whose body, as it came or unpacked, is large."""
+        endpoint.served.active += 1
+        try:
+            return await self._inferred_aside(request, endpoint)
+        finally:
+            endpoint.served.active -= 1
+
+    async def _inferred_aside(self, request: Request, endpoint: Endpoint) -> Response:
         body = request.body
         name = request.headers.get(b"content-encoding")
         if name is not None and (packing := coding.coding_of(name)) is not None:
@@ -204,14 +234,17 @@ class App:
             return await self._packed(request, endpoint, prepared, answer, wish.coding)
         return self._inference(request, endpoint, prepared, answer)
 
-    def check_room(self) -> None:
-        """Refuse where too much is being answered.
+    def check_room(self, served: Served | None = None) -> None:
+        """Refuse where too much is being answered, by all models or by this one.
 
         Raises:
             Refusal: (503) it is.
         """
         if self.active >= self.limits.active:
             what = f"{self.active} requests are being answered"
+            raise Refusal(503, what, fix="try again in 1 s")
+        if served is not None and served.active >= self.limits.each:
+            what = f"{served.active} requests to {served.name!r} are being answered"
             raise Refusal(503, what, fix="try again in 1 s")
 
     def _unpacked_here(self, request: Request, packing: bytes | None) -> bytes | None:
@@ -312,52 +345,37 @@ class App:
 
     # -- everything else -------------------------------------------------------------------------
 
-    def _table(self) -> dict[bytes, Endpoint]:
-        """What is at each path; exact, because a server has one model in one version."""
-        served = self.served
-        model = {"name": served.model.name}
+    def _survey(self) -> None:
+        """See what there is."""
+        several = self.repository
+        one = {self.served.name: self.served}
         handlers: dict[str, Handler] = {
-            # They are answered in turns.
-            **{route.name: _never for route in protocol.INFERENCES},
-            "server": self._constant(about.SERVER),
+            "server": self._constant(about.SERVER if several is None else about.REPOSITORY_SERVER),
             "live": self._constant({"live": True}),
-            "ready": self._ready({"ready": True}, {"ready": False}),
-            "index": self._asked(self.index),
-            "load": self._asked(self.steering),
-            "unload": self._asked(self.steering),
+            "ready": self._ready,
+            "index": self._asked(self._index),
+            "load": self._loads,
+            "unload": self._asked(self._unload),
             "all_stats": self._statistics,
-            "model": lambda _: served.metadata,
-            "model_ready": self._ready(model | {"ready": True}, model | {"ready": False}),
-            "config": lambda _: served.config,
+            "model": self._described("metadata"),
+            "model_ready": self._model_ready,
+            "config": self._described("config"),
             "stats": self._statistics,
-            "feedback": self._asked(served.judge),
-            "explain": self._explained(served),
+            "feedback": self._asked(lambda body, served: served.judge(body)),
+            "explain": self._explained,
             "metrics": self._metrics,
         }
-        name, version = served.model.name, served.model.version
-        limits = self.limits
-        table: dict[bytes, Endpoint] = {}
-        for route in protocol.ROUTES:
-            inference = route in protocol.INFERENCES
-            has_rows = route in (protocol.FEEDBACK, protocol.EXPLAIN)
-            most = limits.feedback if has_rows else limits.other
-            most = limits.body if inference else min(most, limits.body)
-            endpoint = Endpoint(
-                method=route.method,
-                handler=handlers[route.name],
-                served=served,
-                most=most,
-                # Reading on for a while lets an ordinary client read the refusal instead of a
-                # reset.
-                until=4 * most if inference else most,
-                is_inference=inference,
-                takes_rows=route is protocol.PREDICT,
-            )
-            table[route.of(name).encode()] = endpoint
-            if route.versioned:
-                own = msgspec.structs.replace(endpoint, names_version=inference)
-                table[route.of_version(name, version).encode()] = own
-        return table
+        self._endpoints = endpoints(
+            handlers,
+            self.limits,
+            server=self.served,
+            current=one if several is None else several.current,
+            versions=one.values() if several is None else several.slots,
+        )
+
+    @property
+    def _known(self) -> Sequence[Served]:
+        return [self.served] if self.repository is None else self.repository.slots
 
     def endpoint(self, path: bytes) -> Endpoint:
         """What is at a path.
@@ -366,10 +384,17 @@ class App:
             Refusal: nothing is.
         """
         endpoint = self._endpoints.get(path)
-        if endpoint is None:
-            known = [own.decode() for own in self._endpoints]
-            raise about.nothing_at(unquote(path.decode("latin-1")), self.served.model, known)
-        return endpoint
+        if endpoint is not None:
+            return endpoint
+        known = [own.decode() for own in self._endpoints]
+        text = unquote(path.decode("latin-1"))
+        if self.repository is None:
+            raise about.nothing_at(text, self.served.model, known)
+        if match := _LOAD.fullmatch(path):
+            # It may be there by now.
+            new = Slot(match[1].decode(), "", "")
+            return msgspec.structs.replace(self._endpoints[_INDEX], handler=self._loads, served=new)
+        raise about.nothing_in(text, self.repository.versions, known)
 
     def _handler(self, request: Request) -> Handler:
         """What answers a request.
@@ -381,77 +406,130 @@ class App:
         endpoint = self.endpoint(path)
         taken = endpoint.method
         if method == taken or (method == "HEAD" and taken == "GET"):
+            request.endpoint = endpoint
             return endpoint.handler
         allow = line(b"allow", f"{'GET, HEAD' if taken == 'GET' else taken}, OPTIONS".encode())
         if method == "OPTIONS":
-            return lambda _: Response(204, b"", allow)
+            return lambda *_: Response(204, b"", allow)
         raise Refusal(405, f"{path.decode()} takes {taken}, not {shown(method)}", lines=allow)
 
     @staticmethod
     def _constant(value: object) -> Handler:
         response = Response(200, _encode(value))
-        return lambda _: response
+        return lambda *_: response
 
-    def _ready(self, yes: object, no: object) -> Handler:
-        ready, unready = Response(200, _encode(yes)), Response(503, _encode(no))
-        return lambda _: unready if self.draining else ready
+    def _ready(self, request: Request, served: Served) -> Response:
+        ready = not self.draining
+        return Response(200 if ready else 503, _encode({"ready": ready}))
 
-    def _metrics(self, _: Request) -> Response:
-        return Response(200, self.served.counters.text(), _TEXT)
+    def _model_ready(self, request: Request, served: Served) -> Response:
+        ready = served.loaded and not self.draining
+        return Response(200 if ready else 503, _encode({"name": served.name, "ready": ready}))
 
-    def _statistics(self, _: Request) -> Response:
-        return Response(200, _encode(about.statistics(self.served.model, self.served.counters)))
+    def _metrics(self, request: Request, served: Served) -> Response:
+        return Response(200, exposition(own.counters for own in self._known), _TEXT)
 
-    def _asked(self, answer: Callable[[bytes], object]) -> Handler:
+    def _statistics(self, request: Request, served: Served) -> Response:
+        asked = [served] if served.name else self._known
+        known = [(own.name, own.version, own.counters) for own in asked]
+        return Response(200, _encode(about.statistics(known)))
+
+    def _described(self, what: Literal["metadata", "config"]) -> Handler:
+        """What answers with what a model says of itself; one that is not loaded is, for that."""
+
+        def respond(request: Request, served: Served) -> Response | Awaitable[Response]:
+            return getattr(served, what) if served.loaded else load(request, served)
+
+        async def load(request: Request, served: Served) -> Response:
+            await self.loaded(served)
+            return self._signed(request, getattr(served, what))
+
+        return respond
+
+    def _asked(self, answer: Callable[[bytes, Served], object]) -> Handler:
         """What answers a body that is no inference."""
 
-        def respond(request: Request) -> Response | Awaitable[Response]:
+        def respond(request: Request, served: Served) -> Response | Awaitable[Response]:
             self.check_room()
             name = request.headers.get(b"content-encoding")
             body = self._unpacked_here(request, coding.coding_of(name) if name else None)
-            return unpack(request) if body is None else Response(200, _encode(answer(body)))
+            if body is None:
+                return unpack(request, served)
+            value = answer(body, served)
+            return finish(request, value) if isawaitable(value) else Response(200, _encode(value))
 
-        async def unpack(request: Request) -> Response:
+        async def unpack(request: Request, served: Served) -> Response:
             packing = coding.coding_of(request.headers[b"content-encoding"])
             assert packing is not None
             work = partial(coding.unpacked, request.body, packing, request.most)
-            response = Response(200, _encode(answer(await self.aside(work))))
-            return self._signed(request, response)
+            value = answer(await self.aside(work), served)
+            return await finish(request, value)
+
+        async def finish(request: Request, value: object) -> Response:
+            if isawaitable(value):
+                value = await value
+            return self._signed(request, Response(200, _encode(value)))
 
         return respond
 
-    def _explained(self, served: Served) -> Handler:
-        """What answers why a model predicts what it does."""
-
-        async def respond(request: Request) -> Response:
-            self.check_room()
-            body = request.body
-            name = request.headers.get(b"content-encoding")
-            if name is not None and (packing := coding.coding_of(name)) is not None:
-                body = await self.aside(partial(coding.unpacked, body, packing, request.most))
-            given = request.headers.get(_REQUEST_ID)
-            identity = given.decode("latin-1") if given else f"{getrandbits(128):032x}"
+    async def _explained(self, request: Request, served: Served) -> Response:
+        """Why a model predicts what it does."""
+        self.check_room()
+        await self.loaded(served)
+        body = request.body
+        name = request.headers.get(b"content-encoding")
+        if name is not None and (packing := coding.coding_of(name)) is not None:
+            body = await self.aside(partial(coding.unpacked, body, packing, request.most))
+        given = request.headers.get(_REQUEST_ID)
+        identity = given.decode("latin-1") if given else f"{getrandbits(128):032x}"
+        served.active += 1
+        try:
             content = await self._explanations.answer(served, body, identity)
-            lines = JSON + _id_line(given or identity.encode())
-            return self._signed(request, Response(200, content, lines))
-
-        return respond
+        finally:
+            served.active -= 1
+        lines = JSON + _id_line(given or identity.encode())
+        return self._signed(request, Response(200, content, lines))
 
     def index(self, body: bytes) -> list[dict[str, str]]:
         """What the repository has; `body` says which of it is wanted."""
-        return about.index(self.served.model, body, draining=self.draining)
+        if self.repository is None:
+            return about.index(self.served.model, body, draining=self.draining)
+        return self.repository.index(ready=about.wants_ready(body))
 
-    def steering(self, body: bytes) -> object:
+    def _index(self, body: bytes, served: Served) -> object:
+        return self.index(body) if self.repository is None else self._index_anew(body)
+
+    async def _index_anew(self, body: bytes) -> object:
+        """The index of what is in the repository now."""
+        assert self.repository is not None
+        about.wants_ready(body)
+        try:
+            await self.repository.refresh()
+        except UnreachableError as error:
+            raise Refusal(503, error.what, fix=error.fix) from None
+        return self.index(body)
+
+    def steering(self, name: str, body: bytes = b"", *, load: bool) -> Awaitable[object]:
         """Load or unload a model.
 
         Raises:
-            Refusal: that is not done here.
+            Refusal: that is not done here, or there is no such model, or it cannot be loaded.
         """
-        raise Refusal(
-            403,
-            "which version is served is a rollout's to decide; it is not loaded or unloaded here",
-            fix="see millwright rollout",
-        )
+        if self.repository is None:
+            raise Refusal(
+                403,
+                "which version is served is a rollout's to decide; it is not loaded or unloaded "
+                "here",
+                fix="see millwright rollout",
+            )
+        about.check_steering(body)
+        return self.repository.load(name) if load else self.repository.unload(name)
+
+    def _load(self, body: bytes, served: Served) -> object:
+        return self.steering(served.name, body, load=True)
+
+    def _unload(self, body: bytes, served: Served) -> object:
+        return self.steering(served.name, body, load=False)
 
     # -- answering -------------------------------------------------------------------------------
 
@@ -484,9 +562,11 @@ class App:
 
     def _signature(self, request: Request) -> bytes:
         """What every answer says: who gives it, and which pages may read it."""
+        endpoint: Endpoint | None = request.endpoint
+        lines = self.served.lines if endpoint is None else endpoint.served.lines
         if not self.origins:
-            return self.served.lines
-        return self.served.lines + self.origins.lines(request.method, request.headers)
+            return lines
+        return lines + self.origins.lines(request.method, request.headers)
 
     def _signed(self, request: Request, response: Response) -> Response:
         lines = response.lines + self._signature(request)
@@ -506,10 +586,6 @@ def check_addressed(addressed: bytes | None, served: Served) -> None:
             f"this is predictor {predictor.decode()!r}, and the request is addressed to "
             f"{shown(addressed.decode('latin-1'))}",
         )
-
-
-async def _never(_: Request) -> Response:
-    raise AssertionError("an inference is answered in turns")
 
 
 def _length(request: Request) -> int:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 import psutil  # type: ignore[import-untyped,unused-ignore]
@@ -88,7 +89,6 @@ class Counters:
         self.seconds = Histogram((*_SECONDS, slow_over))
         self.scores = Histogram(score_bounds)
         self.feedback: Counter[str] = Counter({metrics.RIGHT: 0, metrics.WRONG: 0})
-        self._started = psutil.Process().create_time()
 
     def request(self, code: int, seconds: float) -> None:
         """Count one answered inference request."""
@@ -109,31 +109,58 @@ class Counters:
 
     def text(self) -> bytes:
         """All of them, in Prometheus's text form."""
-        return ("\n".join(self._lines()) + "\n").encode()
+        return exposition([self])
 
-    def _lines(self) -> Iterator[str]:
-        labels = self._labels
-        yield from _head(metrics.REQUESTS)
+    def _requests(self) -> Iterator[str]:
         for code, count in sorted(self.requests.items()):
-            yield f'{metrics.REQUESTS}{{{labels},{metrics.CODE}="{code}"}} {count}'
-        yield from _head(metrics.ADDRESSED)
-        yield f"{metrics.ADDRESSED}{{{labels}}} {self.addressed}"
-        yield from _head(metrics.FINDINGS)
+            yield f'{metrics.REQUESTS}{{{self._labels},{metrics.CODE}="{code}"}} {count}'
+
+    def _addressed(self) -> Iterator[str]:
+        yield f"{metrics.ADDRESSED}{{{self._labels}}} {self.addressed}"
+
+    def _findings(self) -> Iterator[str]:
         for (name, finding), count in sorted(self.findings.items()):
             own = f'{metrics.INPUT}="{_escaped(name)}",{metrics.FINDING}="{finding}"'
-            yield f"{metrics.FINDINGS}{{{labels},{own}}} {count}"
-        yield from _head(metrics.REQUEST_SECONDS)
-        yield from self.seconds.lines(metrics.REQUEST_SECONDS, labels)
-        yield from _head(metrics.PREDICTIONS)
-        yield from self.scores.lines(metrics.PREDICTIONS, labels)
-        yield from _head(metrics.EXPLANATIONS)
+            yield f"{metrics.FINDINGS}{{{self._labels},{own}}} {count}"
+
+    def _seconds(self) -> Iterator[str]:
+        return self.seconds.lines(metrics.REQUEST_SECONDS, self._labels)
+
+    def _predictions(self) -> Iterator[str]:
+        return self.scores.lines(metrics.PREDICTIONS, self._labels)
+
+    def _explanations(self) -> Iterator[str]:
         for code, count in sorted(self.explanations.items()):
-            yield f'{metrics.EXPLANATIONS}{{{labels},{metrics.CODE}="{code}"}} {count}'
-        yield from _head(metrics.FEEDBACK)
+            yield f'{metrics.EXPLANATIONS}{{{self._labels},{metrics.CODE}="{code}"}} {count}'
+
+    def _feedback(self) -> Iterator[str]:
         for outcome, count in sorted(self.feedback.items()):
-            yield f'{metrics.FEEDBACK}{{{labels},{metrics.OUTCOME}="{outcome}"}} {count}'
-        yield from _head(metrics.PROCESS_START)
-        yield f"{metrics.PROCESS_START} {self._started!r}"
+            yield f'{metrics.FEEDBACK}{{{self._labels},{metrics.OUTCOME}="{outcome}"}} {count}'
+
+    SERIES: ClassVar[dict[str, Callable[[Counters], Iterator[str]]]] = {
+        metrics.REQUESTS: _requests,
+        metrics.ADDRESSED: _addressed,
+        metrics.FINDINGS: _findings,
+        metrics.REQUEST_SECONDS: _seconds,
+        metrics.PREDICTIONS: _predictions,
+        metrics.EXPLANATIONS: _explanations,
+        metrics.FEEDBACK: _feedback,
+    }
+    """By metric, what gives its lines."""
+
+
+def exposition(counters: Iterable[Counters]) -> bytes:
+    """The counters of several models of this process, in Prometheus's text form, in which the
+    series of a metric stand together."""
+    known = list(counters)
+    lines: list[str] = []
+    for name, series in Counters.SERIES.items():
+        lines += _head(name)
+        for own in known:
+            lines += series(own)
+    started = psutil.Process().create_time()
+    lines += (*_head(metrics.PROCESS_START), f"{metrics.PROCESS_START} {started!r}", "")
+    return "\n".join(lines).encode()
 
 
 def _head(name: str) -> tuple[str, str]:

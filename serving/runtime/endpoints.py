@@ -56,7 +56,8 @@ def endpoints(
     table: dict[bytes, Endpoint] = {}
     for route in protocol.ROUTES:
         inference = route in protocol.INFERENCES
-        most = limits.feedback if route is protocol.FEEDBACK else limits.other
+        has_rows = route in (protocol.FEEDBACK, protocol.EXPLAIN)
+        most = limits.feedback if has_rows else limits.other
         most = limits.body if inference else min(most, limits.body)
         endpoint = Endpoint(
             method=route.method,

@@ -15,6 +15,7 @@ class Limits:
         other: bytes of any other body.
         inline: bytes of a body up to which it is answered on the event loop.
         active: requests being answered at once.
+        each: of these, those to one of several models that are not answered in a turn of the loop.
         large: requests that wait for the thread or are in it, to be unpacked or answered.
     """
 
@@ -23,6 +24,7 @@ class Limits:
     other: int = 64 * 2**10
     inline: int = 64 * 2**10
     active: int = 512
+    each: int = 512
     large: int = 8
 
 

@@ -15,7 +15,7 @@ from serving import metrics, protocol
 from serving.bodies import Input
 from serving.runtime import about, rows
 from serving.runtime.batches import Batches
-from serving.runtime.counters import Counters
+from serving.runtime.counters import Counters, Histogram
 from serving.runtime.explaining.answers import Explaining
 from serving.runtime.feedback import Record, Verdict, read_feedback
 from serving.runtime.limits import Batch
@@ -40,6 +40,19 @@ class Served:
         batch: how requests wait for others to share calls with; None for not at all.
     """
 
+    model: Model
+    ask: Callable[[Prepared, Done], None]
+    """Has a request answered in this turn of the event loop, or soon after."""
+    explaining: Explaining
+    """What says why it predicts what it does."""
+    metadata: Response
+    config: Response
+    loaded = False
+    """Whether there is a model; where there is none, only what counts may be used."""
+    _was_loaded = False
+    active = 0
+    """Requests being answered, of those that are not answered in this turn of the loop."""
+
     def __init__(
         self,
         model: Model,
@@ -49,28 +62,41 @@ class Served:
         shared: bool = False,
         batch: Batch | None = None,
     ) -> None:
-        self.model = model
+        self.describe(model.name, model.version, predictor, slow_over)
+        self.put(model, shared=shared, batch=batch)
+
+    def describe(self, name: str, version: str, predictor: str, slow_over: float) -> None:
+        """Say whose requests are counted."""
+        self.name, self.version = name, version
         self.predictor = predictor.encode()
-        labels = {
-            metrics.MODEL: model.name,
-            metrics.VERSION: model.version,
-            metrics.PREDICTOR: predictor,
-        }
-        self.counters = Counters(labels, slow_over, model.meaning.bounds)
-        self.record = Record(model.version, model.meaning.is_wrong)
-        self.lines = line(protocol.VERSION_HEADER.encode(), model.version.encode())
+        labels = {metrics.MODEL: name, metrics.VERSION: version, metrics.PREDICTOR: predictor}
+        self.counters = Counters(labels, slow_over, ())
+        self.lines = line(protocol.VERSION_HEADER.encode(), version.encode()) if version else b""
         """Header lines of every answer of its."""
         if predictor:
             self.lines += line(protocol.PREDICTOR_HEADER.encode(), self.predictor)
+        self.record = Record(version, _is_wrong_unknown)
+
+    def put(self, model: Model, *, shared: bool = False, batch: Batch | None = None) -> None:
+        """Serve a model; what was counted and remembered of the same model before stays."""
+        self.model = model
+        if not self._was_loaded:
+            self._was_loaded = True
+            self.counters.scores = Histogram(model.meaning.bounds)
+            self.record = Record(model.version, model.meaning.is_wrong)
         self.metadata = Response(200, _encode(about.metadata(model)))
         self.config = Response(200, _encode(about.config(model)))
         turns = Batches(model, batch) if batch else Turns(model, shared=shared)
-        self.ask: Callable[[Prepared, Done], None] = turns.ask
-        """Has a request answered in this turn of the event loop, or soon after."""
+        self.ask = turns.ask
         self.explaining = Explaining(model)
-        """What says why it predicts what it does."""
         self._inputs = [Input(own.name, own.datatype, own.shape) for own in model.artifact.inputs]
         self._is_classification = model.artifact.task == "classification"
+        self.loaded = True
+
+    def take(self) -> None:
+        """Let the model go; requests that it has begun are answered by it."""
+        self.loaded = False
+        del self.model, self.ask, self.explaining
 
     def read(self, body: bytes, identity: str, json_size: bytes | None = None) -> Prepared:
         """Read an inference of tensors.
@@ -113,8 +139,8 @@ class Served:
     def in_rows(self, prepared: Prepared, answer: Answer) -> bytes:
         """The body of ``predict``: predictions in place of tensors."""
         return rows.predictions(
-            self.model.name,
-            self.model.version,
+            self.name,
+            self.version,
             prepared.identity,
             answer.classes,
             answer.scores if self._is_classification else (),
@@ -153,7 +179,8 @@ class Served:
         Raises:
             Refusal: it is no feedback, or of no request that is remembered here.
         """
-        verdict = self.record.judge(read_feedback(body))
+        feedback = read_feedback(body)
+        verdict = self.record.judge(feedback)
         self.counters.feedback[metrics.RIGHT] += verdict.right
         self.counters.feedback[metrics.WRONG] += verdict.wrong
         return verdict
@@ -165,3 +192,7 @@ def _named(prepared: Prepared) -> Prepared:
         size = len(prepared.identity)
         raise Refusal(400, f"the id has {size} characters; at most {_MAX_ID}")
     return prepared
+
+
+def _is_wrong_unknown(predicted: object, outcome: object) -> bool:
+    raise AssertionError(f"nothing was predicted before a model was there: {predicted!r}")

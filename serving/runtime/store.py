@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -98,18 +99,28 @@ def _folder_reader(folder: Path) -> Reader:
     return read
 
 
-def _s3_reader(uri: str, bucket: str, prefix: str) -> Reader:
+def s3_client(uri: str) -> Any:
+    """A client of S3, to read what is at the URI.
+
+    Raises:
+        UnreachableError: none can be made.
+    """
     # Imported here: a server that reads from a volume does not pay for it at its start.
     import boto3  # type: ignore[import-untyped,unused-ignore]
+    from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped,unused-ignore]
+
+    try:
+        return boto3.client("s3")
+    except (BotoCoreError, ValueError) as error:
+        raise UnreachableError(f"no S3 client: {error}", where=uri) from None
+
+
+def _s3_reader(uri: str, bucket: str, prefix: str) -> Reader:
+    client = s3_client(uri)
     from botocore.exceptions import (  # type: ignore[import-untyped,unused-ignore]
         BotoCoreError,
         ClientError,
     )
-
-    try:
-        client = boto3.client("s3")
-    except (BotoCoreError, ValueError) as error:
-        raise UnreachableError(f"no S3 client: {error}", where=uri) from None
 
     def read(name: str) -> bytes:
         try:

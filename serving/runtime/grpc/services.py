@@ -17,8 +17,9 @@ import structlog
 
 from serving import protocol
 from serving.runtime import about, coding
-from serving.runtime.app import App, Endpoint, check_addressed
+from serving.runtime.app import App, check_addressed
 from serving.runtime.connections import Connections
+from serving.runtime.endpoints import Endpoint
 from serving.runtime.grpc import heads, inference, reflection
 from serving.runtime.grpc.calls import Call, Method, is_grpc
 from serving.runtime.grpc.health import Health
@@ -46,6 +47,10 @@ class Asked(msgspec.Struct):
     served: Served
     names_version: bool = False
     prepared: Prepared | None = None
+
+
+class _NotLoaded(Exception):  # noqa: N818  what it is to the call
+    """The model that a call is of has to be loaded first."""
 
 
 class Services:
@@ -138,11 +143,14 @@ class Services:
         return self._app.endpoint(path.encode())
 
     def _model_ready(self, asked: Any) -> dict[str, object]:
-        self._endpoint(protocol.MODEL_READY, asked.name, asked.version)
-        return {"ready": not self._app.draining}
+        served = self._endpoint(protocol.MODEL_READY, asked.name, asked.version).served
+        return {"ready": served.loaded and not self._app.draining}
 
     def _model(self, asked: Any) -> dict[str, object]:
         served = self._endpoint(protocol.MODEL, asked.name, asked.version).served
+        if not served.loaded:
+            what = f"model {served.name!r} is not loaded"
+            raise Refusal(503, what, fix="it is loaded when it is asked for a prediction")
         known = about.metadata(served.model)
         fields = ("name", "datatype", "shape")
         for side in ("inputs", "outputs"):
@@ -153,7 +161,10 @@ class Services:
         return {"models": self._app.index(b'{"ready":true}' if asked.ready else b"")}
 
     def _steering(self, asked: Any) -> dict[str, object]:
-        return {"": self._app.steering(b"")}
+        if self._app.repository is None:
+            self._app.steering("", load=True)
+        what = "models are loaded and unloaded by REST, or by being asked for a prediction"
+        raise Refusal(501, what, fix="post to /v2/repository/models/<model>/load")
 
     # -- inference -------------------------------------------------------------------------------
 
@@ -171,7 +182,11 @@ class Services:
             return
         if packing is not None:
             content = coding.unpacked(content, packing, app.limits.body)
-        prepared = self._prepared(call, content)
+        try:
+            prepared = self._prepared(call, content)
+        except _NotLoaded:
+            app.run(self._infer_aside(call, content, None))
+            return
         app.active += 1
         assert isinstance(call.model, Asked)
         call.model.served.ask(prepared, partial(self._answered, call))
@@ -183,6 +198,8 @@ class Services:
         endpoint = self._endpoint(protocol.INFER, asked.model_name, asked.model_version)
         state.served, state.names_version = endpoint.served, endpoint.names_version
         check_addressed(headers.get(_PREDICTOR), endpoint.served)
+        if not endpoint.served.loaded:
+            raise _NotLoaded
         given = headers.get(_REQUEST_ID)
         identity = given.decode("latin-1") if given else f"{getrandbits(128):032x}"
         prepared = state.prepared = inference.prepared(endpoint.served, asked, identity)
@@ -202,7 +219,13 @@ class Services:
             return prepared, call.model.served.answer(prepared)
 
         try:
-            self._give(call, *await self._app.aside(work))
+            try:
+                result = await self._app.aside(work)
+            except _NotLoaded:
+                assert isinstance(call.model, Asked)
+                await self._app.loaded(call.model.served)
+                result = await self._app.aside(work)
+            self._give(call, *result)
         except Refusal as refusal:
             call.refuse(refusal)
         except Exception as error:  # noqa: BLE001  whatever it is, somebody waits

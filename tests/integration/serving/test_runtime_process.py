@@ -27,11 +27,17 @@ Artifacts = dict[str, Path]
 
 @contextmanager
 def server(artifact: str, *options: str, **env: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A running server of one model, and its URL."""
+    with running("--artifact", artifact, "--name", NAME, *options, **env) as started:
+        yield started
+
+
+@contextmanager
+def running(*options: str, **env: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A running model server and its URL."""
     port = free_port()
-    command = [sys.executable, "-m", "serving.runtime", "--artifact", artifact, "--name", NAME]
     process = subprocess.Popen(
-        [*command, "--port", str(port), *options],
+        [sys.executable, "-m", "serving.runtime", "--port", str(port), *options],
         env={**os.environ, **env},
         stderr=subprocess.PIPE,
         text=True,

@@ -318,7 +318,7 @@ def test_a_fault_of_the_server_is_no_mistake_of_the_client(
         raise ZeroDivisionError
 
     monkeypatch.setattr(app.served.model, "prepared", broken)
-    monkeypatch.setattr(app.served.counters, "text", broken)
+    monkeypatch.setattr(app.served.counters.seconds, "lines", broken)
     monkeypatch.setattr(app.served.record, "judge", broken)
     assert said(app, post(), 1) == ([500], False)
     assert said(app, b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n" + LIVE, 2) == ([500, 200], False)
