@@ -52,15 +52,17 @@ def test_a_repository_in_s3(tmp_path: Path, s3: str) -> None:
     client = boto3.client("s3")
     for number in range(1100):  # more than a page
         client.put_object(Bucket=BUCKET, Key=f"models/a{number}/runs/artifacts.txt", Body=b"")
-    with running("--repository", s3, "--memory", "64MiB") as (_, url):
-        with httpx.Client(base_url=url, trust_env=False, timeout=30) as http:
-            listed = http.post("/v2/repository/index").json()
-            assert [own["name"] for own in listed] == ["m1", "m2"]
-            answer = http.post("/v2/models/m2/infer", json=ROW)
-            assert (answer.status_code, answer.json()["model_version"]) == (200, "2")
-            client.delete_object(Bucket=BUCKET, Key="models/m1/1/model.onnx")
-            refused = http.post("/v2/models/m1/infer", json=ROW)
-            assert (refused.status_code, "NoSuchKey" in refused.json()["error"]) == (500, True)
+    with (
+        running("--repository", s3, "--memory", "64MiB") as (_, url),
+        httpx.Client(base_url=url, trust_env=False, timeout=30) as http,
+    ):
+        listed = http.post("/v2/repository/index").json()
+        assert [own["name"] for own in listed] == ["m1", "m2"]
+        answer = http.post("/v2/models/m2/infer", json=ROW)
+        assert (answer.status_code, answer.json()["model_version"]) == (200, "2")
+        client.delete_object(Bucket=BUCKET, Key="models/m1/1/model.onnx")
+        refused = http.post("/v2/models/m1/infer", json=ROW)
+        assert (refused.status_code, "NoSuchKey" in refused.json()["error"]) == (500, True)
 
 
 @pytest.mark.parametrize(
