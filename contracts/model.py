@@ -372,6 +372,9 @@ class ServingSpec(Document):
     """Requests wait for others and share calls of the model. Left out: none waits; those that are
     there at the same time share a call where that changes no bit. `millwright serve tune` measures
     whether it pays."""
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes of one server: they share its port, its counts and its memory of predictions. Each
+    uses one processor for the model."""
     threads: int = Field(default=1, ge=1, le=64)
     """Threads of one call of the model; more pay for large models alone."""
 

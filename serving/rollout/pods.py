@@ -49,6 +49,8 @@ def options(serving: ServingSpec) -> tuple[str, ...]:
     if serving.batch:
         wait = format_duration(serving.batch.wait)
         chosen += ("--batch-rows", str(serving.batch.max), "--batch-wait", wait)
+    if serving.workers > 1:
+        chosen += ("--workers", str(serving.workers))
     if serving.threads > 1:
         chosen += ("--threads", str(serving.threads))
     return chosen

@@ -11,18 +11,24 @@ import os
 import re
 import sys
 import time
+from dataclasses import replace
+from typing import Any, Protocol
 
 import structlog
 
+from contracts.artifact import Artifact
 from contracts.document import parse_duration
 from contracts.errors import MillwrightError, UsageError
 from serving.protocol import ORIGINS_VARIABLE
 from serving.runtime.app import App
+from serving.runtime.connections import MOST_HELD
+from serving.runtime.feedback import Record
 from serving.runtime.limits import Batch, Limits
+from serving.runtime.meaning import Meaning
 from serving.runtime.model import Model
 from serving.runtime.refusal import CANNOT_SERVE, SERVES
 from serving.runtime.repository import Repository, Rules
-from serving.runtime.served import Served
+from serving.runtime.served import Served, labels_of
 from serving.runtime.server import Server
 from serving.runtime.store import fetch
 from serving.runtime.turns import can_join, can_share
@@ -97,7 +103,13 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="an origin whose pages may ask, such as https://app.example.com; * for all; "
         f"also {ORIGINS_VARIABLE}",
     )
-    parser.add_argument("--max-active", type=int, default=Limits.active, metavar="REQUESTS")
+    parser.add_argument(
+        "--max-active",
+        type=int,
+        default=Limits.active,
+        metavar="REQUESTS",
+        help="that are answered at once, by all workers together",
+    )
     parser.add_argument(
         "--batch-rows",
         type=positive,
@@ -113,6 +125,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "the same time",
     )
     parser.add_argument("--threads", type=positive, default=1, help="of one call of the model")
+    parser.add_argument(
+        "--workers", type=positive, default=1, help="processes that serve as one server"
+    )
     return parser.parse_args(argv)
 
 
@@ -129,61 +144,145 @@ def main(argv: list[str] | None = None) -> int:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     try:
-        served = repository(options) if options.repository else one(options)
+        if options.repository:
+            serves, what = several(options)
+        elif options.workers > 1:
+            serves, what = together(options)
+        else:
+            serves, what = one(options)
     except MillwrightError as error:
         print(f"{CANNOT_SERVE}{error}", file=sys.stderr)
         return error.exit_code
-    # One of several models may not keep the others from being answered.
-    each = max(1, options.max_active // 4) if options.repository else options.max_active
-    app = App(
-        served,
-        limits=Limits(body=options.max_body, active=options.max_active, each=each),
-        origins=options.origin,
-    )
-    what = (
-        {"repository": options.repository, "models": len(served.current)}
-        if isinstance(served, Repository)
-        else {"model": served.name, "version": served.version}
-    )
     structlog.get_logger("serving.runtime").info(
         SERVES, **what, port=options.port, seconds=round(time.monotonic() - began, 3)
     )
-    return Server(app, host=options.host, port=options.port, grace=options.grace).run()
+    return serves.run()
 
 
-def one(options: argparse.Namespace) -> Served:
-    """One version of one model, loaded.
+class Serves(Protocol):
+    """What serves until SIGTERM."""
+
+    def run(self) -> int:
+        """Serve; gives the exit status."""
+
+
+Facts = dict[str, Any]
+"""What the log says of what is served."""
+
+
+def one(options: argparse.Namespace) -> tuple[Serves, Facts]:
+    """One version of one model, loaded, in this process.
 
     Raises:
         MillwrightError: there is none, or it cannot be loaded.
     """
     artifact, content = fetch(options.artifact)
-    model = Model(options.name or artifact.name, artifact, content, options.threads)
-    model.warm_up()
-    return Served(
-        model,
-        predictor=options.predictor,
-        slow_over=options.slow_over,
-        shared=can_share(content, model),
-        batch=batch_of(options, model),
-    )
+    model = load(options, artifact, content)
+    served = Served(model, **settings_of(options, content, model))
+    return alone(options, served, limits_of(options)), {
+        "model": served.name,
+        "version": served.version,
+    }
 
 
-def repository(options: argparse.Namespace) -> Repository:
+def several(options: argparse.Namespace) -> tuple[Serves, Facts]:
     """The models of a repository, none of them loaded yet.
 
     Raises:
         UnreachableError: it cannot be listed.
         UsageError: an option is given that is of one model alone.
     """
-    if options.name or options.batch_rows:
+    if options.name or options.batch_rows or options.workers > 1:
         raise UsageError(
-            "--name and --batch-rows are of one model, and a repository has several",
+            "--name, --batch-rows and --workers are of one model, and a repository has several",
             where="--repository",
             fix="Leave them out, or serve one model by --artifact.",
         )
     rules = Rules(memory=options.memory, threads=options.threads, slow_over=options.slow_over)
-    return Repository(options.repository, rules=rules, predictor=options.predictor)
+    served = Repository(options.repository, rules=rules, predictor=options.predictor)
+    limits = limits_of(options)
+    # One of several models may not keep the others from being answered.
+    limits = replace(limits, each=max(1, limits.active // 4))
+    facts = {"repository": options.repository, "models": len(served.current)}
+    return alone(options, served, limits), facts
+
+
+def alone(options: argparse.Namespace, served: Served | Repository, limits: Limits) -> Server:
+    """A server in this process."""
+    app = App(served, limits=limits, origins=options.origin)
+    return Server(app, host=options.host, port=options.port, grace=options.grace)
+
+
+def load(options: argparse.Namespace, artifact: Artifact, content: bytes) -> Model:
+    """The model, ready for its first request.
+
+    Raises:
+        ServingError: it cannot be served.
+    """
+    model = Model(options.name or artifact.name, artifact, content, options.threads)
+    model.warm_up()
+    return model
+
+
+def settings_of(options: argparse.Namespace, content: bytes, model: Model) -> dict[str, Any]:
+    """How a model is served."""
+    return {
+        "predictor": options.predictor,
+        "slow_over": options.slow_over,
+        "shared": can_share(content, model),
+        "batch": batch_of(options, model),
+    }
+
+
+def limits_of(options: argparse.Namespace) -> Limits:
+    """What bounds the work of all workers together."""
+    active = options.max_active
+    return Limits(body=options.max_body, active=active, each=active)
+
+
+def together(options: argparse.Namespace) -> tuple[Serves, Facts]:
+    """One version of one model, in several processes.
+
+    Raises:
+        MillwrightError: there is none, or it cannot be loaded.
+    """
+    from serving.runtime.workers.counting import FLOATS, SharedCounters
+    from serving.runtime.workers.memory import Memory
+    from serving.runtime.workers.parent import Parent
+    from serving.runtime.workers.worker import Post, SharedServed, Worker, share
+
+    artifact, content = fetch(options.artifact)
+    # The threads of a session do not survive a fork: then each worker loads its own.
+    model = None if options.threads > 1 else load(options, artifact, content)
+    name, count = options.name or artifact.name, options.workers
+    meaning = Meaning(artifact)
+    labels = labels_of(name, artifact.version, options.predictor)
+    names = [tensor.name for tensor in artifact.inputs]
+    counters = SharedCounters(labels, options.slow_over, meaning.bounds, names)
+
+    def work(post: Post) -> int:
+        try:
+            own = model or load(options, artifact, content)
+        except MillwrightError as error:
+            print(f"{CANNOT_SERVE}{error}", file=sys.stderr)
+            return error.exit_code
+        served = SharedServed(own, post, counters, **settings_of(options, content, own))
+        limits = share(limits_of(options), count)
+        app = App(served, limits=limits, origins=options.origin)
+        held = max(MOST_HELD // count, limits.body)
+        return Worker(app, post, served.questions, held=held).run()
+
+    parent = Parent(
+        count,
+        host=options.host,
+        port=options.port,
+        grace=options.grace,
+        work=work,
+        record=Record(artifact.version, meaning.is_wrong),
+        counters=counters,
+        memory=Memory(count, integers=counters.integers, floats=FLOATS),
+    )
+    return parent, {"model": name, "version": artifact.version, "workers": count}
 
 
 if __name__ == "__main__":

@@ -427,11 +427,11 @@ class App:
         return Response(200 if ready else 503, _encode({"name": served.name, "ready": ready}))
 
     def _metrics(self, request: Request, served: Served) -> Response:
-        return Response(200, exposition(own.counters for own in self._known), _TEXT)
+        return Response(200, exposition(own.counters.merged() for own in self._known), _TEXT)
 
     def _statistics(self, request: Request, served: Served) -> Response:
         asked = [served] if served.name else self._known
-        known = [(own.name, own.version, own.counters) for own in asked]
+        known = [(own.name, own.version, own.counters.merged()) for own in asked]
         return Response(200, _encode(about.statistics(known)))
 
     def _described(self, what: Literal["metadata", "config"]) -> Handler:

@@ -9,6 +9,9 @@ from typing import Protocol
 
 from serving.runtime.messages import Site
 
+MOST_HELD = 256 * 2**20
+"""Bytes of all bodies that are still arriving."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
@@ -55,7 +58,7 @@ class Connections:
     """
 
     def __init__(
-        self, site: Site, *, patience: Patience | None = None, held: int = 256 * 2**20
+        self, site: Site, *, patience: Patience | None = None, held: int = MOST_HELD
     ) -> None:
         self.site = site
         self.patience = patience or Patience()

@@ -7,6 +7,7 @@ judge reads exactly what was counted. Nothing here is ever reset while the proce
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ import psutil  # type: ignore[import-untyped,unused-ignore]
 
 from serving import metrics
 
-_MANY = 32
+MANY = 32
 """From so many values on numpy is faster than counting one by one."""
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
@@ -28,32 +29,32 @@ class Histogram:
     def __init__(self, bounds: Iterable[float]) -> None:
         self.bounds = sorted(set(bounds))
         self._edges = np.array(self.bounds)
-        self._counts = [0] * (len(self.bounds) + 1)
+        self.counts = [0] * (len(self.bounds) + 1)
         self.sum = 0.0
 
     def add(self, value: float) -> None:
         """Count one value."""
-        self._counts[bisect_left(self.bounds, value)] += 1
+        self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
 
     def add_all(self, values: Sequence[float]) -> None:
         """Count many values."""
-        if len(values) < _MANY:
+        if len(values) < MANY:
             for value in values:
                 self.add(value)
             return
-        added = np.bincount(np.searchsorted(self._edges, values), minlength=len(self._counts))
-        self._counts = [old + new for old, new in zip(self._counts, added.tolist(), strict=True)]
+        added = np.bincount(np.searchsorted(self._edges, values), minlength=len(self.counts))
+        self.counts = [old + new for old, new in zip(self.counts, added.tolist(), strict=True)]
         self.sum += sum(values)
 
     def lines(self, name: str, labels: str) -> Iterator[str]:
         """In Prometheus's text form."""
         bucket = metrics.bucket(name)
         total = 0
-        for bound, count in zip(self.bounds, self._counts, strict=False):
+        for bound, count in zip(self.bounds, self.counts, strict=False):
             total += count
             yield f'{bucket}{{{labels},{metrics.EDGE}="{metrics.edge(bound)}"}} {total}'
-        total += self._counts[-1]
+        total += self.counts[-1]
         yield f'{bucket}{{{labels},{metrics.EDGE}="{metrics.INFINITY}"}} {total}'
         yield f"{metrics.total(name)}{{{labels}}} {self.sum!r}"
         yield f"{metrics.count(name)}{{{labels}}} {total}"
@@ -89,23 +90,43 @@ class Counters:
         self.seconds = Histogram((*_SECONDS, slow_over))
         self.scores = Histogram(score_bounds)
         self.feedback: Counter[str] = Counter({metrics.RIGHT: 0, metrics.WRONG: 0})
+        self.started: float | None = None
+        """When the process began that readers know, in seconds since 1970; None for this one."""
 
-    def request(self, code: int, seconds: float) -> None:
-        """Count one answered inference request."""
+    def request(self, code: int, seconds: float, *, addressed: bool = False) -> None:
+        """Count one answered inference request, and whether it named this version."""
         self.requests[code] += 1
         self.seconds.add(seconds)
         if code != 200:
             self.refused_seconds += seconds
+        if addressed:
+            self.addressed += 1
 
-    def found(self, findings: Mapping[str, Sequence[str]]) -> None:
-        """Count what was odd about one request: inputs' names by finding."""
-        for finding, names in findings.items():
-            for name in names:
-                self.findings[name, finding] += 1
-
-    def predictions(self, scores: Sequence[float]) -> None:
-        """Count the predictions of one request."""
+    def answered(
+        self, rows: int, scores: Sequence[float], findings: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Count what was answered to one request: its rows, their predictions, and what was odd
+        about it, inputs' names by finding."""
+        self.rows += rows
+        self.last = time.time()
         self.scores.add_all(scores)
+        if findings:
+            for finding, names in findings.items():
+                for name in names:
+                    self.findings[name, finding] += 1
+
+    def judged(self, right: int, wrong: int) -> None:
+        """Count what feedback showed."""
+        self.feedback[metrics.RIGHT] += right
+        self.feedback[metrics.WRONG] += wrong
+
+    def explained(self, code: int) -> None:
+        """Count one answered request for an explanation."""
+        self.explanations[code] += 1
+
+    def merged(self) -> Counters:
+        """What all who count together have counted; here that is this one."""
+        return self
 
     def text(self) -> bytes:
         """All of them, in Prometheus's text form."""
@@ -158,7 +179,8 @@ def exposition(counters: Iterable[Counters]) -> bytes:
         lines += _head(name)
         for own in known:
             lines += series(own)
-    started = psutil.Process().create_time()
+    starts = [own.started for own in known if own.started is not None]
+    started = min(starts, default=psutil.Process().create_time())
     lines += (*_head(metrics.PROCESS_START), f"{metrics.PROCESS_START} {started!r}", "")
     return "\n".join(lines).encode()
 

@@ -7,7 +7,7 @@ so that an inference is counted, judged and remembered in one way.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -69,7 +69,7 @@ class Served:
         """Say whose requests are counted."""
         self.name, self.version = name, version
         self.predictor = predictor.encode()
-        labels = {metrics.MODEL: name, metrics.VERSION: version, metrics.PREDICTOR: predictor}
+        labels = labels_of(name, version, predictor)
         self.counters = Counters(labels, slow_over, ())
         self.lines = line(protocol.VERSION_HEADER.encode(), version.encode()) if version else b""
         """Header lines of every answer of its."""
@@ -155,22 +155,15 @@ class Served:
             began: when it was whole, by `time.perf_counter`; 0 where it never was.
             addressed: whether it named this version, so that no weight has sent it here.
         """
-        counters = self.counters
-        counters.request(status, time.perf_counter() - began if began else 0.0)
-        if addressed:
-            counters.addressed += 1
+        seconds = time.perf_counter() - began if began else 0.0
+        self.counters.request(status, seconds, addressed=addressed)
 
     def remember(self, prepared: Prepared, answer: Answer) -> None:
         """Count what was predicted, and keep it for the outcome that may come."""
-        counters = self.counters
-        counters.rows += answer.rows
-        counters.last = time.time()
-        counters.predictions(answer.scores)
-        if prepared.findings:
-            counters.found(prepared.findings)
+        self.counters.answered(answer.rows, answer.scores, prepared.findings)
         self.record.remember(prepared.identity, answer.classes)
 
-    def judge(self, body: bytes) -> Verdict:
+    def judge(self, body: bytes) -> Verdict | Awaitable[Verdict]:
         """Hold outcomes against what was predicted.
 
         Args:
@@ -181,8 +174,7 @@ class Served:
         """
         feedback = read_feedback(body)
         verdict = self.record.judge(feedback)
-        self.counters.feedback[metrics.RIGHT] += verdict.right
-        self.counters.feedback[metrics.WRONG] += verdict.wrong
+        self.counters.judged(verdict.right, verdict.wrong)
         return verdict
 
 
@@ -196,3 +188,8 @@ def _named(prepared: Prepared) -> Prepared:
 
 def _is_wrong_unknown(predicted: object, outcome: object) -> bool:
     raise AssertionError(f"nothing was predicted before a model was there: {predicted!r}")
+
+
+def labels_of(name: str, version: str, predictor: str) -> dict[str, str]:
+    """What every series of a served model is labelled with."""
+    return {metrics.MODEL: name, metrics.VERSION: version, metrics.PREDICTOR: predictor}

@@ -13,23 +13,26 @@ import signal
 import sys
 import time
 from functools import partial
+from typing import Protocol
 
 import structlog
 import uvloop
 
 from serving.runtime import http
 from serving.runtime.app import App
-from serving.runtime.connections import Connections
+from serving.runtime.connections import MOST_HELD, Connections
 from serving.runtime.grpc.connection import Connection as Http2
 from serving.runtime.grpc.opening import Opening
 from serving.runtime.grpc.services import Services
 from serving.runtime.refusal import CANNOT_SERVE
 
 _log = structlog.get_logger("serving.runtime")
-_TICK = 0.1
-_LINGER = 0.2
+BACKLOG = 2048
+"""Connections that may wait to be taken."""
+TICK = 0.1
+LINGER = 0.2
 """Seconds in which the request may still come of a connection that was just accepted."""
-_UNDER_WAY = 25.0
+UNDER_WAY = 25.0
 """Seconds for which a request that is under way at the end of the grace is waited for."""
 
 
@@ -41,6 +44,13 @@ def opening(connections: Connections, services: Services) -> Opening:
     )
 
 
+class Listener(Protocol):
+    """What connections come from."""
+
+    def close(self) -> None:
+        """Take no more."""
+
+
 class Server:
     """A server that drains.
 
@@ -49,14 +59,18 @@ class Server:
         host: address to listen on.
         port: port to listen on.
         grace: seconds for which requests are still taken after SIGTERM.
+        held: bytes that bodies may have together that are still arriving.
     """
 
-    def __init__(self, app: App, *, host: str, port: int, grace: float) -> None:
+    def __init__(
+        self, app: App, *, host: str, port: int, grace: float, held: int = MOST_HELD
+    ) -> None:
         self._app = app
         self._services = Services(app)
         self._host = host
         self._port = port
         self._grace = grace
+        self._held = held
         self._until: float | None = None
 
     def run(self) -> int:
@@ -71,36 +85,51 @@ class Server:
         return uvloop.run(self._serve())
 
     async def _serve(self) -> int:
-        loop = asyncio.get_running_loop()
-        connections, services = Connections(self._app), self._services
+        connections = Connections(self._app, held=self._held)
         try:
-            listener = await loop.create_server(
-                partial(opening, connections, services), self._host, self._port, backlog=2048
-            )
+            listener = await self._listen(connections)
         except OSError as error:
             print(f"{CANNOT_SERVE}{self._host}:{self._port}: {error.strerror}", file=sys.stderr)
             return 1
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._drain)
         while self._until is None or time.monotonic() < self._until:
-            connections.tick()
-            await asyncio.sleep(_TICK)
+            self._tick(connections)
+            await asyncio.sleep(TICK)
         listener.close()
-        await asyncio.sleep(_LINGER)
+        await asyncio.sleep(LINGER)
         connections.end()
-        until = time.monotonic() + _UNDER_WAY
-        while connections.open and time.monotonic() < min(until, self._until + _UNDER_WAY):
-            connections.tick()
-            await asyncio.sleep(_TICK)
+        until = time.monotonic() + UNDER_WAY
+        while connections.open and time.monotonic() < min(until, self._until + UNDER_WAY):
+            self._tick(connections)
+            await asyncio.sleep(TICK)
         connections.abort()
         return 0
+
+    async def _listen(self, connections: Connections) -> Listener:
+        """Take connections, and heed who ends it.
+
+        Raises:
+            OSError: the port cannot be had.
+        """
+        loop = asyncio.get_running_loop()
+        begin = partial(opening, connections, self._services)
+        listener = await loop.create_server(begin, self._host, self._port, backlog=BACKLOG)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._drain)
+        return listener
+
+    def _tick(self, connections: Connections) -> None:
+        connections.tick()
 
     def _drain(self) -> None:
         """A signal: drain; a second one: end now."""
         if self._until is not None:
-            self._until = time.monotonic() - _UNDER_WAY
+            self._until = time.monotonic() - UNDER_WAY
             return
-        self._app.draining = True
-        self._services.health.changed()
+        self._be_unready()
         self._until = time.monotonic() + self._grace
         _log.info("draining", seconds=self._grace, active=self._app.active)
+
+    def _be_unready(self) -> None:
+        """Whoever routes here is to stop."""
+        self._app.draining = True
+        self._services.health.changed()

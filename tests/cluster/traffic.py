@@ -208,7 +208,8 @@ class Traffic:
             self._times[labels, seconds == SLOW] += amount
             for _ in range(amount):
                 server.request(code, seconds)
-        server.predictions(self._random.uniform(size=count - failed).tolist())
+        scores = self._random.uniform(size=count - failed).tolist()
+        server.answered(len(scores), scores, {})
         judged = int(self._random.binomial(count - failed, users.feedback))
         wrong = int(self._random.binomial(judged, users.wrong.get(route.predictor, 0)))
         server.feedback["wrong"] += wrong

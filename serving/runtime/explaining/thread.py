@@ -33,7 +33,6 @@ class ExplainingThread:
         Raises:
             Refusal: there is none, or no room for it.
         """
-        counted = served.counters.explanations
         try:
             if self._active >= self._most:
                 what = f"{self._active} explanations are being made"
@@ -45,7 +44,7 @@ class ExplainingThread:
             finally:
                 self._active -= 1
         except Refusal as refusal:
-            counted[refusal.status] += 1
+            served.counters.explained(refusal.status)
             raise
-        counted[200] += 1
+        served.counters.explained(200)
         return answer

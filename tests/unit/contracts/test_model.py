@@ -138,6 +138,7 @@ REFUSED = [
         "serving.batch.wait: 1.5ms is not a wait; write whole milliseconds, 1s at most",
     ),
     (document(serving={"batch": {"wait": "2s"}}), "serving.batch.wait: 2s is not a wait"),
+    (document(serving={"workers": 65}), "serving.workers: input should be less than or equal"),
     (document(serving={"threads": 0}), "serving.threads: input should be greater than or equal"),
     (
         document(feedback={"tolerance": 15}),

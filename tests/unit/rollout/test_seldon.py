@@ -114,6 +114,7 @@ SERVING = [
     ({"batch": {}}, ("--batch-rows", "64", "--batch-wait", "2ms")),
     ({"batch": {"max": 8, "wait": "0ms"}}, ("--batch-rows", "8", "--batch-wait", "0ms")),
     ({"threads": 2}, ("--threads", "2")),
+    ({"workers": 4}, ("--workers", "4")),
 ]
 
 
@@ -131,6 +132,6 @@ def test_what_serving_sets_reaches_the_cluster_s_servers_and_the_laptop_s(writte
     options = arguments(container["args"])
     assert (options.batch_rows or 0) == (serving.batch.max if serving.batch else 0)
     assert not serving.batch or options.batch_wait == serving.batch.wait
-    assert options.threads == serving.threads
+    assert (options.threads, options.workers) == (serving.threads, serving.workers)
     (plain,) = read_deployment(seldon_deployment(MODEL, predictors(WHOLE))).predictors
     assert (read.generation == plain.generation) is (not expected)

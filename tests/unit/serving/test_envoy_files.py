@@ -77,7 +77,7 @@ def test_a_servers_metrics_are_read_as_counted() -> None:
     counters = Counters(labels, 0.02, [tenth / 10 for tenth in range(1, 11)])
     for code, seconds in ((200, 0.02), (200, 0.0201), (400, 0.001), (500, 3.0)):
         counters.request(code, seconds)
-    counters.predictions([0.1, 0.11, 0.95, 1.0])
+    counters.answered(4, [0.1, 0.11, 0.95, 1.0], {})
     counters.feedback["wrong"] += 3
     seen = parse_metrics(counters.text().decode(), process="p", slow_over="20ms")
     assert seen.counts == {
