@@ -32,7 +32,7 @@ class ResponseOutput(Struct):
     shape: tuple[int, ...]
     datatype: str
     data: list[Any] | UnsetType = UNSET
-    parameters: dict[str, int] | UnsetType = UNSET
+    parameters: dict[str, int] | dict[str, str] | UnsetType = UNSET
 
 
 class InferResponse(Struct):

@@ -24,15 +24,11 @@ from serving.runtime.answers import (
     write_response,
 )
 from serving.runtime.binary import Array, split
+from serving.runtime.forms import CONTENT_TYPE, FRAME, columns_of, is_frame
 from serving.runtime.meaning import Meaning
 from serving.runtime.refusal import Refusal
-from serving.runtime.tensors import (
-    Findings,
-    InferRequest,
-    Signature,
-    binary_outputs,
-    read_request,
-)
+from serving.runtime.requests import InferRequest, binary_outputs, read_request
+from serving.runtime.tensors import Findings, Signature
 
 _ORT_TYPES = {
     "BOOL": "tensor(bool)",
@@ -156,10 +152,10 @@ class Model:
         else:
             text, behind = split(body, json_size)
             request = read_request(text)
-        feeds, rows, findings = self.signature.feeds(request, behind)
+        feeds, rows, findings = self._feeds(request, behind)
         wanted = self.signature.wanted(request)
         plain = request.outputs is None and request.parameters is None
-        return Prepared(
+        prepared = Prepared(
             request.id or request_id,
             feeds,
             rows,
@@ -168,6 +164,33 @@ class Model:
             findings,
             plain,
         )
+        if not plain and prepared.as_bytes == _NOTHING and is_frame(request.parameters):
+            prepared.write = self._frame
+        return prepared
+
+    def _feeds(
+        self, request: InferRequest, behind: memoryview | None = None
+    ) -> tuple[dict[str, Array], int, Findings]:
+        """What the model reads; of a request in a form that is not quite its signature's too."""
+        try:
+            return self.signature.feeds(request, behind)
+        except Refusal:
+            if (other := self.signature.adapted(request, behind)) is None:
+                raise
+        return self.signature.feeds(other)
+
+    def _frame(self, prepared: Prepared, results: Mapping[str, Array]) -> bytes:
+        """An answer whose outputs are the columns of a data frame."""
+        outputs = []
+        for name in prepared.wanted:
+            for tensor, column in columns_of(self._tensors[name], results[name]):
+                output = output_tensor(tensor, column)
+                if tensor.datatype == "BYTES":
+                    output.parameters = {CONTENT_TYPE: "str"}
+                outputs.append(output)
+        response = InferResponse(self.name, self.version, prepared.identity, outputs)
+        response.parameters = {CONTENT_TYPE: FRAME, **as_parameters(prepared.findings)}
+        return write_response(response)
 
     def prepared_message(
         self,
@@ -185,7 +208,7 @@ class Model:
         Raises:
             Refusal: the request is not one that this model takes (400).
         """
-        feeds, rows, findings = self.signature.feeds(request)
+        feeds, rows, findings = self._feeds(request)
         wanted = self.signature.wanted(request)
         identity = request.id or request_id
         return Prepared(identity, feeds, rows, wanted, _NOTHING, findings, False, write)

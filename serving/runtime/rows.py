@@ -21,7 +21,8 @@ from contracts.document import suggest
 from contracts.errors import ServingError
 from serving.bodies import Input, Row, inference_body
 from serving.runtime.refusal import Refusal, shown
-from serving.runtime.tensors import Findings, no_json
+from serving.runtime.requests import no_json
+from serving.runtime.tensors import Findings
 
 _FORMS = (
     'expected a row {"<feature>": <value>, …}, a list of rows, {"rows": [<row>, …]} or '

@@ -22,7 +22,7 @@ from serving.runtime.limits import Batch
 from serving.runtime.messages import Response, line
 from serving.runtime.model import Answer, Model, Prepared, Write
 from serving.runtime.refusal import Refusal
-from serving.runtime.tensors import InferRequest
+from serving.runtime.requests import InferRequest
 from serving.runtime.turns import Done, Turns
 
 _MAX_ID = 1024

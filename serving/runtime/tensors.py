@@ -13,20 +13,19 @@ from __future__ import annotations
 
 import functools
 import math
-import re
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Raw
 
 from contracts.artifact import FLOATS, Datatype, Tensor
 from contracts.document import suggest
 from contracts.errors import ServingError
-from serving.runtime import bfloat16, binary
+from serving.runtime import bfloat16, binary, forms
 from serving.runtime.binary import Array
 from serving.runtime.refusal import Refusal, shown
+from serving.runtime.requests import NO_DATA, InferRequest, RequestInput, first_line
 from serving.runtime.widening import widens
 
 _FP16_MAX = 65504.0
@@ -68,44 +67,6 @@ is none of the model's categories, and counts as a rare one; a number is outside
 seen in training."""
 Findings = dict[str, list[str]]
 """Names of inputs by what was found; empty for an ordinary request."""
-_NO_DATA = Raw(b"")
-
-
-class RequestInput(Struct):
-    """One input tensor of a request; its data stays raw until the signature says what it is."""
-
-    name: str
-    shape: list[int]
-    datatype: str
-    data: Raw = _NO_DATA
-    parameters: dict[str, Any] | None = None
-    raw: ClassVar[memoryview | Array | None] = None
-    """Its data, where that came beside the JSON."""
-
-
-class MessageInput(RequestInput):
-    """One input tensor of a request that is no JSON: its data as bytes, or flat in row order."""
-
-    raw: memoryview | Array | None = None  # type: ignore[misc]
-
-
-class RequestedOutput(Struct):
-    """One output that the client wants."""
-
-    name: str
-    parameters: dict[str, Any] | None = None
-
-
-class InferRequest(Struct):
-    """The body of ``infer``."""
-
-    inputs: list[RequestInput]
-    id: str | None = None
-    parameters: dict[str, Any] | None = None
-    outputs: list[RequestedOutput] | None = None
-
-
-_decode_request = msgspec.json.Decoder(InferRequest).decode
 
 
 @functools.cache
@@ -203,7 +164,7 @@ class InputSignature:
             )
         if raw is not None:
             return self._beside(raw, shape)
-        if given.data is _NO_DATA:
+        if given.data is NO_DATA:
             raise Refusal(400, f"input {self.name!r} has no `data`; expected {self._expected()}")
         try:
             array = self._decode(given.data, shape)
@@ -212,7 +173,7 @@ class InputSignature:
         except (msgspec.DecodeError, OverflowError, ValueError) as error:
             raise Refusal(
                 400,
-                f"input {self.name!r}: the data is not {self._expected()} ({_first_line(error)})",
+                f"input {self.name!r}: the data is not {self._expected()} ({first_line(error)})",
             ) from None
         if array.shape != tuple(shape):
             raise Refusal(
@@ -239,6 +200,11 @@ class InputSignature:
         optional = self.optional and datatype in _CAN_BE_MISSING
         tensor = self._tensor.model_copy(update={"datatype": datatype, "optional": optional})
         return self._smaller.setdefault(datatype, InputSignature(tensor, self._missing_text))
+
+    def like(self, datatype: Datatype, shape: tuple[int, ...], *, optional: bool) -> InputSignature:
+        """What an input of the same name must be that is sent in another form."""
+        changes = {"datatype": datatype, "shape": shape, "optional": optional}
+        return InputSignature(self._tensor.model_copy(update=changes), self._missing_text)
 
     def _beside(self, raw: memoryview | Array, shape: list[int]) -> Array:
         """A tensor that did not come in JSON; a missing number is NaN, as in JSON it is null."""
@@ -327,7 +293,7 @@ class Signature:
         for given in request.inputs:
             raw = given.raw
             if raw is None and given.parameters is not None:
-                present = given.data is not _NO_DATA
+                present = given.data is not NO_DATA
                 raw, behind = binary.taken(given.name, given.parameters, behind, present=present)
             own = self.inputs.get(given.name)
             if own is None:
@@ -338,6 +304,10 @@ class Signature:
                 )
             if given.name in feeds:
                 raise Refusal(400, f"input {given.name!r} is given twice; expected once")
+            if given.parameters is not None:
+                coding = given.parameters.get(forms.CONTENT_TYPE)
+                if coding in forms.CODED:
+                    given, raw = forms.uncoded(own, given, raw, coding)
             array = own.array(given, raw)
             if rows and array.shape[0] != rows:
                 raise Refusal(
@@ -360,6 +330,23 @@ class Signature:
         for name in self._unused:
             del feeds[name]
         return feeds, rows, findings
+
+    def adapted(
+        self, request: InferRequest, behind: memoryview | None = None
+    ) -> InferRequest | None:
+        """A request that did not fit in a form that may (`serving.runtime.forms`), or None.
+
+        Raises:
+            Refusal: its form is known, and something in it is wrong.
+        """
+        raws = []
+        for given in request.inputs:
+            raw = given.raw
+            if raw is None and given.parameters is not None:
+                present = given.data is not NO_DATA
+                raw, behind = binary.taken(given.name, given.parameters, behind, present=present)
+            raws.append(raw)
+        return forms.adapted(request, self, raws) if raws and not behind else None
 
     def _fill(self, feeds: dict[str, Array], rows: int) -> list[str]:
         absent = [name for name in self._required if name not in feeds]
@@ -390,65 +377,6 @@ class Signature:
         return list(dict.fromkeys(output.name for output in request.outputs))
 
 
-def read_request(body: bytes | memoryview) -> InferRequest:
-    """The body of ``infer``.
-
-    Raises:
-        Refusal: it is not JSON, or not an inference request.
-    """
-    try:
-        return _decode_request(body)
-    except msgspec.ValidationError as error:
-        raise Refusal(
-            400,
-            f"this is not an inference request: {_first_line(error)}",
-            fix='expected {"inputs": [{"name", "shape", "datatype", "data"}, …]}',
-        ) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise no_json(body, error) from None
-
-
-_NO_NUMBER = re.compile(rb"[\[,:]\s*-?(?:NaN|Infinity)\b")
-
-
-def no_json(body: bytes | memoryview, error: Exception) -> Refusal:
-    """How a body is refused that is not JSON; of NaN and infinity, which other writers of JSON let
-    through, it says what to send in their place."""
-    if _NO_NUMBER.search(body):
-        return Refusal(
-            400,
-            "the body is not JSON, which has neither NaN nor Infinity",
-            fix="send null where a value is missing",
-        )
-    return Refusal(400, f"the body is not JSON: {_first_line(error)}")
-
-
-def binary_outputs(request: InferRequest) -> frozenset[str] | None:
-    """The names of the outputs that are wanted as bytes; None for all of them.
-
-    Raises:
-        Refusal: an output is wanted in a way that is not spoken here.
-    """
-    chosen = [output for output in request.outputs or () if output.parameters]
-    for output in chosen:
-        binary.check_wanted(output.name, output.parameters or {})
-    everything = _wish("the request", request.parameters, "binary_data_output", False)
-    if everything and not request.outputs:
-        return None
-    return frozenset(
-        output.name
-        for output in request.outputs or ()
-        if _wish(f"output {shown(output.name)}", output.parameters, "binary_data", everything)
-    )
-
-
-def _wish(where: str, parameters: Mapping[str, Any] | None, key: str, default: bool) -> bool:
-    value = (parameters or {}).get(key, default)
-    if type(value) is not bool:
-        raise Refusal(400, f"{where}: {key} is {shown(value)}; expected true or false")
-    return value
-
-
 def _depth(raw: Raw) -> int:
     """How deep the data is nested, from the brackets it begins with."""
     depth = 0
@@ -460,7 +388,3 @@ def _depth(raw: Raw) -> int:
     if depth > _MAX_RANK:
         raise ValueError(f"nested more than {_MAX_RANK} deep")
     return depth
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

@@ -22,8 +22,8 @@ from serving.runtime.binary import Array
 from serving.runtime.grpc.schema import INFERENCE, message
 from serving.runtime.model import Prepared, Write
 from serving.runtime.refusal import Refusal, shown
+from serving.runtime.requests import InferRequest, MessageInput, RequestedOutput, RequestInput
 from serving.runtime.served import Served
-from serving.runtime.tensors import InferRequest, MessageInput, RequestedOutput, RequestInput
 
 Request = message(INFERENCE, "ModelInferRequest")
 Response = message(INFERENCE, "ModelInferResponse")

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
-from mlserver.codecs import NumpyCodec, PandasCodec, StringCodec
+from mlserver.codecs import Base64Codec, NumpyCodec, PandasCodec, StringCodec
 from mlserver.types import InferenceRequest, InferenceResponse, MetadataModelResponse
 
 url, model, direct = sys.argv[1:]
@@ -23,6 +23,24 @@ requests = [
     ),
     PandasCodec.encode_request(
         pd.DataFrame({"hour": columns["hour"].ravel()})  # of texts it fails beside pandas 3
+    ),
+    # Numbers as pandas and numpy have them by default; texts as objects.
+    PandasCodec.encode_request(pd.DataFrame({"hour": [7.0, 17.0], "distance": [100, 2000]})),
+    PandasCodec.encode_request(
+        pd.DataFrame({"hour": [7, 17], "carrier": pd.Series(["AA", ""], dtype=object)}),
+        use_bytes=False,
+    ),
+    InferenceRequest(
+        inputs=[
+            NumpyCodec.encode_input("hour", np.array([7, 17])),
+            StringCodec.encode_input("carrier", ["AA", ""], use_bytes=False),
+        ]
+    ),
+    InferenceRequest(
+        inputs=[
+            NumpyCodec.encode_input("hour", np.array([7.0, 17.0])),
+            Base64Codec.encode_input("carrier", [b"AA", b""], use_bytes=False),
+        ]
     ),
 ]
 
@@ -39,7 +57,15 @@ def post(where, request):
 for where in (url, direct):
     answers = [post(where, request) for request in requests]
     labels = [NumpyCodec.decode_output(answer.outputs[0]).ravel().tolist() for answer in answers]
+    assert all(len(own) == 2 for own in labels), labels
     assert labels[0] == labels[1], labels
+    assert labels[3] == labels[4] == labels[5], labels
+    frames = [PandasCodec.decode_response(own) for own in answers[1:4]]
+    for frame in frames:
+        assert list(frame) == ["label", "probabilities[0]", "probabilities[1]"], frame
+        assert ((frame["probabilities[1]"] >= 0.5) == frame["label"]).all(), frame
+    tensors = NumpyCodec.decode_output(answers[4].outputs[1])
+    assert np.array_equal(tensors[:, 1], frames[2]["probabilities[1]"].to_numpy(tensors.dtype))
     with urllib.request.urlopen(f"{where}/v2/models/{model}") as answer:
         assert MetadataModelResponse.model_validate_json(answer.read()).inputs
 

@@ -6,7 +6,8 @@ import pytest
 
 from contracts.artifact import Tensor
 from serving.runtime.refusal import Refusal
-from serving.runtime.tensors import Signature, read_request
+from serving.runtime.requests import read_request
+from serving.runtime.tensors import Signature
 
 SIGNATURE = Signature(
     (
