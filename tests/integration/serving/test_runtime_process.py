@@ -47,7 +47,10 @@ def running(*options: str, **env: str) -> Iterator[tuple[subprocess.Popen[str], 
     def ready() -> bool:
         assert process.poll() is None, process.communicate()
         try:
-            return httpx.get(f"{url}/v2/health/ready", trust_env=False).status_code == 200
+            return (
+                httpx.get(f"{url}/v2/health/ready", trust_env=False, verify=False).status_code
+                == 200
+            )
         except httpx.HTTPError:
             return False
 
@@ -71,7 +74,7 @@ def test_sigterm_answers_everything_that_arrives(artifacts: Artifacts) -> None:
     told = threading.Event()
 
     def ask(url: str) -> None:
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(trust_env=False, verify=False) as client:
             # Whoever routes needs a moment to act on the lost readiness.
             while not told.is_set():
                 try:
@@ -88,7 +91,7 @@ def test_sigterm_answers_everything_that_arrives(artifacts: Artifacts) -> None:
         eventually(lambda: len(answered) > 50)
         process.send_signal(signal.SIGTERM)
         health = f"{url}/v2/health/ready"
-        eventually(lambda: httpx.get(health, trust_env=False).status_code == 503)
+        eventually(lambda: httpx.get(health, trust_env=False, verify=False).status_code == 503)
         unready = len(answered)
         eventually(lambda: len(answered) > unready + 20)
         told.set()
@@ -221,12 +224,14 @@ def test_health_is_answered_while_a_large_request_is(artifacts: Artifacts) -> No
 
         def ask() -> None:
             infer = f"{url}/v2/models/{NAME}/infer"
-            answers.append(httpx.post(infer, content=large, timeout=60, trust_env=False))
+            answers.append(
+                httpx.post(infer, content=large, timeout=60, trust_env=False, verify=False)
+            )
 
         thread = threading.Thread(target=ask)
         thread.start()
         healthy = 0
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(trust_env=False, verify=False) as client:
             while thread.is_alive():
                 assert client.get(f"{url}/v2/health/live").status_code == 200
                 healthy += 1
@@ -240,17 +245,21 @@ def test_too_much_work_is_refused_with_a_time_to_come_back(artifacts: Artifacts)
     with server(str(artifacts["v1"]), "--max-active", "1") as (_, url):
         infer = f"{url}/v2/models/{NAME}/infer"
         large = threading.Thread(
-            target=httpx.post, args=(infer,), kwargs={"content": body(400_000), "timeout": 60}
+            target=httpx.post,
+            args=(infer,),
+            kwargs={"content": body(400_000), "timeout": 60, "verify": False},
         )
         large.start()
 
         def answer() -> httpx.Response | None:
-            found = httpx.post(infer, content=body(1), trust_env=False)
+            found = httpx.post(infer, content=body(1), trust_env=False, verify=False)
             return found if found.status_code == 503 else None
 
         assert eventually(answer).headers["retry-after"] == "1"
         large.join()
-        eventually(lambda: httpx.post(infer, content=body(1), trust_env=False).is_success)
+        eventually(
+            lambda: httpx.post(infer, content=body(1), trust_env=False, verify=False).is_success
+        )
 
 
 def test_half_sent_requests_keep_nobody_out(artifacts: Artifacts) -> None:
@@ -261,13 +270,13 @@ def test_half_sent_requests_keep_nobody_out(artifacts: Artifacts) -> None:
         for _ in range(20):
             stack.enter_context(connected(url)).sendall(half)
         infer = f"{url}/v2/models/{NAME}/infer"
-        assert httpx.post(infer, content=body(1), trust_env=False).is_success
+        assert httpx.post(infer, content=body(1), trust_env=False, verify=False).is_success
 
 
 def test_a_body_beyond_the_limit_is_read_and_refused(artifacts: Artifacts) -> None:
     with server(str(artifacts["v1"]), "--max-body", "1000000") as (_, url):
         infer = f"{url}/v2/models/{NAME}/infer"
-        answer = httpx.post(infer, content=b" " * 3_000_000, trust_env=False)
+        answer = httpx.post(infer, content=b" " * 3_000_000, trust_env=False, verify=False)
         assert answer.status_code == 413
         assert "1000000 bytes" in answer.json()["error"]
 
@@ -276,7 +285,7 @@ def test_slow_answers_are_counted_at_the_limit(artifacts: Artifacts) -> None:
     with server(str(artifacts["v1"]), "--slow-over", "3ms", "--predictor", "v1") as (_, url):
         with Client(url, NAME, namespace=None) as client:
             client.infer([ROW] * 60_000)
-        metrics = httpx.get(f"{url}/metrics", trust_env=False).text
+        metrics = httpx.get(f"{url}/metrics", trust_env=False, verify=False).text
         counts = {
             line.split("} ")[0]: line.split("} ")[1]
             for line in metrics.splitlines()

@@ -60,7 +60,7 @@ def file(tmp_path: Path) -> Path:
         ("b: {2020-01-01: x}", ":1:5", "the key 2020-01-01 is no text"),
         ("b: {~: x}", ":1:5", "the key ~ is no text"),
         ("b:\n  ? [a]\n  : x", ":2:5", "the key of several values is no text"),
-        ("a: 1\n\tb: 2", ":2:1", "found character '\\t' that cannot start any token"),
+        ("a: 1\n\tb: 2", ":2:1", "found a tab character that violates indentation"),
         ("b: !!python/object/apply:os.system [ls]", ":1:4", "could not determine a constructor"),
         ("b: !secret x", ":1:4", "could not determine a constructor"),
         ("b: *nobody", ":1:4", "found undefined alias 'nobody'"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import sys
 from pathlib import Path
 
 
@@ -22,7 +23,13 @@ def main() -> None:
 
     from pocket.emulator.server import serve
 
-    serve(port=options.port, data=options.data)
+    try:
+        serve(port=options.port, data=options.data)
+    except SystemExit as ended:
+        # All is kept. Taking apart what moto holds would take longer than starting it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ended.code if isinstance(ended.code, int) else 0)
 
 
 if __name__ == "__main__":
