@@ -14,7 +14,7 @@ from contracts.errors import ServingError
 from contracts.features import Feature, FeatureTable
 from contracts.model import ModelSpec
 from contracts.yaml_files import read_yaml
-from laptop.examples import broken_model, example_rows
+from laptop.examples import HURRIED, broken_model, example_rows
 from laptop.replay import ReplayTally, outcome_of, recorded_rows, request_body
 
 TABLE = FeatureTable(
@@ -88,6 +88,13 @@ def test_the_broken_model_is_a_valid_model_that_differs_where_it_is_broken(tmp_p
     path = broken_model(source, tmp_path)
     good, bad = ModelSpec.load(source / "model.yaml"), ModelSpec.load(path)
     assert bad.preprocess.categorical.unknown == "error"
-    changed = {"preprocess": bad.preprocess, "select": bad.select, "tune": bad.tune}
+    assert bad.tune is None
+    estimator = good.estimator.model_copy(update={"params": {**good.estimator.params, **HURRIED}})
+    changed = {
+        "preprocess": bad.preprocess,
+        "select": bad.select,
+        "tune": bad.tune,
+        "estimator": estimator,
+    }
     assert good.model_copy(update=changed) == bad
     assert read_yaml(path) != read_yaml(source / "model.yaml")
