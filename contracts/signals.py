@@ -30,6 +30,10 @@ SERVED: Final = "requests"
 
 FAILED_CODES: Final = "5..|0"
 """Response codes of a failure: 0 is a connection that broke before there was a response."""
+FAILED_CALLS: Final = "2|4|13|14|15"
+"""gRPC's status codes of a failure, whose response code is 200: UNKNOWN, DEADLINE_EXCEEDED,
+INTERNAL, UNAVAILABLE and DATA_LOSS. A slow version exceeds more deadlines than a fast one, and
+whoever's are too short has them with each. The others are the caller's."""
 
 
 # --- What is counted ------------------------------------------------------------------------------
@@ -48,6 +52,7 @@ class Tally:
         meaning: what it counts, for the schema.
         envoy: of the gateway's only: the end of Envoy's counter of the cluster, such as ``5xx``.
         codes: likewise: the response codes that it counts, as a regular expression, for Istio.
+        calls: likewise: gRPC's status codes that it counts besides, as a regular expression.
     """
 
     name: str
@@ -55,6 +60,7 @@ class Tally:
     meaning: str
     envoy: str = ""
     codes: str = ""
+    calls: str = ""
 
 
 TALLIES: list[Tally] = [
@@ -64,6 +70,7 @@ TALLIES: list[Tally] = [
         meaning="Completed requests.",
         envoy="completed",
         codes=".*",
+        calls=".*",
     ),
     Tally(
         name="errors",
@@ -71,6 +78,7 @@ TALLIES: list[Tally] = [
         meaning="Of the requests, those that failed.",
         envoy="5xx",
         codes=FAILED_CODES,
+        calls=FAILED_CALLS,
     ),
     Tally(name="timed", source="servers", meaning="Requests whose time was measured."),
     Tally(

@@ -31,6 +31,26 @@ BINARY_HEADER: Final = "inference-header-content-length"
 """Bytes of the JSON in front of binary tensors."""
 
 
+DEPLOYMENT_METADATA: Final = "seldon"
+NAMESPACE_METADATA: Final = "namespace"
+"""Metadata by which a front door chooses a call's deployment, as Seldon's does."""
+CALLS: Final = "inference.GRPCInferenceService"
+"""The service of gRPC that the Open Inference Protocol has."""
+CALLS_INFERENCE: Final = f"/{CALLS}/ModelInfer"
+"""Its only method that is an inference."""
+CALLS_PATHS: Final = (
+    CALLS_INFERENCE,
+    *(
+        f"/{CALLS}/{name}"
+        for name in (
+            *("ServerLive", "ServerReady", "ModelReady", "ServerMetadata", "ModelMetadata"),
+            *("RepositoryIndex", "RepositoryModelLoad", "RepositoryModelUnload"),
+        )
+    ),
+)
+"""The paths of all its methods."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Route:
     """One path of a model server.

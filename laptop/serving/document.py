@@ -22,7 +22,10 @@ from serving.rollout.seldon.document import ARTIFACT, WEIGHTS
 
 SLOW_OVER = "slow_over"
 """Graph parameter: the latency limit, such as 50ms; what takes longer is counted as slow."""
-_OWN = ("--artifact", "--host", "--port", "--name", "--predictor", "--slow-over", "--grace")
+_OWN = (
+    *("--artifact", "--host", "--port", "--also-port", "--name", "--predictor", "--slow-over"),
+    "--grace",
+)
 """Arguments of a server that are read elsewhere in the document, or are another machine's."""
 
 Label = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]

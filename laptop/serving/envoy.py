@@ -4,9 +4,11 @@ Envoy reads its routes, clusters and endpoints from files that are replaced atom
 never sees half a configuration and weights change without a lost request. What was written is not
 yet what happens: every decision is taken on what Envoy's admin interface confirms.
 
-For each predictor there are two clusters with the same servers: one for the inferences that are
+For each predictor there are three clusters with the same servers: two for the inferences that are
 shared out by weight, whose counters are the rollout's evidence, and one (`direct`) for what is
-addressed to a version, and for feedback, metadata and health, which must not dilute it. What an
+addressed to a version, and for feedback, metadata and health, which must not dilute it. Those of
+gRPC are apart: their failures have HTTP's status of success, and are counted by gRPC's own; what
+Envoy answers for a server that does not would be counted by both. What an
 inference is says `serving.protocol`, for these routes and for the servers; a path that is not in
 its table reaches no server. A request's id picks the server within a version, so that its feedback
 reaches the one that remembers it.
@@ -31,6 +33,7 @@ from laptop.serving.loopback import get
 from pocket.files import write_whole
 from pocket.supervisor import HttpReady, Port, Running, Spec
 from project.here import FRONT_DOOR
+from serving import protocol
 from serving.protocol import INFERENCES, PREDICTOR_HEADER, REQUEST_ID_HEADER, Route, paths
 
 PROCESS = FRONT_DOOR
@@ -38,6 +41,8 @@ PROCESS = FRONT_DOOR
 _API = "type.googleapis.com/envoy"
 _ROUTES = "serving"
 _TIMEOUT = "30s"
+CALLS = ".grpc"
+"""How the name of a cluster ends that is for inferences by gRPC."""
 _SAFE_RETRIES = {
     # Only where no server saw the request: hiding a version's failures would blind the judge.
     "retry_on": "connect-failure,refused-stream,reset-before-request",
@@ -80,6 +85,16 @@ class Backend:
     def cluster(self) -> str:
         """The cluster for requests shared out by weight."""
         return f"{self.deployment}.{self.name}"
+
+    @property
+    def calls(self) -> str:
+        """The cluster for those of gRPC."""
+        return f"{self.cluster}{CALLS}"
+
+    @property
+    def clusters(self) -> tuple[str, str, str]:
+        """All three."""
+        return self.cluster, self.calls, self.direct
 
     @property
     def direct(self) -> str:
@@ -170,6 +185,10 @@ def _bootstrap(folder: Path) -> dict[str, Any]:
             "suppress_envoy_headers": True,
         },
     }
+    statuses = {
+        "name": "envoy.filters.http.grpc_stats",
+        "typed_config": {"@type": f"{_API}.extensions.filters.http.grpc_stats.v3.FilterConfig"},
+    }
     manager = {
         "@type": f"{_API}.extensions.filters.network.http_connection_manager.v3"
         ".HttpConnectionManager",
@@ -185,7 +204,7 @@ def _bootstrap(folder: Path) -> dict[str, Any]:
                 "pack_trace_reason": False,
             }
         },
-        "http_filters": [router],
+        "http_filters": [statuses, router],
     }
     listener = {
         "name": "serving",
@@ -224,7 +243,7 @@ def _file(path: Path) -> dict[str, Any]:
 def write_endpoints(folder: Path, backends: Iterable[Backend]) -> None:
     """The servers of each predictor; a file for each cluster, as Envoy asks."""
     for backend in backends:
-        for cluster in (backend.cluster, backend.direct):
+        for cluster in backend.clusters:
             endpoints = [{"endpoint": {"address": _address(port)}} for port in backend.ports]
             assignment = {
                 "@type": f"{_API}.config.endpoint.v3.ClusterLoadAssignment",
@@ -236,7 +255,7 @@ def write_endpoints(folder: Path, backends: Iterable[Backend]) -> None:
 
 def write_clusters(folder: Path, backends: Iterable[Backend]) -> None:
     """The clusters; the endpoint files of those that are gone go too."""
-    names = [name for backend in backends for name in (backend.cluster, backend.direct)]
+    names = [name for backend in backends for name in backend.clusters]
     _replace(folder / "cds.json", [_cluster(name, folder) for name in names])
     for path in (folder / "eds").glob("*.json"):
         if path.stem not in names:
@@ -285,15 +304,29 @@ def _cluster(name: str, folder: Path) -> dict[str, Any]:
                 "@type": f"{_API}.extensions.upstreams.http.v3.HttpProtocolOptions",
                 # Shorter than the servers keep one: a connection is never closed under a request.
                 "common_http_protocol_options": {"idle_timeout": "30s"},
-                "explicit_http_config": {"http_protocol_options": {}},
+                **_spoken(name),
             }
         },
     }
 
 
+def _spoken(cluster: str) -> dict[str, Any]:
+    """The protocol between Envoy and a cluster's servers; `direct` is for both."""
+    first: dict[str, Any] = {"http_protocol_options": {}}
+    second: dict[str, Any] = {"http2_protocol_options": {}}
+    if cluster.endswith(".direct"):
+        return {"use_downstream_protocol_config": {**first, **second}}
+    return {"explicit_http_config": second if cluster.endswith(CALLS) else first}
+
+
 def write_routes(folder: Path, fronts: Iterable[Front]) -> None:
     """The routes of all front doors."""
     routes = [route for front in fronts for route in _routes(front)]
+    nobody = (
+        f"no deployment has the metadata {protocol.DEPLOYMENT_METADATA} and "
+        f"{protocol.NAMESPACE_METADATA} of this call"
+    )
+    routes.append(_sorry({"prefix": f"/{protocol.CALLS}/"}, 404, nobody))
     routes.append(_sorry({"prefix": "/"}, 404, "there is no model at this path"))
     configuration = {
         "@type": f"{_API}.config.route.v3.RouteConfiguration",
@@ -326,11 +359,23 @@ def _routes(front: Front) -> list[dict[str, Any]]:
         for path in paths(backend.model, backend.version):
             name = f"{front.name}/versions/{backend.version}"
             routes.append(_to(front, name, path, direct))
-    everything = {"prefix": front.path}
-    gone = {**everything, "headers": [{**addressed, "present_match": True}]}
-    routes.append(_sorry(gone, 404, f"{front.name} has no such predictor with this path"))
+        for path in protocol.CALLS_PATHS:
+            routes.append(_call(front, f"{front.name}/{backend.name}", path, direct, named))
+    present = {**addressed, "present_match": True}
+    whole = ({"prefix": front.path}, {"prefix": f"/{protocol.CALLS}/", "headers": _chosen(front)})
+    for match in whole:
+        gone = {**match, "headers": [*match.get("headers", ()), present]}
+        routes.append(_sorry(gone, 404, f"{front.name} has no such predictor with this path"))
     if not front.weights:
-        return [*routes, _sorry(everything, 503, f"no predictor of {front.name} is ready yet")]
+        unready = f"no predictor of {front.name} is ready yet"
+        return [*routes, *(_sorry(match, 503, unready) for match in whole)]
+    for path in protocol.CALLS_PATHS:
+        is_inference = path == protocol.CALLS_INFERENCE
+        split = _split(front, CALLS if is_inference else ".direct")
+        route = _call(front, f"{front.name}#call", path, split)
+        if is_inference:
+            route["route"] |= _mirrored(front, CALLS)
+        routes.append(route)
     for model in models:
         # First, for they are what is asked for most.
         routes[:0] = [_shared(front, route, model) for route in INFERENCES]
@@ -340,18 +385,43 @@ def _routes(front: Front) -> list[dict[str, Any]]:
         f"{front.name} has nothing at this path, which is taken as it is spelled; see "
         f"{front.path}v2/models/<name>"
     )
-    return [*routes, _sorry(everything, 404, nothing)]
+    methods = f"{front.name} has no such method"
+    return [*routes, _sorry(whole[0], 404, nothing), _sorry(whole[1], 404, methods)]
 
 
 def _shared(front: Front, route: Route, model: str) -> dict[str, Any]:
     """An inference that names no predictor: shared out by weight, and copied to the shadows."""
     method = [{"name": ":method", "string_match": {"exact": route.method}}]
     shared = _to(front, f"{front.name}#{route.name}", route.of(model), _split(front, ""), method)
-    shared["route"]["request_mirror_policies"] = [
-        {"cluster": f"{front.name}.{shadow}"} for shadow in front.shadows
-    ]
+    shared["route"] |= _mirrored(front, "")
     shared["match"]["headers"].append({"name": PREDICTOR_HEADER, "present_match": False})
     return shared
+
+
+def _mirrored(front: Front, suffix: str) -> dict[str, Any]:
+    shadows = [{"cluster": f"{front.name}.{shadow}{suffix}"} for shadow in front.shadows]
+    return {"request_mirror_policies": shadows}
+
+
+def _chosen(front: Front) -> list[dict[str, Any]]:
+    """How a call says that it is for this front door: by metadata, as behind Seldon's Istio."""
+    said = {
+        protocol.DEPLOYMENT_METADATA: front.name,
+        protocol.NAMESPACE_METADATA: front.namespace,
+    }
+    return [{"name": name, "string_match": {"exact": text}} for name, text in said.items()]
+
+
+def _call(
+    front: Front,
+    name: str,
+    path: str,
+    target: dict[str, Any],
+    headers: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """A route of one of gRPC's methods."""
+    match = {"path": path, "headers": [*_chosen(front), *headers]}
+    return {"name": name, "match": match, "route": _action(target)}
 
 
 def _split(front: Front, suffix: str) -> dict[str, Any]:
@@ -375,14 +445,16 @@ def _to(
     match: dict[str, Any] = {"path": front.path + path[1:]}
     if headers:
         match["headers"] = list(headers)
-    action = {
+    return {"name": name, "match": match, "route": {**_action(target), "prefix_rewrite": path}}
+
+
+def _action(target: dict[str, Any]) -> dict[str, Any]:
+    return {
         **target,
-        "prefix_rewrite": path,
         "timeout": _TIMEOUT,
         "retry_policy": _SAFE_RETRIES,
         "hash_policy": [{"header": {"header_name": REQUEST_ID_HEADER}}],
     }
-    return {"name": name, "match": match, "route": action}
 
 
 def _sorry(match: dict[str, Any], status: int, sentence: str) -> dict[str, Any]:
@@ -419,7 +491,8 @@ def look(running: Running) -> View:
     admin = running.ports["admin"]
     routes = json.loads(get(admin, "/config_dump?resource=dynamic_route_configs"))
     clusters = json.loads(get(admin, "/clusters?format=json"))
-    stats = json.loads(get(admin, "/stats?format=json&filter=^cluster%5C..*upstream_rq_"))
+    counters = f"filter=^cluster%5C..*(upstream_rq_%7C{CALLS[1:]}%5C.)"
+    stats = json.loads(get(admin, f"/stats?format=json&{counters}"))
     configured = [dump["route_config"] for dump in routes.get("configs", [])]
     return View(
         identity=f"envoy:{running.pid}:{running.started:.3f}",

@@ -150,8 +150,7 @@ def backend_of(
 
 def in_use(backend: envoy.Backend, view: envoy.View) -> bool:
     """Whether Envoy may still send to it, or waits for its answers."""
-    both = (backend.cluster, backend.direct)
-    return any(name in view.referenced or view.active(name) for name in both)
+    return any(name in view.referenced or view.active(name) for name in backend.clusters)
 
 
 def next_weights(

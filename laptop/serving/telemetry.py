@@ -7,12 +7,14 @@ errors is evidence, silence is not.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from contracts.document import parse_duration
 from contracts.errors import LocalError
 from contracts.signals import TALLIES, tallies
+from laptop.serving.envoy import CALLS
 from laptop.serving.loopback import get
 from serving import counting
 from serving.metrics import PROCESS_START
@@ -45,8 +47,8 @@ class PredictorCounters:
         version: the model's version.
         source: the Envoy process that counted requests and errors; another one began at 0.
         gateway: what Envoy counted of the inference requests that were sent to it by weight, by
-            tally: those completed, and those that ended in a 5xx status, whoever gave it, or
-            without a connection.
+            tally: those completed, and those that ended in a 5xx status, or a status of gRPC that
+            says the same, whoever gave it, or without a connection.
         replicas: what its servers counted; one that cannot be reached is absent.
         silent: how many servers should have answered and did not.
     """
@@ -82,7 +84,21 @@ def gateway_counts(stats: Mapping[str, int], cluster: str) -> dict[str, int] | N
     prefix, rows = f"cluster.{cluster}.upstream_rq_", tallies("gateway")
     if f"{prefix}total" not in stats:
         return None
-    return {row.name: stats.get(f"{prefix}{row.envoy}", 0) for row in rows}
+    calls = _calls(stats, cluster)
+    return {
+        row.name: stats.get(f"{prefix}{row.envoy}", 0)
+        + sum(count for code, count in calls.items() if re.fullmatch(row.calls, code))
+        for row in rows
+    }
+
+
+def _calls(stats: Mapping[str, int], cluster: str) -> dict[str, int]:
+    """Calls of gRPC by their status code, also those that Envoy answered itself."""
+    prefix = f"cluster.{cluster}{CALLS}.grpc."
+    counts = {
+        name.removeprefix(prefix): count for name, count in stats.items() if name.startswith(prefix)
+    }
+    return {code: count for code, count in counts.items() if code.isdigit()}
 
 
 def read_replica(port: int, *, process: str, slow_over: str) -> ReplicaCounters | None:

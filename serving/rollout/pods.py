@@ -12,7 +12,10 @@ from serving.rollout.core.observations import Predictor
 
 IMAGE = f"millwright/runtime:{VERSION}"
 PORT = 9000
-"""The server's only port. The one that Seldon gives the first container of a graph."""
+"""The server's port. The one that Seldon gives the first container of a graph."""
+CALLS_PORT = 9500
+"""The server's port by the name of gRPC, by which Istio speaks HTTP/2: a Service has no two names
+for one port. Both protocols are spoken on both. The one that Seldon gives the first container."""
 METRICS_PORT = 6000
 """The port that Seldon gives the first container for metrics; our server's are on its only port."""
 USER = 10001
@@ -74,6 +77,7 @@ def pod(model: Served, predictor: Predictor, image: str, env: dict[str, str]) ->
                 "image": image,
                 "args": [
                     *("--artifact", predictor.target.uri, "--host", "0.0.0.0", "--port", str(PORT)),
+                    *("--also-port", str(CALLS_PORT)),
                     *("--name", model.name, "--predictor", predictor.target.predictor),
                     *("--slow-over", slow_over(model), "--grace", "10s"),
                     *options(model.serving),
@@ -81,8 +85,9 @@ def pod(model: Served, predictor: Predictor, image: str, env: dict[str, str]) ->
                 "env": [{"name": name, "value": env[name]} for name in sorted(env)],
                 "ports": [
                     {"name": "http", "containerPort": PORT},
-                    # Left out, Seldon counts it up from predictor to predictor, and the second
+                    # Left out, Seldon counts these up from predictor to predictor, and the second
                     # one's pods are made anew when the first is removed.
+                    {"name": "grpc", "containerPort": CALLS_PORT},
                     {"name": "metrics", "containerPort": METRICS_PORT},
                 ],
                 "resources": {

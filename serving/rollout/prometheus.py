@@ -189,7 +189,8 @@ class _Gateway:
     buckets: list[Sample]
 
     def requests(self, service: str) -> dict[str, object]:
-        """Completed requests of a service, and those among them with certain response codes."""
+        """Completed requests of a service, and those among them with certain response codes, of
+        HTTP or of gRPC, whose failures have HTTP's code of success."""
         own = [
             sample for sample in self.totals if _service(sample) == service and not _left(sample)
         ]
@@ -198,6 +199,7 @@ class _Gateway:
                 int(sample.value)
                 for sample in own
                 if re.fullmatch(row.codes, sample.labels["response_code"])
+                or re.fullmatch(row.calls, sample.labels.get("grpc_response_status", ""))
             )
             for row in tallies("gateway")
         }
@@ -233,7 +235,7 @@ def _gateway(query: Query, labels: str) -> _Gateway | None:
     total, histogram = "istio_requests_total", "istio_request_duration_milliseconds_bucket"
     split = "instance,pod,destination_service_name"
     totals = query(
-        f"sum by ({split},response_code,response_flags) ({total}{{{labels}}})",
+        f"sum by ({split},response_code,grpc_response_status,response_flags) ({total}{{{labels}}})",
     )
     age = _age(query, f"{total}{{{labels}}}")
     if not totals or age is None:

@@ -89,6 +89,13 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="what a repository's loaded models may take together, such as 2GiB",
     )
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument(
+        "--also-port",
+        type=int,
+        default=0,
+        metavar="PORT",
+        help="another one, where a network names ports by their protocol; both speak REST and gRPC",
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--name", default="", help="the model's name in paths; the artifact's own")
     parser.add_argument("--predictor", default="", help="the name that traffic is sent to it by")
@@ -210,7 +217,9 @@ def several(options: argparse.Namespace) -> tuple[Serves, Facts]:
 def alone(options: argparse.Namespace, served: Served | Repository, limits: Limits) -> Server:
     """A server in this process."""
     app = App(served, limits=limits, origins=options.origin)
-    return Server(app, host=options.host, port=options.port, grace=options.grace)
+    return Server(
+        app, host=options.host, port=options.port, also=options.also_port, grace=options.grace
+    )
 
 
 def load(options: argparse.Namespace, artifact: Artifact, content: bytes) -> Model:
@@ -276,6 +285,7 @@ def together(options: argparse.Namespace) -> tuple[Serves, Facts]:
         count,
         host=options.host,
         port=options.port,
+        also=options.also_port,
         grace=options.grace,
         work=work,
         record=Record(artifact.version, meaning.is_wrong),

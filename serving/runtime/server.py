@@ -12,6 +12,7 @@ import gc
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
@@ -60,15 +61,23 @@ class Server:
         port: port to listen on.
         grace: seconds for which requests are still taken after SIGTERM.
         held: bytes that bodies may have together that are still arriving.
+        also: another port, which is as the first; 0 for none.
     """
 
     def __init__(
-        self, app: App, *, host: str, port: int, grace: float, held: int = MOST_HELD
+        self,
+        app: App,
+        *,
+        host: str,
+        port: int,
+        grace: float,
+        held: int = MOST_HELD,
+        also: int = 0,
     ) -> None:
         self._app = app
         self._services = Services(app)
         self._host = host
-        self._port = port
+        self._ports = (port, also) if also else (port,)
         self._grace = grace
         self._held = held
         self._until: float | None = None
@@ -87,14 +96,15 @@ class Server:
     async def _serve(self) -> int:
         connections = Connections(self._app, held=self._held)
         try:
-            listener = await self._listen(connections)
+            listeners = await self._listen(connections)
         except OSError as error:
-            print(f"{CANNOT_SERVE}{self._host}:{self._port}: {error.strerror}", file=sys.stderr)
+            print(f"{CANNOT_SERVE}{error.strerror}", file=sys.stderr)
             return 1
         while self._until is None or time.monotonic() < self._until:
             self._tick(connections)
             await asyncio.sleep(TICK)
-        listener.close()
+        for listener in listeners:
+            listener.close()
         await asyncio.sleep(LINGER)
         connections.end()
         until = time.monotonic() + UNDER_WAY
@@ -104,18 +114,24 @@ class Server:
         connections.abort()
         return 0
 
-    async def _listen(self, connections: Connections) -> Listener:
+    async def _listen(self, connections: Connections) -> Sequence[Listener]:
         """Take connections, and heed who ends it.
 
         Raises:
-            OSError: the port cannot be had.
+            OSError: a port cannot be had; it says which.
         """
         loop = asyncio.get_running_loop()
         begin = partial(opening, connections, self._services)
-        listener = await loop.create_server(begin, self._host, self._port, backlog=BACKLOG)
+        listeners = []
+        for port in self._ports:
+            try:
+                listeners.append(await loop.create_server(begin, self._host, port, backlog=BACKLOG))
+            except OSError as error:
+                what = f"{self._host}:{port}: {error.strerror}"
+                raise OSError(error.errno, what) from None
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._drain)
-        return listener
+        return listeners
 
     def _tick(self, connections: Connections) -> None:
         connections.tick()

@@ -45,7 +45,6 @@ class Asked(msgspec.Struct):
     """What is known of a call of ModelInfer."""
 
     served: Served
-    names_version: bool = False
     prepared: Prepared | None = None
 
 
@@ -82,7 +81,7 @@ class Services:
             "RepositoryModelLoad": self._plain("RepositoryModelLoad", self._steering),
             "RepositoryModelUnload": self._plain("RepositoryModelUnload", self._steering),
         }
-        start = f"/{INFERENCE.package}.{INFERENCE.service}/"
+        start = f"/{protocol.CALLS}/"
         self.methods: dict[bytes, Method] = {
             **{f"{start}{name}".encode(): method for name, method in own.items()},
             **self.health.methods(),
@@ -196,7 +195,7 @@ class Services:
         asked, state, headers = inference.read(content), call.model, call.headers
         assert isinstance(state, Asked)
         endpoint = self._endpoint(protocol.INFER, asked.model_name, asked.model_version)
-        state.served, state.names_version = endpoint.served, endpoint.names_version
+        state.served = endpoint.served
         check_addressed(headers.get(_PREDICTOR), endpoint.served)
         if not endpoint.served.loaded:
             raise _NotLoaded
@@ -264,8 +263,8 @@ class Services:
 
     @staticmethod
     def _count(call: Call, state: Asked, status: int) -> None:
-        addressed = state.names_version or _PREDICTOR in call.headers
-        state.served.count(status, call.began, addressed=addressed)
+        # A version's name is inside the message, where no front door sees it.
+        state.served.count(status, call.began, addressed=_PREDICTOR in call.headers)
 
 
 def _identity(text: str) -> bytes:

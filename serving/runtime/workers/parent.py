@@ -79,6 +79,7 @@ class Parent:
         workers: how many.
         host: address to listen on.
         port: port to listen on.
+        also: another port, which is as the first; 0 for none.
         grace: seconds for which requests are still taken after SIGTERM.
         work: what a worker does, in its own process; gives its exit status.
         record: what was predicted.
@@ -91,13 +92,15 @@ class Parent:
         *,
         host: str,
         port: int,
+        also: int = 0,
         grace: float,
         work: Callable[[Post], int],
         record: Record,
         counters: SharedCounters,
         memory: Memory,
     ) -> None:
-        self._host, self._port, self._grace = host, port, grace
+        self._host, self._grace = host, grace
+        self._ports = (port, also) if also else (port,)
         self._work = work
         self._record = record
         self._memory = memory
@@ -120,11 +123,12 @@ class Parent:
         Returns:
             The exit status: 1 where the port cannot be had, or a worker could not serve.
         """
-        try:
-            self._listeners = list(_bound(self._host, self._port))
-        except OSError as error:
-            print(f"{CANNOT_SERVE}{self._host}:{self._port}: {error.strerror}", file=sys.stderr)
-            return 1
+        for port in self._ports:
+            try:
+                self._listeners += _bound(self._host, port)
+            except OSError as error:
+                print(f"{CANNOT_SERVE}{self._host}:{port}: {error.strerror}", file=sys.stderr)
+                return 1
         gc.collect()
         gc.freeze()
         self._counters.attach(self._memory, len(self._seats))

@@ -224,7 +224,7 @@ class Worker(Server):
         self._questions = questions
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    async def _listen(self, connections: Connections) -> Listener:
+    async def _listen(self, connections: Connections) -> Sequence[Listener]:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
         await self._questions.open()
@@ -233,7 +233,7 @@ class Worker(Server):
         self._tick(connections)
         asyncio.get_running_loop().add_reader(self._line.fileno(), self._heed)
         self._facts[Facts.SERVES] = os.getpid()
-        return self
+        return [self]
 
     def close(self) -> None:
         """Take no more connections."""

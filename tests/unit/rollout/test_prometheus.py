@@ -90,6 +90,25 @@ def telemetry(
     )
 
 
+def test_a_call_that_fails_is_a_failure_though_http_says_200():
+    """Istio tells gRPC's status beside HTTP's; what the gateway answers itself may have both."""
+
+    def calls(code: str, status: str, count: int) -> tuple[dict[str, str], float]:
+        labels, value = requests("churn-v1", code, count)
+        return {**labels, "grpc_response_status": status}, value
+
+    totals = [
+        calls("200", "0", 900),
+        calls("200", "13", 7),
+        calls("200", "3", 50),
+        calls("503", "14", 2),
+        calls("200", "", 41),
+    ]
+    found = telemetry({"response_code": totals}).read()
+    assert found is not None
+    assert (found["v1"].requests, found["v1"].errors) == (1000, 9)
+
+
 def test_a_version_that_got_nothing_has_zero_requests():
     found = telemetry().read()
     assert found is not None

@@ -51,7 +51,18 @@ def test_seldon_adds_nothing_that_would_restart_or_refuse_pods():
     for one in seldon_deployment(MODEL, predictors(9975, 25))["spec"]["predictors"]:
         assert "modelUri" not in one["graph"]
         (container,) = one["componentSpecs"][0]["spec"]["containers"]
-        assert {"http", "metrics"} == {port["name"] for port in container["ports"]}
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        assert {"http", "grpc", "metrics"} == ports.keys()
+
+
+def test_the_server_listens_where_seldon_and_istio_send_calls_of_grpc():
+    """Seldon takes a port that is named so; it makes a Service with both, which must differ."""
+    for one in seldon_deployment(MODEL, predictors(9975, 25))["spec"]["predictors"]:
+        (container,) = one["componentSpecs"][0]["spec"]["containers"]
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        assert ports["grpc"] != ports["http"]
+        options = arguments(container["args"])
+        assert (options.port, options.also_port) == (ports["http"], ports["grpc"])
 
 
 def test_the_laptop_takes_the_same_document():

@@ -531,7 +531,7 @@ def test_a_body_that_does_not_come(app: App) -> None:
         return (await client.answered(1))[0]
 
     answer = run(app, talk)
-    assert answer.status == 4
+    assert answer.status == 1
     assert "send it faster" in answer.sentence
     assert answer.reset == Code.NO_ERROR
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,13 +19,17 @@ from google.protobuf import descriptor_pb2
 from onnx import TensorProto, helper
 
 from contracts.artifact import Datatype, Tensor
+from contracts.signals import FAILED_CALLS
+from serving import protocol
 from serving.runtime.app import App
 from serving.runtime.connections import Connections
 from serving.runtime.grpc import health
 from serving.runtime.grpc.schema import FILES, HEALTH, INFERENCE, REFLECTIONS, File, message
 from serving.runtime.grpc.services import Services
+from serving.runtime.grpc.status import status_of
 from serving.runtime.limits import Limits
 from serving.runtime.model import Model
+from serving.runtime.refusal import Refusal
 from serving.runtime.served import Served
 from serving.runtime.server import opening
 from serving.runtime.store import fetch
@@ -380,7 +385,7 @@ FIELDS: dict[str, Callable[[Running], None]] = {
     ),
     "ModelInferRequest.model_version": every(
         lambda s: _true(infer(s, model_version="7").model_version == "7"),
-        lambda s: _true(s.app.served.counters.addressed == 1),
+        lambda s: _true(s.app.served.counters.addressed == 0),
         refusing({"model_version": "8"}, "version '8' is not served here", _NOT_FOUND),
     ),
     "ModelInferRequest.id": every(
@@ -668,3 +673,16 @@ def test_each_method_refuses_what_is_no_message(name: str, server: Running) -> N
     code, sentence = refused(lambda: method(b"\xff\xff", timeout=20))
     assert code == INVALID
     assert f"no {INFERENCE.package}.{name}Request" in sentence
+
+
+def test_the_front_doors_paths_are_the_servers(app: App) -> None:
+    own = {path.decode() for path in Services(app).methods}
+    assert {path for path in own if path.startswith("/inference.")} == set(protocol.CALLS_PATHS)
+    assert f"{INFERENCE.package}.{INFERENCE.service}" == protocol.CALLS
+
+
+def test_gateways_take_for_failures_what_the_server_counts_as_such() -> None:
+    """A status that a refusal with 5xx has is a failure's, and no other."""
+    for code in (400, 403, 404, 405, 408, 413, 415, 421, 499, 500, 503, 504):
+        status = status_of(Refusal(code, "x"))
+        assert bool(re.fullmatch(FAILED_CALLS, str(int(status)))) == (code >= 500), code

@@ -47,7 +47,8 @@ def test_files_change_only_when_they_say_something_new(tmp_path: Path) -> None:
     envoy.write_endpoints(tmp_path, backends)
     envoy.write_clusters(tmp_path, backends)
     files = sorted(tmp_path.rglob("*.json"))
-    assert {path.name for path in files} == {"cds.json", "m.v1.json", "m.v1.direct.json"}
+    endpoints = {f"m.v1{kind}.json" for kind in ("", ".grpc", ".direct")}
+    assert {path.name for path in files} == {"cds.json", *endpoints}
     before = [path.stat().st_ino for path in files]
     envoy.write_endpoints(tmp_path, backends)
     envoy.write_clusters(tmp_path, backends)
