@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import yaml
 from yaml.composer import Composer
@@ -40,22 +40,23 @@ class SpellingError(ValueError):
     """A value is written so that another reader would read another one."""
 
 
-try:
-    from yaml.cyaml import CParser  # type: ignore[attr-defined]
-except ImportError:  # a PyYAML without libyaml; it takes ten times as long
-    Loader: Any = yaml.SafeLoader
+if TYPE_CHECKING:
+    Loader = yaml.SafeLoader
 else:
+    try:
+        from yaml.cyaml import CParser
+    except ImportError:  # a PyYAML without libyaml; it takes ten times as long
+        Loader = yaml.SafeLoader
+    else:
 
-    class CLoader(Composer, CParser, SafeConstructor, Resolver):
-        """YAML's safe loader, of which libyaml reads the text."""
+        class Loader(Composer, CParser, SafeConstructor, Resolver):
+            """YAML's safe loader, of which libyaml reads the text."""
 
-        def __init__(self, stream: str) -> None:
-            CParser.__init__(self, stream)
-            Composer.__init__(self)
-            SafeConstructor.__init__(self)
-            Resolver.__init__(self)
-
-    Loader = CLoader
+            def __init__(self, stream: str) -> None:
+                CParser.__init__(self, stream)
+                Composer.__init__(self)
+                SafeConstructor.__init__(self)
+                Resolver.__init__(self)
 
 
 class DocumentLoader(Loader):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import boto3
+import pytest
 
 from account.inventory import ENVIRONMENT_TAG, inventory
 
@@ -83,6 +84,7 @@ _MAKERS = {
 }
 
 
+@pytest.mark.long
 def test_the_inventory_sees_what_is_left_and_only_that(client: Client) -> None:
     tags = [{"Key": ENVIRONMENT_TAG, "Value": "inventory-test"}]
     session = boto3.Session()

@@ -44,6 +44,7 @@ def there_before() -> dict[str, Any]:
     }
 
 
+@pytest.mark.long
 def test_what_was_there_before_is_there_after(standing: Standing) -> None:
     settings = there_before()
     before = standing.there()

@@ -135,6 +135,7 @@ def test_a_cluster_takes_node_groups_once_it_is_there(
     eks.get_waiter("cluster_deleted").wait(name="k")
 
 
+@pytest.mark.long
 def test_stores_are_made_changed_and_removed_in_their_time(
     client: Client, delay: Callable[[float], None]
 ) -> None:
@@ -195,6 +196,7 @@ def test_stores_are_made_changed_and_removed_in_their_time(
     cache.get_waiter("replication_group_deleted").wait(**group)
 
 
+@pytest.mark.long
 def test_the_provider_waits(slow: Standing, delay: Callable[[float], None]) -> None:
     """What depends on what is still in the making is not made before; nothing is left after."""
     delay(0.4)
@@ -204,6 +206,7 @@ def test_the_provider_waits(slow: Standing, delay: Callable[[float], None]) -> N
     assert slow.there() == []
 
 
+@pytest.mark.long
 def test_a_restart_in_between_ends_what_was_passing(
     slow: Standing,
     client: Client,
@@ -234,6 +237,7 @@ def test_a_restart_in_between_ends_what_was_passing(
     assert stream["DeliveryStreamDescription"]["DeliveryStreamStatus"] == "ACTIVE"
 
 
+@pytest.mark.long
 def test_every_row_names_methods_that_there_are() -> None:
     """Those of requests' classes may be the local cloud's own, added when it runs."""
     for row in ROWS:

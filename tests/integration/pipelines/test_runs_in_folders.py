@@ -138,6 +138,7 @@ def test_a_run_is_followed_to_its_version(millwright, here):
     assert json.loads(again.stdout)["version"] == "1"
 
 
+@pytest.mark.long
 def test_a_detached_run_goes_on_and_can_be_followed_and_stopped(
     millwright, here, monkeypatch, process
 ):

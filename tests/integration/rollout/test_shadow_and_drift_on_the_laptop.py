@@ -70,6 +70,7 @@ def test_a_shadow_that_fails_is_rolled_back_and_nobody_notices(start, traffic):
     assert set(traffic.answered) == {"1"}
 
 
+@pytest.mark.long
 def test_predictions_that_shift_are_rolled_back_where_the_plan_says_so(start, traffic):
     rollout = start("4", with_drift("rollback"))
     status = finished(rollout)
@@ -79,6 +80,7 @@ def test_predictions_that_shift_are_rolled_back_where_the_plan_says_so(start, tr
     assert traffic.failed == 0
 
 
+@pytest.mark.long
 def test_predictions_that_shift_are_left_to_a_person_otherwise(start, traffic):
     rollout = start("5", with_drift("hold"))
     status = rollout.run(stop=until(lambda: held(rollout.status())))

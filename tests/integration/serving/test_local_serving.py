@@ -239,6 +239,7 @@ def test_a_shadow_gets_a_copy_and_answers_nobody(
     )
 
 
+@pytest.mark.long
 def test_killed_anywhere_the_next_apply_picks_up(
     serving: LocalServing, artifacts: Artifacts, tmp_path: Path
 ) -> None:

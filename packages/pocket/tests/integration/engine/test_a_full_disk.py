@@ -47,7 +47,7 @@ def limited(workspace: Workspace, size: int) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("size", [600, 3_000, 9_000])
+@pytest.mark.parametrize("size", [pytest.param(600, marks=pytest.mark.long), 3_000, 9_000])
 def test_a_write_that_fails_leaves_the_old_state_whole(tmp_path: Path, size: int) -> None:
     stack = Stack(tmp_path)
     up(stack.write(PROGRAM.replace("COUNT", "1")))

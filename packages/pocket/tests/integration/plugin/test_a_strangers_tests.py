@@ -56,6 +56,7 @@ def record():
 """
 
 
+@pytest.mark.long
 def test_workers_have_an_emulator_each(tmp_path: Path) -> None:
     pytest.importorskip("xdist")
     (tmp_path / "test_side_by_side.py").write_text(SIDE_BY_SIDE)

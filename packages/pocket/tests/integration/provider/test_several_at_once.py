@@ -217,6 +217,7 @@ def s3(endpoint: str) -> object:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("versioned", [True, False], ids=["versions", "objects"])
 def test_a_bucket_of_more_than_a_page_goes(
     world: World, s3: object, endpoint: str, versioned: bool

@@ -236,11 +236,17 @@ def check(world: World) -> None:
     ("program", "fault"),
     [
         *((name, "") for name in PROGRAMS),
-        *(("letting go", fault) for fault in ("delete b", "create a", "delete a", "create c")),
-        *(("two roots", fault) for fault in ("delete d", "create b")),
-        *(("both roots", fault) for fault in ("delete c", "delete b")),
-        ("renamed", "create new"),
         ("gone", "delete c"),
+        *(
+            pytest.param(name, fault, marks=pytest.mark.long)
+            for name, faults in {
+                "letting go": ("delete b", "create a", "delete a", "create c"),
+                "two roots": ("delete d", "create b"),
+                "both roots": ("delete c", "delete b"),
+                "renamed": ("create new",),
+            }.items()
+            for fault in faults
+        ),
     ],
 )
 def test_whatever_the_order(program: str, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
