@@ -217,7 +217,12 @@ class Parent:
             if seat.pid and facts[Facts.SERVES] == seat.pid and self._over is None:
                 silent = time.monotonic_ns() - facts[Facts.BEAT]
                 if silent > _HUNG * 1e9:
-                    _log.error("worker hangs", worker=seat.place, pid=seat.pid, seconds=_HUNG)
+                    _log.error(
+                        "worker hangs",
+                        worker=seat.place,
+                        pid=seat.pid,
+                        why=f"a worker gave no sign of life for {_HUNG:g} s, and is killed",
+                    )
                     facts[Facts.BEAT] = time.monotonic_ns()
                     os.kill(seat.pid, signal.SIGKILL)
             if not seat.pid and self._until is None and now >= seat.again:

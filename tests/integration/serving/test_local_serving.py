@@ -70,6 +70,56 @@ def test_each_version_answers_as_onnx_runtime_does(
         assert plain.get(f"{url}/seldon/default/other/v2").status_code == 404
 
 
+def test_workers_are_one_server_to_whom_serves_them(
+    serving: LocalServing, artifacts: Artifacts
+) -> None:
+    """The document's arguments reach the server; a worker's death takes no count away."""
+    written = document(artifacts, v1=10_000)
+    (container,) = written["spec"]["predictors"][0]["componentSpecs"][0]["spec"]["containers"]
+    container["args"] = ["--workers", "2", "--batch-rows", "8", "--batch-wait", "1ms"]
+    serving.apply(written)
+    serving.settle(NAME)
+
+    def parents() -> list[psutil.Process]:
+        return [
+            psutil.Process(own.pid)
+            for own in serving._supervisor.status()
+            if f".{NAME}.v1." in own.name and own.pid and own.state == "running"
+        ]
+
+    def workers() -> list[psutil.Process]:
+        (parent,) = parents()
+        children: list[psutil.Process] = parent.children()
+        return children
+
+    def replaced() -> bool:
+        """Whether what an earlier document asked for is gone."""
+        serving.tick()
+        return ["--workers" in own.cmdline() for own in parents()] == [True]
+
+    def counted() -> tuple[str, int]:
+        (replica,) = serving.counters(NAME)["v1"].replicas
+        return replica.replica, replica.counts["requests"]
+
+    eventually(replaced, within=60)
+    eventually(lambda: len(workers()) == 2)
+    who, before = counted()
+    with Load(front(serving), clients=4) as load:
+        eventually(lambda: len(load.predictions) > 100)
+        killed = workers()[0]
+        killed.kill()
+        between = counted()
+        at = len(load.predictions)
+        eventually(lambda: len(load.predictions) > at + 100)
+    assert len(workers()) == 2
+    assert killed.pid not in [worker.pid for worker in workers()]
+    assert len(load.failures) < 4, "another worker answers the other connections"
+    after = counted()
+    assert (who, who) == (between[0], after[0]), "to whom reads it, it is the same server"
+    assert before <= between[1] <= after[1]
+    assert 0 <= after[1] - before - len(load.predictions) <= len(load.failures)
+
+
 def test_weights_change_under_load_and_every_request_is_counted(
     serving: LocalServing, artifacts: Artifacts
 ) -> None:

@@ -14,10 +14,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import psutil
 import pytest
@@ -25,6 +26,7 @@ import pytest
 from pocket.supervisor import free_port
 from tests.integration.serving.conftest import NAME, eventually
 from tests.integration.serving.test_runtime_process import body, server
+from tests.unit.runtime.grpc_client import inference
 
 Artifacts = dict[str, Path]
 PATH = f"/v2/models/{NAME}"
@@ -209,6 +211,24 @@ def test_feedback_finds_what_another_worker_predicted_even_one_that_died(
             one.feedback("nobody", 1)
         with pytest.raises(AssertionError, match="2 outcomes for a request of 1 rows"):
             one.feedback("b", 1, 1)
+
+
+def test_grpc_is_spoken_by_all_and_counted_with_the_rest(artifacts: Artifacts) -> None:
+    with server(str(artifacts["v1"]), "--workers", "2") as (process, url), ExitStack() as stack:
+        where, own = url.removeprefix("http://"), [("grpc.use_local_subchannel_pool", 1)]
+        channels = [
+            stack.enter_context(grpc.insecure_channel(where, options=own)) for _ in range(2)
+        ]
+        for number, channel in enumerate(channels):
+            ask = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+            answer = ask(inference(id=f"g{number}"), timeout=30, wait_for_ready=True)
+            assert f"g{number}".encode() in answer
+        assert [connections_of(worker) for worker in workers_of(process)] == [1, 1]
+        rest = Connection(url)
+        assert requests(counted(rest.get("/metrics"))) == 2
+        for number in range(2):
+            judged = rest.feedback(f"g{number}", 1)
+            assert judged["right"] + judged["wrong"] == 1
 
 
 @pytest.mark.parametrize("group", [False, True], ids=["the parent", "all of its group"])
