@@ -25,7 +25,7 @@ import msgspec
 import structlog
 
 from serving import protocol
-from serving.runtime import about, coding
+from serving.runtime import about, arrow, coding
 from serving.runtime.counters import exposition
 from serving.runtime.endpoints import Endpoint, Handler, endpoints
 from serving.runtime.explaining.thread import ExplainingThread
@@ -184,7 +184,7 @@ class App:
             to.answer(request, self._refused(request, answer))
             return
         if endpoint.takes_rows:
-            answer.body = endpoint.served.in_rows(prepared, answer)
+            _put_in_rows(request, endpoint, prepared, answer)
         if (accepted := request.headers.get(b"accept-encoding")) is not None:
             wish = coding.wish_of(accepted)
             if wish.coding is not None and len(answer.body) >= wish.least:
@@ -227,8 +227,6 @@ class App:
             prepared, answer = await self.aside(partial(_whole, request, endpoint, body))
         if isinstance(answer, Refusal):
             raise answer
-        if endpoint.takes_rows:
-            answer.body = endpoint.served.in_rows(prepared, answer)
         wish = coding.wish_of(request.headers.get(b"accept-encoding", b""))
         if wish.coding is not None and len(answer.body) >= wish.least:
             return await self._packed(request, endpoint, prepared, answer, wish.coding)
@@ -287,7 +285,7 @@ class App:
         endpoint.served.remember(prepared, answer)
         lines += _id_line(request.headers.get(_REQUEST_ID) or prepared.identity.encode())
         if answer.json_size is None:
-            lines += JSON
+            lines += answer.kind
         else:
             lines += _BYTES + line(_JSON_SIZE, b"%d" % answer.json_size)
         lines += self._signature(request)
@@ -599,13 +597,28 @@ def _prepared(request: Request, endpoint: Endpoint, body: bytes) -> Prepared:
     given = headers.get(_REQUEST_ID)
     identity = given.decode("latin-1") if given else f"{getrandbits(128):032x}"
     if endpoint.takes_rows:
+        if arrow.is_wanted(headers):
+            arrow.library()
+        if arrow.is_arrow(headers):
+            return endpoint.served.read_arrow(body, identity)
         return endpoint.served.read_rows(body, identity)
     return endpoint.served.read(body, identity, headers.get(_JSON_SIZE))
 
 
 def _whole(request: Request, endpoint: Endpoint, body: bytes) -> tuple[Prepared, Answer | Refusal]:
     prepared = _prepared(request, endpoint, body)
-    return prepared, endpoint.served.answer(prepared)
+    answer = endpoint.served.answer(prepared)
+    if endpoint.takes_rows and not isinstance(answer, Refusal):
+        _put_in_rows(request, endpoint, prepared, answer)
+    return prepared, answer
+
+
+def _put_in_rows(request: Request, endpoint: Endpoint, prepared: Prepared, answer: Answer) -> None:
+    """Predictions in place of tensors, as JSON or Arrow."""
+    if arrow.is_wanted(request.headers):
+        answer.body, answer.kind = endpoint.served.in_arrow(prepared, answer), arrow.LINE
+    else:
+        answer.body = endpoint.served.in_rows(prepared, answer)
 
 
 def _id_line(value: bytes) -> bytes:

@@ -221,8 +221,8 @@ def converted(name: str, array: Array, own: InputSignature, *, by_value: bool) -
         result = array.astype(own.dtype)
         same = result.astype(array.dtype) == array
     if rounds:
-        missing = np.isnan(array)
-        same = (np.isfinite(result) if by_value else same) | missing
+        # What is infinite itself is refused with all that is, where it goes.
+        same = (np.isfinite(result) if by_value else same) | ~np.isfinite(array)
     if not same.all():
         first = array[~same].ravel()[0].item()
         raise Refusal(

@@ -26,6 +26,7 @@ from serving.runtime.answers import (
 from serving.runtime.binary import Array, split
 from serving.runtime.forms import CONTENT_TYPE, FRAME, columns_of, is_frame
 from serving.runtime.meaning import Meaning
+from serving.runtime.messages import JSON
 from serving.runtime.refusal import Refusal
 from serving.runtime.requests import InferRequest, binary_outputs, read_request
 from serving.runtime.tensors import Findings, Signature
@@ -77,7 +78,8 @@ class Answer(msgspec.Struct):
     """An answered request.
 
     `scores` is what the histogram counts, `classes` what feedback is compared with; one a row.
-    `json_size` says where the body's JSON ends, where bytes of tensors follow it.
+    `json_size` says where the body's JSON ends, where bytes of tensors follow it;
+    `kind` is the line of the header that says what it is, where none do.
     """
 
     body: bytes
@@ -85,6 +87,7 @@ class Answer(msgspec.Struct):
     scores: Sequence[float]
     classes: Sequence[Any]
     json_size: int | None = None
+    kind: bytes = JSON
 
 
 class Model:

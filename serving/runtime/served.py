@@ -7,14 +7,16 @@ so that an inference is counted, judged and remembered in one way.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
 from serving import metrics, protocol
 from serving.bodies import Input
-from serving.runtime import about, rows
+from serving.runtime import about, arrow, rows
+from serving.runtime.answers import check_finite
 from serving.runtime.batches import Batches
+from serving.runtime.binary import Array
 from serving.runtime.counters import Counters, Histogram
 from serving.runtime.explaining.answers import Explaining
 from serving.runtime.feedback import Record, Verdict, read_feedback
@@ -132,6 +134,22 @@ class Served:
         """
         return self.read(rows.inference_of(body, self._inputs), identity)
 
+    def read_arrow(self, body: bytes, identity: str) -> Prepared:
+        """Read an inference of rows as Arrow.
+
+        Raises:
+            Refusal: the request is not one that this model takes (400), or there is no pyarrow
+                (415).
+        """
+        request = arrow.request_of(body, self.model.signature)
+        return self.read_message(request, identity, self._only_checked)
+
+    def _only_checked(self, prepared: Prepared, results: Mapping[str, Array]) -> bytes:
+        """No body, as predictions are put in its place."""
+        for name in prepared.wanted:
+            check_finite(name, results[name], [])
+        return b""
+
     def answer(self, prepared: Prepared) -> Answer | Refusal:
         """Answer a request by itself; for a thread beside the event loop."""
         return self.model.answers([prepared])[0]
@@ -146,6 +164,16 @@ class Served:
             answer.scores if self._is_classification else (),
             prepared.findings,
         )
+
+    def in_arrow(self, prepared: Prepared, answer: Answer) -> bytes:
+        """The body of ``predict`` as Arrow."""
+        said = {
+            "model_name": self.name,
+            "model_version": self.version,
+            "id": prepared.identity,
+        }
+        scores = answer.scores if self._is_classification else ()
+        return arrow.predictions(said, answer.classes, scores, prepared.findings)
 
     def count(self, status: int, began: float, *, addressed: bool) -> None:
         """Count a request that is answered or refused.

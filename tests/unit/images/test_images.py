@@ -36,8 +36,8 @@ STARTS: dict[str, list[str]] = {
     ),
 }
 """Each image's modules that are run."""
-OPTIONAL = {"lightgbm"}
-"""Imported when a model names it, in an image whose list somebody added it to."""
+OPTIONAL = {"lightgbm", "pyarrow"}
+"""Imported when a model or a request names it, in an image whose list somebody added it to."""
 PLUGINS: dict[str, set[str]] = {
     "runtime": {"uvloop", "httptools"},
     "operator": set(),
