@@ -1,9 +1,9 @@
 """A trained model as it leaves the pipelines: all that serving needs, and nothing else.
 
-An artifact is a folder (a local path or an ``s3://`` prefix) that holds ``model.onnx`` and
-``artifact.json``, this document. The folder is immutable: its version is part of its name, and
-the digest of the model is in the document, so that a server refuses a model that is not the one
-registered.
+An artifact is a folder (a local path or an ``s3://`` prefix) that holds ``model.onnx``, or
+``predictor.zip`` (`contracts.predictor`), and ``artifact.json``, this document. The folder is
+immutable: its version is part of its name, and the digest of the model is in the document, so that
+a server refuses a model that is not the one registered, and runs no code that was not.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from contracts.document import SHARE, Document, Upgrade, VersionedDocument, parse_share
 
 MODEL_FILE = "model.onnx"
+PREDICTOR_FILE = "predictor.zip"
 DOCUMENT_FILE = "artifact.json"
 
 Datatype = Literal[
@@ -181,6 +182,19 @@ class Interpretation(Document):
         return -1 if self.positive is None else self.classes.index(self.positive)
 
 
+class PredictorRules(Document):
+    """How a person's own code is run."""
+
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes, each of which answers one request at a time."""
+    timeout: float = Field(default=30.0, gt=0, le=600)
+    """Seconds for one request; a worker that takes longer is ended."""
+    startup: float = Field(default=120.0, gt=0, le=3600)
+    """Seconds to load."""
+    memory: int | None = Field(default=None, ge=2**28)
+    """Bytes of address space of each worker."""
+
+
 MEANT_FOR = {"classification": "threshold", "regression": "tolerance"}
 """The parameter of schema 1 that said what a task's predictions mean."""
 
@@ -208,9 +222,12 @@ class Artifact(VersionedDocument):
     name: ModelName
     version: Version
     task: Literal["classification", "regression"]
-    format: Literal["onnx"] = "onnx"
+    format: Literal["onnx", "predictor"] = "onnx"
+    """What the model is: ``model.onnx``, or a person's own code, ``predictor.zip``."""
     digest: str
-    """SHA-256 of ``model.onnx``, in hex."""
+    """SHA-256 of that file, in hex."""
+    predictor: PredictorRules = PredictorRules()
+    """How a person's own code is run."""
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     interpretation: Interpretation = Interpretation()
@@ -251,6 +268,11 @@ class Artifact(VersionedDocument):
                 f"{self.label.name!r} ({self.label.datatype}) can say"
             )
         return self
+
+    @property
+    def model_file(self) -> str:
+        """The name of the file that is the model."""
+        return MODEL_FILE if self.format == "onnx" else PREDICTOR_FILE
 
     @property
     def label(self) -> Tensor | None:

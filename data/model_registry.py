@@ -21,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contracts.artifact import DOCUMENT_FILE, MODEL_FILE, Artifact
+from contracts.artifact import DOCUMENT_FILE, Artifact
 from contracts.document import suggest
 from contracts.errors import DataError
 from data.objects import put_object, read_object
@@ -133,7 +133,7 @@ class ModelRegistry:
                 "another model is already registered here", where=entry.uri, fix="run it anew"
             )
         if there is None:
-            put_object(f"{entry.uri}/{MODEL_FILE}", model)
+            put_object(f"{entry.uri}/{artifact.model_file}", model)
             put_object(f"{entry.uri}/{DOCUMENT_FILE}", artifact.model_dump_json(indent=2).encode())
         with self._explained():
             self.client.set_model_version_tag(

@@ -26,6 +26,7 @@ from serving.runtime.feedback import Record
 from serving.runtime.limits import Batch, Limits
 from serving.runtime.meaning import Meaning
 from serving.runtime.model import Model
+from serving.runtime.predictor.workers import PredictorModel
 from serving.runtime.refusal import CANNOT_SERVE, SERVES
 from serving.runtime.repository import Repository, Rules
 from serving.runtime.served import Served, labels_of
@@ -160,9 +161,16 @@ def main(argv: list[str] | None = None) -> int:
     except MillwrightError as error:
         print(f"{CANNOT_SERVE}{error}", file=sys.stderr)
         return error.exit_code
-    structlog.get_logger("serving.runtime").info(
-        SERVES, **what, port=options.port, seconds=round(time.monotonic() - began, 3)
-    )
+
+    def announce() -> None:
+        structlog.get_logger("serving.runtime").info(
+            SERVES, **what, port=options.port, seconds=round(time.monotonic() - began, 3)
+        )
+
+    if isinstance(serves, Server):
+        serves.announce = announce
+    else:
+        announce()
     return serves.run()
 
 
@@ -228,7 +236,10 @@ def load(options: argparse.Namespace, artifact: Artifact, content: bytes) -> Mod
     Raises:
         ServingError: it cannot be served.
     """
-    model = Model(options.name or artifact.name, artifact, content, options.threads)
+    name = options.name or artifact.name
+    if artifact.format == "predictor":
+        return PredictorModel(name, artifact, content)
+    model = Model(name, artifact, content, options.threads)
     model.warm_up()
     return model
 
@@ -238,9 +249,13 @@ def settings_of(options: argparse.Namespace, content: bytes, model: Model) -> di
     return {
         "predictor": options.predictor,
         "slow_over": options.slow_over,
-        "shared": can_share(content, model),
-        "batch": batch_of(options, model),
+        **({} if isinstance(model, PredictorModel) else calls_of(options, content, model)),
     }
+
+
+def calls_of(options: argparse.Namespace, content: bytes, model: Model) -> dict[str, Any]:
+    """How requests share calls of a model of ONNX."""
+    return {"shared": can_share(content, model), "batch": batch_of(options, model)}
 
 
 def limits_of(options: argparse.Namespace) -> Limits:
@@ -261,6 +276,12 @@ def together(options: argparse.Namespace) -> tuple[Serves, Facts]:
     from serving.runtime.workers.worker import Post, SharedServed, Worker, share
 
     artifact, content = fetch(options.artifact)
+    if artifact.format == "predictor":
+        raise UsageError(
+            "the model is a person's own code, which says itself in how many processes it runs",
+            where="--workers",
+            fix="Leave it out, and register the model with more workers.",
+        )
     # The threads of a session do not survive a fork: then each worker loads its own.
     model = None if options.threads > 1 else load(options, artifact, content)
     name, count = options.name or artifact.name, options.workers

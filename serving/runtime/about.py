@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from contracts.artifact import Tensor
+from contracts.artifact import Artifact, Tensor
 from contracts.version import VERSION
 from serving import protocol
 from serving.runtime.counters import Counters
@@ -39,10 +39,14 @@ def metadata(model: Model) -> dict[str, Any]:
     return {
         "name": model.name,
         "versions": [model.version],
-        "platform": "onnx_onnxv1",
+        "platform": _platform(artifact, "onnx_onnxv1"),
         "inputs": [_tensor(tensor) for tensor in artifact.inputs],
         "outputs": [_tensor(tensor) for tensor in artifact.outputs],
     }
+
+
+def _platform(artifact: Artifact, of_onnx: str) -> str:
+    return of_onnx if artifact.format == "onnx" else "python"
 
 
 def _tensor(tensor: Tensor) -> dict[str, Any]:
@@ -60,8 +64,8 @@ def config(model: Model) -> dict[str, Any]:
     artifact = model.artifact
     return {
         "name": model.name,
-        "platform": "onnxruntime_onnx",
-        "backend": "onnxruntime",
+        "platform": _platform(artifact, "onnxruntime_onnx"),
+        "backend": _platform(artifact, "onnxruntime"),
         "version_policy": {"specific": {"versions": [int(model.version)]}},
         "max_batch_size": 0,  # the first dimension is written out in dims
         "input": [

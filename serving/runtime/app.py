@@ -33,6 +33,7 @@ from serving.runtime.limits import Limits
 from serving.runtime.messages import JSON, Answering, Request, Response, line
 from serving.runtime.model import Answer, Prepared
 from serving.runtime.origins import Origins
+from serving.runtime.predictor.workers import PredictorModel
 from serving.runtime.refusal import Refusal, shown
 from serving.runtime.repository import Repository
 from serving.runtime.served import Served
@@ -91,6 +92,21 @@ class App:
         self._survey()
         if self.repository is not None:
             self.repository.changed = self._survey
+
+    async def start(self) -> None:
+        """Start what a model needs to answer.
+
+        Raises:
+            ServingError: it cannot be started.
+        """
+        if self.served.loaded and isinstance(self.served.model, PredictorModel):
+            await self.served.model.workers.start()
+
+    async def end(self) -> None:
+        """End what was started."""
+        for own in self._known:
+            if own.loaded and isinstance(own.model, PredictorModel):
+                await own.model.workers.close()
 
     # -- the connection's side -------------------------------------------------------------------
 
@@ -221,7 +237,7 @@ class App:
         name = request.headers.get(b"content-encoding")
         if name is not None and (packing := coding.coding_of(name)) is not None:
             body = await self.aside(partial(coding.unpacked, body, packing, request.most))
-        if len(body) <= self.limits.inline:
+        if len(body) <= self.limits.inline and not endpoint.served.is_beside:
             prepared, answer = _whole(request, endpoint, body)
         else:
             prepared, answer = await self.aside(partial(_whole, request, endpoint, body))
@@ -417,11 +433,11 @@ class App:
         return lambda *_: response
 
     def _ready(self, request: Request, served: Served) -> Response:
-        ready = not self.draining
+        ready = not self.draining and (self.repository is not None or self.served.ready)
         return Response(200 if ready else 503, _encode({"ready": ready}))
 
     def _model_ready(self, request: Request, served: Served) -> Response:
-        ready = served.loaded and not self.draining
+        ready = served.ready and not self.draining
         return Response(200 if ready else 503, _encode({"name": served.name, "ready": ready}))
 
     def _metrics(self, request: Request, served: Served) -> Response:

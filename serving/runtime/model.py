@@ -103,7 +103,21 @@ class Model:
         ServingError: ONNX Runtime cannot load it, or it is not what its document says.
     """
 
+    content: bytes | None = None
+    """The bytes of ``model.onnx``, for who explains it; None where they are many, or are none."""
+
     def __init__(self, name: str, artifact: Artifact, content: bytes, threads: int = 1) -> None:
+        self.describe(name, artifact)
+        tensors = (*(tensor for tensor in artifact.inputs if tensor.used), *artifact.outputs)
+        if halves := [tensor.name for tensor in tensors if tensor.datatype == "BF16"]:
+            content = bfloat16.widened(content, halves)
+        self._session = _load(content, threads, where=f"{artifact.name} {artifact.version}")
+        _check_names(artifact, self._session)
+        if len(content) <= _KEPT:
+            self.content = content
+
+    def describe(self, name: str, artifact: Artifact) -> None:
+        """Take from its document what a request and an answer must be."""
         self.name = name
         self.version = artifact.version
         self.artifact = artifact
@@ -111,15 +125,8 @@ class Model:
         self.signature = Signature(
             artifact.inputs, artifact.outputs, artifact.interpretation.missing_text
         )
-        tensors = (*(tensor for tensor in artifact.inputs if tensor.used), *artifact.outputs)
-        if halves := [tensor.name for tensor in tensors if tensor.datatype == "BF16"]:
-            content = bfloat16.widened(content, halves)
-        self._session = _load(content, threads, where=f"{artifact.name} {artifact.version}")
-        _check_names(artifact, self._session)
         self._outputs = [tensor.name for tensor in artifact.outputs]
         self._tensors = {tensor.name: tensor for tensor in artifact.outputs}
-        self.content = content if len(content) <= _KEPT else None
-        """The bytes of ``model.onnx``, for who explains it; None where they are many."""
         self._plain = PlainResponses(name, artifact.version, artifact.outputs)
 
     def answer(
@@ -267,6 +274,10 @@ class Model:
             results = self.results(prepared.feeds, prepared.rows)
         except Refusal as refusal:
             return refusal
+        return self.finished(prepared, results)
+
+    def finished(self, prepared: Prepared, results: dict[str, Array]) -> Answer | Refusal:
+        """The answer to a request, of what the model gave for it."""
         scores, predicted = self.meaning.of(results)
         self.meaning.relabel(results, predicted)
         return self._response(prepared, results, scores, predicted)

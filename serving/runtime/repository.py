@@ -7,7 +7,8 @@ the longest go, and come back when they are asked for.
 
 What a model costs is measured while it is loaded and answers its first row: by how many bytes the
 allocator has more in use, and no less than its file has. One model is built at a time, so that what
-is measured is that one; what requests to other models hold at that moment is measured with it.
+is measured is that one; what requests to other models hold at that moment is measured with it. What
+runs in processes of its own costs what they share with nobody.
 
 Only what the listing of the repository names is ever read. A client's text is looked up among those
 names and goes no further.
@@ -30,6 +31,7 @@ from contracts.artifact import DOCUMENT_FILE, Artifact
 from contracts.errors import MillwrightError, ServingError
 from serving.runtime import memory
 from serving.runtime.model import Model
+from serving.runtime.predictor.workers import PredictorModel
 from serving.runtime.refusal import Refusal, shown
 from serving.runtime.slots import LOADING, READY, UNLOADED, Slot
 from serving.runtime.store import UnreachableError, fetch, s3_client
@@ -320,12 +322,20 @@ class Repository:
                 self._make_room(slot, max(slot.cost, len(content)))
                 build = partial(_built, slot.name, artifact, content, self.rules.threads)
                 model, shared, cost = await loop.run_in_executor(self._building, build)
+                if isinstance(model, PredictorModel):
+                    await model.workers.start()
+                    cost = max(model.workers.cost, len(content))
                 slot.cost = max(slot.cost, cost)
-                self._make_room(slot, slot.cost)
+                try:
+                    self._make_room(slot, slot.cost)
+                except Refusal:
+                    _release(model)
+                    raise
                 if slot.closed:
+                    _release(model)
                     slot.drop(UNLOADED)
                     return
-                slot.ready(model, shared=shared)
+                slot.fill(model, shared=shared)
         except Refusal as refusal:
             slot.failed(refusal, again=0.0 if refusal.status == 503 else self.rules.again)
         except MillwrightError as error:
@@ -379,11 +389,18 @@ class Repository:
 
 def _built(name: str, artifact: Artifact, content: bytes, threads: int) -> tuple[Model, bool, int]:
     """A model, whether requests may share calls of it, and what it costs."""
+    if artifact.format == "predictor":
+        return PredictorModel(name, artifact, content), False, 0
     before = memory.in_use()
     model = Model(name, artifact, content, threads)
     model.warm_up()
     cost = max(memory.in_use() - before, len(content))
     return model, can_share(content, model), cost
+
+
+def _release(model: Model) -> None:
+    if isinstance(model, PredictorModel):
+        model.workers.release()
 
 
 def _check(slot: Slot, artifact: Artifact) -> None:

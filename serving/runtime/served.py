@@ -23,6 +23,7 @@ from serving.runtime.feedback import Record, Verdict, read_feedback
 from serving.runtime.limits import Batch
 from serving.runtime.messages import Response, line
 from serving.runtime.model import Answer, Model, Prepared, Write
+from serving.runtime.predictor.workers import PredictorModel
 from serving.runtime.refusal import Refusal
 from serving.runtime.requests import InferRequest
 from serving.runtime.turns import Done, Turns
@@ -51,6 +52,8 @@ class Served:
     config: Response
     loaded = False
     """Whether there is a model; where there is none, only what counts may be used."""
+    is_beside = False
+    """Whether the model answers in other processes, and so never on the event loop."""
     _was_loaded = False
     active = 0
     """Requests being answered, of those that are not answered in this turn of the loop."""
@@ -88,16 +91,28 @@ class Served:
             self.record = Record(model.version, model.meaning.is_wrong)
         self.metadata = Response(200, _encode(about.metadata(model)))
         self.config = Response(200, _encode(about.config(model)))
-        turns = Batches(model, batch) if batch else Turns(model, shared=shared)
-        self.ask = turns.ask
+        if isinstance(model, PredictorModel):
+            self.ask, self.is_beside = model.workers.ask, True
+        else:
+            turns = Batches(model, batch) if batch else Turns(model, shared=shared)
+            self.ask = turns.ask
         self.explaining = Explaining(model)
         self._inputs = [Input(own.name, own.datatype, own.shape) for own in model.artifact.inputs]
         self._is_classification = model.artifact.task == "classification"
         self.loaded = True
 
+    @property
+    def ready(self) -> bool:
+        """Whether a request would be answered."""
+        if not self.loaded or not isinstance(self.model, PredictorModel):
+            return self.loaded
+        return self.model.workers.alive
+
     def take(self) -> None:
         """Let the model go; requests that it has begun are answered by it."""
         self.loaded = False
+        if isinstance(self.model, PredictorModel):
+            self.model.workers.release()
         del self.model, self.ask, self.explaining
 
     def read(self, body: bytes, identity: str, json_size: bytes | None = None) -> Prepared:

@@ -12,13 +12,14 @@ import gc
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
 import structlog
 import uvloop
 
+from contracts.errors import ServingError
 from serving.runtime import http
 from serving.runtime.app import App
 from serving.runtime.connections import MOST_HELD, Connections
@@ -81,6 +82,8 @@ class Server:
         self._grace = grace
         self._held = held
         self._until: float | None = None
+        self.announce: Callable[[], None] = lambda: None
+        """Called when it listens, and its model is ready."""
 
     def run(self) -> int:
         """Serve until SIGTERM.
@@ -96,10 +99,17 @@ class Server:
     async def _serve(self) -> int:
         connections = Connections(self._app, held=self._held)
         try:
+            await self._app.start()
+        except ServingError as error:
+            print(f"{CANNOT_SERVE}{error}", file=sys.stderr)
+            return error.exit_code
+        try:
             listeners = await self._listen(connections)
         except OSError as error:
             print(f"{CANNOT_SERVE}{error.strerror}", file=sys.stderr)
+            await self._app.end()
             return 1
+        self.announce()
         while self._until is None or time.monotonic() < self._until:
             self._tick(connections)
             await asyncio.sleep(TICK)
@@ -112,6 +122,7 @@ class Server:
             self._tick(connections)
             await asyncio.sleep(TICK)
         connections.abort()
+        await self._app.end()
         return 0
 
     async def _listen(self, connections: Connections) -> Sequence[Listener]:

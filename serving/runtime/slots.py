@@ -49,7 +49,7 @@ class Slot(Served):
         """When it may be tried again, by `time.monotonic`."""
         self._since = 0.0
 
-    def ready(self, model: Model, *, shared: bool) -> None:
+    def fill(self, model: Model, *, shared: bool) -> None:
         """It is loaded."""
         self.put(model, shared=shared)
         self.digest = model.artifact.digest

@@ -49,13 +49,13 @@ def fetch(uri: str) -> tuple[Artifact, bytes]:
     """
     read = _reader(uri)
     artifact = _parse(uri, read(DOCUMENT_FILE))
-    model = read(MODEL_FILE)
+    model = read(artifact.model_file)
     digest = hashlib.sha256(model).hexdigest()
     if digest != artifact.digest:
         raise ServingError(
             f"the model's digest is {digest[:12]}…, but {artifact.name} {artifact.version} was "
             f"registered with {artifact.digest[:12]}…",
-            where=f"{uri}/{MODEL_FILE}",
+            where=f"{uri}/{artifact.model_file}",
             fix="The file was changed or copied incompletely: register the model again.",
         )
     return artifact, model

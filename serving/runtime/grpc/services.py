@@ -143,7 +143,7 @@ class Services:
 
     def _model_ready(self, asked: Any) -> dict[str, object]:
         served = self._endpoint(protocol.MODEL_READY, asked.name, asked.version).served
-        return {"ready": served.loaded and not self._app.draining}
+        return {"ready": served.ready and not self._app.draining}
 
     def _model(self, asked: Any) -> dict[str, object]:
         served = self._endpoint(protocol.MODEL, asked.name, asked.version).served
