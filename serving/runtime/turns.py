@@ -66,8 +66,10 @@ class Turns:
     def _worked(self, waiting: list[tuple[Prepared, Done]]) -> list[tuple[Prepared, Done]]:
         """Answer them, in their order; those for which the time is up are given back."""
         until = time.perf_counter() + _SLICE
-        if any(prepared.gone for prepared, _ in waiting):
-            waiting = _wanted(waiting)
+        for prepared, _ in waiting:
+            if prepared.gone:
+                waiting = _wanted(waiting)
+                break
         start = 0
         while start < len(waiting):
             end, rows = start + 1, waiting[start][0].rows
@@ -78,9 +80,9 @@ class Turns:
             for (prepared, done), answer in zip(together, answers, strict=True):
                 done(prepared, answer)
             start = end
-            if time.perf_counter() > until:
+            if start < len(waiting) and time.perf_counter() > until:
                 break
-        return waiting[start:]
+        return waiting[start:] if start < len(waiting) else []
 
     def _answers(self, asked: list[Prepared]) -> list[Answer | Refusal]:
         try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 
 import numpy as np
 import psutil  # type: ignore[import-untyped,unused-ignore]
@@ -19,8 +18,11 @@ from serving.runtime.counters import MANY, Counters
 from serving.runtime.tensors import MISSING, OUTSIDE, UNKNOWN
 from serving.runtime.workers.memory import Memory
 
-_CODES = {status.value: number for number, status in enumerate(HTTPStatus)}
-_EXPLAINED = len(_CODES)
+_CODES = range(100, 600)
+"""Statuses, each with a place of its own: there are some that HTTP does not name."""
+_REQUESTS = -_CODES.start
+_EXPLAINED = _REQUESTS + len(_CODES)
+"""What makes a place of a status."""
 _ADDRESSED, _ROWS, _RIGHT, _WRONG, _FREE = range(2 * len(_CODES), 2 * len(_CODES) + 5)
 _REFUSED, _LAST, _SECONDS, _SCORES, FLOATS = range(5)
 """Places of the floats, and how many there are."""
@@ -67,7 +69,7 @@ class SharedCounters(Counters):
             floats[_REFUSED] += seconds
         if addressed:
             integers[_ADDRESSED] += 1
-        integers[_CODES[code]] += 1
+        integers[_REQUESTS + code] += 1
 
     def answered(
         self, rows: int, scores: Sequence[float], findings: Mapping[str, Sequence[str]]
@@ -98,7 +100,7 @@ class SharedCounters(Counters):
 
     def explained(self, code: int) -> None:
         """Count one answered request for an explanation."""
-        self._integers[_EXPLAINED + _CODES[code]] += 1
+        self._integers[_EXPLAINED + code] += 1
 
     def merged(self) -> Counters:
         """What all have counted."""
@@ -107,14 +109,10 @@ class SharedCounters(Counters):
         merged = Counters(*self._made_of)
         merged.started = self.started
         merged.requests.update(
-            {code: integers[place] for code, place in _CODES.items() if integers[place]}
+            {code: integers[_REQUESTS + code] for code in _CODES if integers[_REQUESTS + code]}
         )
         merged.explanations.update(
-            {
-                code: integers[_EXPLAINED + place]
-                for code, place in _CODES.items()
-                if integers[_EXPLAINED + place]
-            }
+            {code: integers[_EXPLAINED + code] for code in _CODES if integers[_EXPLAINED + code]}
         )
         merged.findings.update(
             {key: integers[place] for key, place in self._found.items() if integers[place]}
