@@ -30,5 +30,19 @@ def test_a_clients_usual_calls(client: str, served: tuple[str, str]) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+def test_the_pages_example_of_grpc(served: tuple[str, str]) -> None:
+    """As docs/protocol.md has it, but for the address."""
+    page = (HERE.parents[1] / "docs" / "protocol.md").read_text()
+    example = page.partition("## gRPC")[2].partition("```python\n")[2].partition("```")[0]
+    assert "127.0.0.1:8080" in example
+    code = example.replace("127.0.0.1:8080", served[0].split("/")[2])
+    python = str(environment("tritongrpc"))
+    done = subprocess.run(
+        [python, "-I", "-c", code], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.startswith("1 [[0."), done.stdout
+
+
 def test_each_client_has_its_pins() -> None:
     assert sorted(path.stem for path in (HERE / "pins").glob("*.txt")) == CLIENTS

@@ -29,57 +29,69 @@ def inputs(of=triton):
     return made
 
 
-def refused(call, sentence, status):
+def refused(call, sentence, status, *args, **how):
     try:
-        call()
+        call(*args, **how)
     except InferenceServerException as error:
-        assert sentence in error.message(), error.message()
-        assert error.status() == f"StatusCode.{status}", error.status()
+        said, given = error.message(), error.status()
     else:
         raise AssertionError("not refused")
+    assert sentence in said, said
+    assert given == f"StatusCode.{status}", given
 
 
-for where, headers in ((url, chosen), (direct, None)):
-    with triton.InferenceServerClient(urlsplit(where).netloc) as client:
-        assert client.is_server_live(headers)
-        assert client.is_server_ready(headers)
-        assert client.is_model_ready(model, headers=headers)
-        assert client.is_model_ready(model, "1", headers)
-        assert "binary_tensor_data" in client.get_server_metadata(headers).extensions
-        assert client.get_model_metadata(model, headers=headers).inputs[1].name == "hour"
-        assert client.get_model_repository_index(headers, as_json=True)["models"]
-        refused(lambda: client.load_model(model, headers), "rollout", "PERMISSION_DENIED")
-        refused(lambda: client.unload_model(model, headers), "rollout", "PERMISSION_DENIED")
+def usual_calls(client, headers):
+    assert client.is_server_live(headers)
+    assert client.is_server_ready(headers)
+    assert client.is_model_ready(model, headers=headers)
+    assert client.is_model_ready(model, "1", headers)
+    assert "binary_tensor_data" in client.get_server_metadata(headers).extensions
+    assert client.get_model_metadata(model, headers=headers).inputs[1].name == "hour"
+    assert client.get_model_repository_index(headers, as_json=True)["models"]
+    for steer in (client.load_model, client.unload_model):
+        refused(steer, "rollout", "PERMISSION_DENIED", model, headers)
 
-        result = client.infer(model, inputs(), request_id="r1", headers=headers)
-        assert result.get_response().id == "r1"
-        expected = {name: result.as_numpy(name) for name in names}
-        assert expected["label"].shape == (2,)
-        assert expected["probabilities"].shape == (2, 2)
-        wanted = [triton.InferRequestedOutput(name) for name in names]
-        ways = [
-            {"outputs": wanted},
-            {"model_version": "1"},
-            {"compression_algorithm": "gzip"},
-            {"compression_algorithm": "deflate", "outputs": wanted},
-            {"parameters": {"mine": 1}, "priority": 1, "timeout": 1000},
-            {"client_timeout": 20.0},
-        ]
-        for way in ways:
-            answer = client.infer(model, inputs(), headers=headers, **way)
-            for name in names:
-                assert (answer.as_numpy(name) == expected[name]).all(), way
-        answers = queue.Queue()
-        for _ in range(20):
-            done = lambda result, error: answers.put(error or result)  # noqa: E731
-            client.async_infer(model, inputs(), done, headers=headers)
-        for _ in range(20):
-            assert (answers.get(timeout=20).as_numpy("label") == expected["label"]).all()
-        bad = lambda: client.infer(model, inputs()[1:], headers=headers)  # noqa: E731
-        refused(bad, "missing inputs: hour", "INVALID_ARGUMENT")
-        large = np.full((200_000, 1), 17.0, np.float32)
-        many = [triton.InferInput("hour", list(large.shape), "FP32").set_data_from_numpy(large)]
-        assert client.infer(model, many, headers=headers).as_numpy("label").shape == (200_000,)
+    result = client.infer(model, inputs(), request_id="r1", headers=headers)
+    assert result.get_response().id == "r1"
+    expected = {name: result.as_numpy(name) for name in names}
+    assert expected["label"].shape == (2,)
+    assert expected["probabilities"].shape == (2, 2)
+    ways = [
+        {"outputs": [triton.InferRequestedOutput(name) for name in names]},
+        {"model_version": "1"},
+        {"compression_algorithm": "gzip"},
+        {"compression_algorithm": "deflate"},
+        {"parameters": {"mine": 1}, "priority": 1, "timeout": 1000},
+        {"client_timeout": 20.0},
+    ]
+    for way in ways:
+        answer = client.infer(model, inputs(), headers=headers, **way)
+        for name in names:
+            assert (answer.as_numpy(name) == expected[name]).all(), way
+    answers = queue.Queue()
+    for _ in range(20):
+        client.async_infer(
+            model, inputs(), lambda result, error: answers.put(error or result), headers=headers
+        )
+    for _ in range(20):
+        assert (answers.get(timeout=20).as_numpy("label") == expected["label"]).all()
+    refused(
+        client.infer,
+        "missing inputs: hour",
+        "INVALID_ARGUMENT",
+        model,
+        inputs()[1:],
+        headers=headers,
+    )
+    large = np.full((200_000, 1), 17.0, np.float32)
+    many = [triton.InferInput("hour", list(large.shape), "FP32").set_data_from_numpy(large)]
+    assert client.infer(model, many, headers=headers).as_numpy("label").shape == (200_000,)
+    return expected
+
+
+for where, metadata in ((url, chosen), (direct, None)):
+    with triton.InferenceServerClient(urlsplit(where).netloc) as own:
+        expected = usual_calls(own, metadata)
 
 
 async def asynchronous():
