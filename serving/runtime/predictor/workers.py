@@ -34,6 +34,7 @@ from serving.runtime.model import Model, Prepared
 from serving.runtime.predictor.messages import (
     MOST,
     SIZE,
+    Column,
     Reply,
     Table,
     checked,
@@ -204,14 +205,24 @@ class Workers:
         Raises:
             Refusal: its code failed (500), or no worker was free in time (503).
         """
+        try:
+            return checked(await self.columns(feeds, rows), self._outputs, rows)
+        except ValueError as error:
+            raise Refusal(500, f"the model's code gave what it may not: {error}") from None
+
+    async def columns(self, feeds: Mapping[str, Array], rows: int) -> dict[str, Column]:
+        """What the model's code gives, whatever it is.
+
+        Raises:
+            Refusal: its code failed (500), or no worker was free in time (503).
+        """
         self._active += 1
         try:
-            worker = await self._free()
-            return await self._asked(worker, table_of(feeds, rows), rows)
+            return await self._asked(await self._free(), table_of(feeds, rows))
         finally:
             self._active -= 1
 
-    async def _asked(self, worker: Worker, table: Table, rows: int) -> dict[str, Array]:
+    async def _asked(self, worker: Worker, table: Table) -> dict[str, Column]:
         limit = self._rules.timeout
         try:
             reply = await asyncio.wait_for(worker.ask(table), limit)
@@ -232,10 +243,7 @@ class Workers:
         self._put(worker)
         if reply.error:
             raise Refusal(500, f"the model's code failed on this request: {reply.error}")
-        try:
-            return checked(reply.outputs, self._outputs, rows)
-        except ValueError as error:
-            raise Refusal(500, f"the model's code gave what it may not: {error}") from None
+        return reply.outputs
 
     async def _free(self) -> Worker:
         """A worker that does nothing else, in the order of asking."""
