@@ -58,7 +58,13 @@ def tune(
     from serving.runtime.model import Model
     from serving.runtime.store import fetch
     from serving.runtime.turns import can_join, can_share
-    from serving.tuning.measuring import bodies, difference, measure, settings_for
+    from serving.tuning.measuring import (
+        bodies,
+        check_measurable,
+        difference,
+        measure,
+        settings_for,
+    )
     from serving.tuning.proposing import propose
 
     until = time.monotonic() + seconds
@@ -67,6 +73,7 @@ def tune(
     target = named(where, spec, version)
     where.connect()
     artifact, content = fetch(target.uri)
+    check_measurable(artifact)
     loaded = Model(artifact.name, artifact, content)
     joins, shares = can_join(loaded), can_share(content, loaded)
     apart = None

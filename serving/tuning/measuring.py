@@ -26,7 +26,7 @@ import numpy as np
 import psutil  # type: ignore[import-untyped,unused-ignore]
 
 from contracts.artifact import DOCUMENT_FILE, MODEL_FILE, Artifact, Tensor
-from contracts.errors import ServingError
+from contracts.errors import ServingError, UsageError
 from contracts.model import Batch, ServingSpec
 from pocket import patience
 from pocket.supervisor import free_port
@@ -46,6 +46,20 @@ _SHORTEST = 0.2
 """Seconds of a measurement, below which it says nothing."""
 _ENDING = 2.0
 """Seconds at the end for processes to end in."""
+
+
+def check_measurable(artifact: Artifact) -> None:
+    """Refuse a model for which there is nothing to choose.
+
+    Raises:
+        UsageError: it is a person's own code.
+    """
+    if artifact.format == "predictor":
+        raise UsageError(
+            "the model is a person's own code, which shares no calls and has its own processes",
+            where=f"{artifact.name} {artifact.version}",
+            fix="There is nothing to tune for it.",
+        )
 
 
 def settings_for(*, joins: bool, shares: bool, processors: int) -> list[Setting]:

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.artifact import Tensor
+from contracts.errors import UsageError
 from contracts.model import Batch, ServingSpec
 from serving.runtime.model import Model
 from serving.runtime.store import fetch
 from serving.tuning.load import percentile
-from serving.tuning.measuring import bodies, difference, settings_for
+from serving.tuning.measuring import bodies, check_measurable, difference, settings_for
 from serving.tuning.proposing import PLAIN, Cell, Proposal, Setting, propose
 from tests.serving_model import make_artifact
 
@@ -147,6 +148,13 @@ def test_rows_are_made_up_from_the_signature(tmp_path: Path) -> None:
     assert [own["shape"] for own in inputs] == [[4, 2], [4], [4, 1]]
     assert set(inputs[0]["data"]) <= {3, 4, 5}
     assert inputs[2]["data"] == ["x"] * 4
+
+
+def test_a_person_s_own_code_has_nothing_to_tune(tmp_path: Path) -> None:
+    artifact, _ = fetch(str(make_artifact(tmp_path)))
+    check_measurable(artifact)
+    with pytest.raises(UsageError, match="a person's own code"):
+        check_measurable(artifact.model_copy(update={"format": "predictor"}))
 
 
 def test_percentiles() -> None:
