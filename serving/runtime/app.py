@@ -16,9 +16,8 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from inspect import isawaitable
 from random import getrandbits
-from typing import Literal, TypeVar
+from typing import TypeVar
 from urllib.parse import unquote
 
 import msgspec
@@ -26,24 +25,21 @@ import structlog
 
 from serving import protocol
 from serving.runtime import about, arrow, coding
-from serving.runtime.counters import exposition
-from serving.runtime.endpoints import Endpoint, Handler, endpoints
-from serving.runtime.explaining.thread import ExplainingThread
+from serving.runtime.endpoints import Endpoint, Handler, check_addressed, endpoints
 from serving.runtime.limits import Limits
-from serving.runtime.messages import JSON, Answering, Request, Response, line
+from serving.runtime.messages import JSON, Answering, Request, Response, id_line, length, line
 from serving.runtime.model import Answer, Prepared
 from serving.runtime.origins import Origins
+from serving.runtime.others import Others
 from serving.runtime.predictor.workers import PredictorModel
 from serving.runtime.refusal import Refusal, shown
 from serving.runtime.repository import Repository
 from serving.runtime.served import Served
 from serving.runtime.slots import Slot
-from serving.runtime.store import UnreachableError
 
 Result = TypeVar("Result")
 
 _BYTES = b"content-type: application/octet-stream\r\n"
-_TEXT = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
 _SERVER, _INDEX = protocol.SERVER.path.encode(), protocol.INDEX.path.encode()
 _LOAD = re.compile(protocol.LOAD.of("([a-z][a-z0-9-]{0,38}[a-z0-9])").encode())
 _DENSEST = 16
@@ -51,7 +47,6 @@ _DENSEST = 16
 
 _PREDICTOR = protocol.PREDICTOR_HEADER.encode()
 _REQUEST_ID = protocol.REQUEST_ID_HEADER.encode()
-_ID_START = _REQUEST_ID + b": "
 _JSON_SIZE = protocol.BINARY_HEADER.encode()
 
 _log = structlog.get_logger("serving.runtime")
@@ -82,13 +77,11 @@ class App:
         self.limits = limits or Limits()
         self.origins = Origins(origins)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="large-requests")
-        self._explanations = ExplainingThread()
         self._large = 0
-        self._noted = -math.inf
-        self._unnoted = 0
+        self._noted, self._unnoted = -math.inf, 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._endpoints: dict[bytes, Endpoint] = {}
-        self._loads = self._asked(self._load)
+        self._others = Others(self)
         self._survey()
         if self.repository is not None:
             self.repository.changed = self._survey
@@ -104,7 +97,7 @@ class App:
 
     async def end(self) -> None:
         """End what was started."""
-        for own in self._known:
+        for own in self.known:
             if own.loaded and isinstance(own.model, PredictorModel):
                 await own.model.workers.close()
 
@@ -119,7 +112,7 @@ class App:
                 self._handler(request)
         except Refusal as refusal:
             return self._refused(request, refusal)
-        return self.too_large(request) if _length(request) > request.until else None
+        return self.too_large(request) if length(request) > request.until else None
 
     def _admit_body(self, request: Request) -> None:
         request.endpoint = endpoint = self._endpoints.get(request.path)
@@ -146,7 +139,7 @@ class App:
             to.answer(request, self._refused(request, refusal))
             return
         if isinstance(answer, Response):
-            to.answer(request, self._signed(request, answer))
+            to.answer(request, self.signed(request, answer))
         else:
             self._later(request, to, answer)
 
@@ -175,7 +168,7 @@ class App:
                 return
             body: bytes | None = request.body
             if (name := request.headers.get(b"content-encoding")) is not None:
-                body = self._unpacked_here(request, coding.coding_of(name))
+                body = self.unpacked_here(request, coding.coding_of(name))
             if body is None or len(body) > self.limits.inline:
                 self._later(request, to, self._infer_aside(request, endpoint))
                 return
@@ -261,7 +254,7 @@ class App:
             what = f"{served.active} requests to {served.name!r} are being answered"
             raise Refusal(503, what, fix="try again in 1 s")
 
-    def _unpacked_here(self, request: Request, packing: bytes | None) -> bytes | None:
+    def unpacked_here(self, request: Request, packing: bytes | None) -> bytes | None:
         """A body as it was before it was packed; None where that is no work for the event loop."""
         if packing is None:
             return request.body
@@ -299,7 +292,7 @@ class App:
         """An answered inference, counted and remembered."""
         self._count(request, endpoint, 200)
         endpoint.served.remember(prepared, answer)
-        lines += _id_line(request.headers.get(_REQUEST_ID) or prepared.identity.encode())
+        lines += id_line(request.headers.get(_REQUEST_ID) or prepared.identity.encode())
         if answer.json_size is None:
             lines += answer.kind
         else:
@@ -363,24 +356,8 @@ class App:
         """See what there is."""
         several = self.repository
         one = {self.served.name: self.served}
-        handlers: dict[str, Handler] = {
-            "server": self._constant(about.SERVER if several is None else about.REPOSITORY_SERVER),
-            "live": self._constant({"live": True}),
-            "ready": self._ready,
-            "index": self._asked(self._index),
-            "load": self._loads,
-            "unload": self._asked(self._unload),
-            "all_stats": self._statistics,
-            "model": self._described("metadata"),
-            "model_ready": self._model_ready,
-            "config": self._described("config"),
-            "stats": self._statistics,
-            "feedback": self._asked(lambda body, served: served.judge(body)),
-            "explain": self._explained,
-            "metrics": self._metrics,
-        }
         self._endpoints = endpoints(
-            handlers,
+            self._others.handlers,
             self.limits,
             server=self.served,
             current=one if several is None else several.current,
@@ -388,7 +365,8 @@ class App:
         )
 
     @property
-    def _known(self) -> Sequence[Served]:
+    def known(self) -> Sequence[Served]:
+        """All models that there are."""
         return [self.served] if self.repository is None else self.repository.slots
 
     def endpoint(self, path: bytes) -> Endpoint:
@@ -406,8 +384,9 @@ class App:
             raise about.nothing_at(text, self.served.model, known)
         if match := _LOAD.fullmatch(path):
             # It may be there by now.
+            load = self._others.handlers[protocol.LOAD.name]
             new = Slot(match[1].decode(), "", "")
-            return msgspec.structs.replace(self._endpoints[_INDEX], handler=self._loads, served=new)
+            return msgspec.structs.replace(self._endpoints[_INDEX], handler=load, served=new)
         raise about.nothing_in(text, self.repository.versions, known)
 
     def _handler(self, request: Request) -> Handler:
@@ -427,101 +406,11 @@ class App:
             return lambda *_: Response(204, b"", allow)
         raise Refusal(405, f"{path.decode()} takes {taken}, not {shown(method)}", lines=allow)
 
-    @staticmethod
-    def _constant(value: object) -> Handler:
-        response = Response(200, _encode(value))
-        return lambda *_: response
-
-    def _ready(self, request: Request, served: Served) -> Response:
-        ready = not self.draining and (self.repository is not None or self.served.ready)
-        return Response(200 if ready else 503, _encode({"ready": ready}))
-
-    def _model_ready(self, request: Request, served: Served) -> Response:
-        ready = served.ready and not self.draining
-        return Response(200 if ready else 503, _encode({"name": served.name, "ready": ready}))
-
-    def _metrics(self, request: Request, served: Served) -> Response:
-        return Response(200, exposition(own.counters.merged() for own in self._known), _TEXT)
-
-    def _statistics(self, request: Request, served: Served) -> Response:
-        asked = [served] if served.name else self._known
-        known = [(own.name, own.version, own.counters.merged()) for own in asked]
-        return Response(200, _encode(about.statistics(known)))
-
-    def _described(self, what: Literal["metadata", "config"]) -> Handler:
-        """What answers with what a model says of itself; one that is not loaded is, for that."""
-
-        def respond(request: Request, served: Served) -> Response | Awaitable[Response]:
-            return getattr(served, what) if served.loaded else load(request, served)
-
-        async def load(request: Request, served: Served) -> Response:
-            await self.loaded(served)
-            return self._signed(request, getattr(served, what))
-
-        return respond
-
-    def _asked(self, answer: Callable[[bytes, Served], object]) -> Handler:
-        """What answers a body that is no inference."""
-
-        def respond(request: Request, served: Served) -> Response | Awaitable[Response]:
-            self.check_room()
-            name = request.headers.get(b"content-encoding")
-            body = self._unpacked_here(request, coding.coding_of(name) if name else None)
-            if body is None:
-                return unpack(request, served)
-            value = answer(body, served)
-            return finish(request, value) if isawaitable(value) else Response(200, _encode(value))
-
-        async def unpack(request: Request, served: Served) -> Response:
-            packing = coding.coding_of(request.headers[b"content-encoding"])
-            assert packing is not None
-            work = partial(coding.unpacked, request.body, packing, request.most)
-            value = answer(await self.aside(work), served)
-            return await finish(request, value)
-
-        async def finish(request: Request, value: object) -> Response:
-            if isawaitable(value):
-                value = await value
-            return self._signed(request, Response(200, _encode(value)))
-
-        return respond
-
-    async def _explained(self, request: Request, served: Served) -> Response:
-        """Why a model predicts what it does."""
-        self.check_room()
-        await self.loaded(served)
-        body = request.body
-        name = request.headers.get(b"content-encoding")
-        if name is not None and (packing := coding.coding_of(name)) is not None:
-            body = await self.aside(partial(coding.unpacked, body, packing, request.most))
-        given = request.headers.get(_REQUEST_ID)
-        identity = given.decode("latin-1") if given else f"{getrandbits(128):032x}"
-        served.active += 1
-        try:
-            content = await self._explanations.answer(served, body, identity)
-        finally:
-            served.active -= 1
-        lines = JSON + _id_line(given or identity.encode())
-        return self._signed(request, Response(200, content, lines))
-
     def index(self, body: bytes) -> list[dict[str, str]]:
         """What the repository has; `body` says which of it is wanted."""
         if self.repository is None:
             return about.index(self.served.model, body, draining=self.draining)
         return self.repository.index(ready=about.wants_ready(body))
-
-    def _index(self, body: bytes, served: Served) -> object:
-        return self.index(body) if self.repository is None else self._index_anew(body)
-
-    async def _index_anew(self, body: bytes) -> object:
-        """The index of what is in the repository now."""
-        assert self.repository is not None
-        about.wants_ready(body)
-        try:
-            await self.repository.refresh()
-        except UnreachableError as error:
-            raise Refusal(503, error.what, fix=error.fix) from None
-        return self.index(body)
 
     def steering(self, name: str, body: bytes = b"", *, load: bool) -> Awaitable[object]:
         """Load or unload a model.
@@ -539,12 +428,6 @@ class App:
         about.check_steering(body)
         return self.repository.load(name) if load else self.repository.unload(name)
 
-    def _load(self, body: bytes, served: Served) -> object:
-        return self.steering(served.name, body, load=True)
-
-    def _unload(self, body: bytes, served: Served) -> object:
-        return self.steering(served.name, body, load=False)
-
     # -- answering -------------------------------------------------------------------------------
 
     def _refused(self, request: Request, refusal: Refusal) -> Response:
@@ -555,7 +438,7 @@ class App:
         if endpoint is not None and endpoint.is_inference:
             self._count(request, endpoint, refusal.status)
             if given := request.headers.get(_REQUEST_ID):
-                lines += _id_line(given)
+                lines += id_line(given)
         if refusal.status == 503:
             lines += b"retry-after: 1\r\n"
         return Response(
@@ -582,30 +465,10 @@ class App:
             return lines
         return lines + self.origins.lines(request.method, request.headers)
 
-    def _signed(self, request: Request, response: Response) -> Response:
+    def signed(self, request: Request, response: Response) -> Response:
+        """The answer, with what every answer says."""
         lines = response.lines + self._signature(request)
         return Response(response.status, response.body, lines, response.close)
-
-
-def check_addressed(addressed: bytes | None, served: Served) -> None:
-    """Refuse what is addressed to another predictor.
-
-    Raises:
-        Refusal: (421) it is.
-    """
-    predictor = served.predictor
-    if addressed is not None and addressed != predictor and predictor:
-        raise Refusal(
-            421,
-            f"this is predictor {predictor.decode()!r}, and the request is addressed to "
-            f"{shown(addressed.decode('latin-1'))}",
-        )
-
-
-def _length(request: Request) -> int:
-    """Bytes that the body is said to have."""
-    text = request.headers.get(b"content-length", b"0")
-    return int(text) if text.isdigit() and len(text) < 20 else 0
 
 
 def _prepared(request: Request, endpoint: Endpoint, body: bytes) -> Prepared:
@@ -635,10 +498,3 @@ def _put_in_rows(request: Request, endpoint: Endpoint, prepared: Prepared, answe
         answer.body, answer.kind = endpoint.served.in_arrow(prepared, answer), arrow.LINE
     else:
         answer.body = endpoint.served.in_rows(prepared, answer)
-
-
-def _id_line(value: bytes) -> bytes:
-    """The request's id as a header."""
-    if value.isalnum():
-        return b"%b%b\r\n" % (_ID_START, value)
-    return line(_REQUEST_ID, protocol.header_text(value.decode(errors="replace")).encode())

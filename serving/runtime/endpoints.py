@@ -13,6 +13,7 @@ import msgspec
 from serving import protocol
 from serving.runtime.limits import Limits
 from serving.runtime.messages import Request, Response
+from serving.runtime.refusal import Refusal, shown
 from serving.runtime.served import Served
 
 Handler = Callable[[Request, Served], Response | Awaitable[Response]]
@@ -79,6 +80,21 @@ def endpoints(
             path = route.of_version(served.name, served.version).encode()
             table[path] = msgspec.structs.replace(endpoint, served=served, names_version=inference)
     return table
+
+
+def check_addressed(addressed: bytes | None, served: Served) -> None:
+    """Refuse what is addressed to another predictor.
+
+    Raises:
+        Refusal: (421) it is.
+    """
+    predictor = served.predictor
+    if addressed is not None and addressed != predictor and predictor:
+        raise Refusal(
+            421,
+            f"this is predictor {predictor.decode()!r}, and the request is addressed to "
+            f"{shown(addressed.decode('latin-1'))}",
+        )
 
 
 async def _never(request: Request, served: Served) -> Response:

@@ -8,11 +8,15 @@ from typing import Any, Protocol
 import httptools
 import msgspec
 
+from serving import protocol
+
 MOST_HEAD = 64 * 2**10
 """Bytes of a request's head: its target and its headers."""
 _OFFER = (b"upgrade", b"http2-settings")
 """Headers, and words of the header Connection, that offer another protocol."""
 _STATUS = {s.value: b"HTTP/1.1 %d %s\r\n" % (s, s.phrase.encode()) for s in HTTPStatus}
+_REQUEST_ID = protocol.REQUEST_ID_HEADER.encode()
+_ID_START = _REQUEST_ID + b": "
 JSON = b"content-type: application/json\r\n"
 
 
@@ -87,6 +91,19 @@ class Site(Protocol):
 def line(name: bytes, value: bytes) -> bytes:
     """A header's line."""
     return b"%b: %b\r\n" % (name, value)
+
+
+def id_line(value: bytes) -> bytes:
+    """The request's id as a header."""
+    if value.isalnum():
+        return b"%b%b\r\n" % (_ID_START, value)
+    return line(_REQUEST_ID, protocol.header_text(value.decode(errors="replace")).encode())
+
+
+def length(request: Request) -> int:
+    """Bytes that the body is said to have."""
+    text = request.headers.get(b"content-length", b"0")
+    return int(text) if text.isdigit() and len(text) < 20 else 0
 
 
 def rendered(

@@ -17,9 +17,9 @@ import structlog
 
 from serving import protocol
 from serving.runtime import about, coding
-from serving.runtime.app import App, check_addressed
+from serving.runtime.app import App
 from serving.runtime.connections import Connections
-from serving.runtime.endpoints import Endpoint
+from serving.runtime.endpoints import Endpoint, check_addressed
 from serving.runtime.grpc import heads, inference, reflection
 from serving.runtime.grpc.calls import Call, Method, is_grpc
 from serving.runtime.grpc.health import Health
