@@ -17,10 +17,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ import psutil  # type: ignore[import-untyped,unused-ignore]
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import load
+from benchmarks import calls, load
 from contracts.artifact import Artifact, Tensor
 from pocket.supervisor import HttpReady, Port, Running, Spec, Supervisor
 from serving.runtime.store import fetch_document
@@ -41,6 +42,10 @@ ENVIRONMENT = ROOT / ".millwright" / "benchmarks" / "mlserver-venv"
 NAME = "flight-delay"
 CASES = ((1, 1), (1, 16), (100, 4))
 """Rows in a request, connections at once."""
+PROTOCOLS = ("REST", "gRPC")
+"""Tensors are JSON in one, bytes in the other, as clients of each write them."""
+Ask = Callable[[Running, float], load.Result]
+"""A load of one case on a server, for so many seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +53,7 @@ class Line:
     """One case on both servers."""
 
     model: str
+    protocol: str
     rows: int
     connections: int
     ours: load.Result
@@ -75,10 +81,12 @@ def main() -> int:
             document = fetch_document(str(artifact))
             with _servers(artifact, document.name, folder / f"servers of {model}") as servers:
                 _same_answers(document, servers)
-                for rows, connections in CASES:
-                    with console.status(f"{model}: {rows} rows, {connections} connections"):
-                        measured = _measure(document, servers, rows, connections, options.seconds)
-                        lines.append(Line(model=model, **measured))
+                for protocol, (rows, connections) in product(PROTOCOLS, CASES):
+                    with console.status(f"{model}, {protocol}: {rows} rows, {connections} at once"):
+                        ask = _asking(protocol, document, rows, connections)
+                        measured = _measure(servers, ask, options.seconds)
+                        measured |= {"rows": rows, "connections": connections}
+                        lines.append(Line(model=model, protocol=protocol, **measured))
     console.print(_table(lines))
     print(_section(lines))
     return 0
@@ -205,21 +213,31 @@ def _same_answers(document: Artifact, servers: dict[str, Running]) -> None:
         raise SystemExit(f"the servers answer differently: {answers}")
 
 
-def _measure(
-    document: Artifact, servers: dict[str, Running], rows: int, connections: int, seconds: float
-) -> dict[str, Any]:
-    path, body = f"/v2/models/{document.name}/infer", _body(document, rows)
+def _asking(protocol: str, document: Artifact, rows: int, connections: int) -> Ask:
+    if protocol == "REST":
+        path, body = f"/v2/models/{document.name}/infer", _body(document, rows)
+        return lambda running, seconds: _load(running.port, path, body, connections, seconds)
+    call = calls.call_of(document, rows)
+
+    def ask(running: Running, seconds: float) -> load.Result:
+        port = running.ports.get("grpc", running.port)
+        return calls.run(port, call, connections=connections, seconds=seconds)
+
+    return ask
+
+
+def _measure(servers: dict[str, Running], ask: Ask, seconds: float) -> dict[str, Any]:
     results: dict[str, Any] = {}
     cpu = {}
     for server, running in servers.items():
-        _load(running.port, path, body, connections, min(1.0, seconds))
+        ask(running, min(1.0, seconds))
         before = _cpu_seconds(running.pid)
-        result = results[server] = _load(running.port, path, body, connections, seconds)
+        result = results[server] = ask(running, seconds)
         used = _cpu_seconds(running.pid) - before
         cpu[server] = 1e6 * used / (result.per_second * seconds)
         if result.failed:
             raise SystemExit(f"{server}: {result.failed} requests failed")
-    return {"rows": rows, "connections": connections, "cpu": cpu, **results}
+    return {"cpu": cpu, **results}
 
 
 def _load(port: int, path: str, body: bytes, connections: int, seconds: float) -> load.Result:
@@ -237,6 +255,7 @@ def _cpu_seconds(pid: int) -> float:
 
 COLUMNS = (
     "model",
+    "protocol",
     "rows",
     "connections",
     "server",
@@ -257,7 +276,7 @@ def _cells(line: Line) -> list[tuple[str, ...]]:
     for server, result, cpu, ratio in servers:
         latencies = (f"{result.p50:.2f}", f"{result.p99:.2f}")
         numbers = (f"{result.per_second:,.0f}", *latencies, f"{cpu:.0f}")
-        case = (line.model, str(line.rows), str(line.connections))
+        case = (line.model, line.protocol, str(line.rows), str(line.connections))
         cells.append((*case, server, *numbers, ratio))
     return cells
 
@@ -281,7 +300,8 @@ def _section(lines: list[Line]) -> str:
         "## Inference\n\n"
         f"`python -m benchmarks.inference`, {date.today().isoformat()}, {os.cpu_count()} cores, "
         f"Python {platform.python_version()}; the peer: {', '.join(pins)}. "
-        f"The same ONNX model, JSON tensors, one server process each, closed loop by {loader} on "
+        f"The same ONNX model, JSON tensors, one server process each, closed loop by {loader} "
+        "(gRPC: benchmarks/calls.py, bytes for tensors) on "
         "the same machine; equal answers are checked first. CPU is the server's own for a request, "
         "which other work on the machine hardly changes.\n\n"
         f"{table}\n"

@@ -6,7 +6,7 @@ counted, remembered and bounded as one of REST is.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from http import HTTPStatus
 from random import getrandbits
 from typing import Any
@@ -137,9 +137,7 @@ class Services:
         """What is at a model's path in REST, or why nothing is."""
         if not name:
             raise Refusal(400, "no model is named; expected its name")
-        name, version = quote(name, safe=""), quote(version, safe="")
-        path = route.of_version(name, version) if version else route.of(name)
-        return self._app.endpoint(path.encode())
+        return self._app.endpoint(_path(route, name, version))
 
     def _model_ready(self, asked: Any) -> dict[str, object]:
         served = self._endpoint(protocol.MODEL_READY, asked.name, asked.version).served
@@ -265,6 +263,13 @@ class Services:
     def _count(call: Call, state: Asked, status: int) -> None:
         # A version's name is inside the message, where no front door sees it.
         state.served.count(status, call.began, addressed=_PREDICTOR in call.headers)
+
+
+@lru_cache(maxsize=256)
+def _path(route: protocol.Route, name: str, version: str) -> bytes:
+    name, version = quote(name, safe=""), quote(version, safe="")
+    path = route.of_version(name, version) if version else route.of(name)
+    return path.encode()
 
 
 def _identity(text: str) -> bytes:

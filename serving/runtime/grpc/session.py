@@ -217,7 +217,10 @@ class Session(ABC):
             raise StreamFault(Code.REFUSED_STREAM, "too many streams")
         stream = Stream(self, number, headers, self._first_window)
         self._streams[number] = stream
-        stream.exchange = self._begin(stream)
+        exchange = self._begin(stream)
+        if stream.closed:  # refused by its head
+            return
+        stream.exchange = exchange
         if stream.deadline != math.inf:
             self._arm(stream.deadline)
         if flags & frames.END_STREAM:
@@ -296,10 +299,11 @@ class Session(ABC):
         if self._resets > MOST_RESETS:
             what = f"more than {MOST_RESETS} streams were reset in a second"
             raise ConnectionFault(Code.ENHANCE_YOUR_CALM, what)
+        exchange = stream.exchange
         stream.closed = True
         self.closed(stream)
-        if stream.exchange is not None:
-            stream.exchange.gone()
+        if exchange is not None:
+            exchange.gone()
 
     def _passed_over(self, number: int) -> None:
         """A frame of a stream that is over, or was never there."""
@@ -318,9 +322,10 @@ class Session(ABC):
             self._reset.append(number)
             self.write(frames.reset(number, code))
             return
+        exchange = stream.exchange
         stream.reset(code)
-        if stream.exchange is not None:
-            stream.exchange.gone()
+        if exchange is not None:
+            exchange.gone()
 
     def _count_noise(self) -> None:
         self._noise += 1
@@ -345,6 +350,8 @@ class Session(ABC):
     def closed(self, stream: Stream) -> None:
         """A stream is over."""
         self._release(stream)
+        # The two hold each other: as a cycle, each call would be the garbage collector's work.
+        stream.exchange = None
         self._streams.pop(stream.number, None)
         self._sending.pop(stream.number, None)
         if not stream.ended:
