@@ -162,7 +162,12 @@ class Model:
         else:
             text, behind = split(body, json_size)
             request = read_request(text)
-        feeds, rows, findings = self._feeds(request, behind)
+        try:
+            feeds, rows, findings = self.signature.feeds(request, behind)
+        except Refusal:
+            if (other := self.signature.adapted(request, behind)) is None:
+                raise
+            feeds, rows, findings = self.signature.feeds(other)
         wanted = self.signature.wanted(request)
         plain = request.outputs is None and request.parameters is None
         prepared = Prepared(
@@ -177,17 +182,6 @@ class Model:
         if not plain and prepared.as_bytes == _NOTHING and is_frame(request.parameters):
             prepared.write = self._frame
         return prepared
-
-    def _feeds(
-        self, request: InferRequest, behind: memoryview | None = None
-    ) -> tuple[dict[str, Array], int, Findings]:
-        """What the model reads; of a request in a form that is not quite its signature's too."""
-        try:
-            return self.signature.feeds(request, behind)
-        except Refusal:
-            if (other := self.signature.adapted(request, behind)) is None:
-                raise
-        return self.signature.feeds(other)
 
     def _frame(self, prepared: Prepared, results: Mapping[str, Array]) -> bytes:
         """An answer whose outputs are the columns of a data frame."""
@@ -218,7 +212,12 @@ class Model:
         Raises:
             Refusal: the request is not one that this model takes (400).
         """
-        feeds, rows, findings = self._feeds(request)
+        try:
+            feeds, rows, findings = self.signature.feeds(request)
+        except Refusal:
+            if (other := self.signature.adapted(request)) is None:
+                raise
+            feeds, rows, findings = self.signature.feeds(other)
         wanted = self.signature.wanted(request)
         identity = request.id or request_id
         return Prepared(identity, feeds, rows, wanted, _NOTHING, findings, False, write)

@@ -112,6 +112,7 @@ class InputSignature:
         self._low, self._high = self._range(tensor)
         self._tail = list(tensor.shape[1:])
         self._batched = bool(tensor.shape) and tensor.shape[0] == -1
+        self._read = self._rounded if tensor.datatype == "BF16" else self._decode
         self._flat = _decoder(tensor.datatype, 1, tensor.optional).decode
 
     def _range(self, tensor: Tensor) -> tuple[float, float]:
@@ -167,9 +168,7 @@ class InputSignature:
         if given.data is NO_DATA:
             raise Refusal(400, f"input {self.name!r} has no `data`; expected {self._expected()}")
         try:
-            array = self._decode(given.data, shape)
-            if self.datatype == "BF16":
-                array = bfloat16.rounded(array)
+            array = self._read(given.data, shape)
         except (msgspec.DecodeError, OverflowError, ValueError) as error:
             raise Refusal(
                 400,
@@ -253,6 +252,9 @@ class InputSignature:
             array[array == None] = self._missing_text  # noqa: E711  elementwise
         return array
 
+    def _rounded(self, raw: Raw, shape: list[int]) -> Array:
+        return bfloat16.rounded(self._decode(raw, shape))
+
     def _expected(self) -> str:
         kind = {"BYTES": "texts", "BOOL": "true or false"}.get(self.datatype, "numbers")
         return f"a list of {kind} ({self.datatype}{', or null' if self.optional else ', not null'})"
@@ -291,10 +293,10 @@ class Signature:
         rows = 0
         findings: Findings = {}
         for given in request.inputs:
-            raw = given.raw
-            if raw is None and given.parameters is not None:
+            raw, parameters = given.raw, given.parameters
+            if parameters is not None and raw is None:
                 present = given.data is not NO_DATA
-                raw, behind = binary.taken(given.name, given.parameters, behind, present=present)
+                raw, behind = binary.taken(given.name, parameters, behind, present=present)
             own = self.inputs.get(given.name)
             if own is None:
                 raise Refusal(
@@ -304,8 +306,8 @@ class Signature:
                 )
             if given.name in feeds:
                 raise Refusal(400, f"input {given.name!r} is given twice; expected once")
-            if given.parameters is not None:
-                coding = given.parameters.get(forms.CONTENT_TYPE)
+            if parameters is not None:
+                coding = parameters.get(forms.CONTENT_TYPE)
                 if coding in forms.CODED:
                     given, raw = forms.uncoded(own, given, raw, coding)
             array = own.array(given, raw)
