@@ -6,6 +6,7 @@ counted, remembered and bounded as one of REST is.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from functools import lru_cache, partial
 from http import HTTPStatus
 from random import getrandbits
@@ -78,8 +79,8 @@ class Services:
             "ModelMetadata": self._plain("ModelMetadata", self._model),
             "ModelInfer": infer,
             "RepositoryIndex": self._plain("RepositoryIndex", self._index),
-            "RepositoryModelLoad": self._plain("RepositoryModelLoad", self._steering),
-            "RepositoryModelUnload": self._plain("RepositoryModelUnload", self._steering),
+            "RepositoryModelLoad": self._steering("RepositoryModelLoad", load=True),
+            "RepositoryModelUnload": self._steering("RepositoryModelUnload", load=False),
         }
         start = f"/{protocol.CALLS}/"
         self.methods: dict[bytes, Method] = {
@@ -157,11 +158,30 @@ class Services:
     def _index(self, asked: Any) -> dict[str, object]:
         return {"models": self._app.index(b'{"ready":true}' if asked.ready else b"")}
 
-    def _steering(self, asked: Any) -> dict[str, object]:
-        if self._app.repository is None:
-            self._app.steering("", load=True)
-        what = "models are loaded and unloaded by REST, or by being asked for a prediction"
-        raise Refusal(501, what, fix="post to /v2/repository/models/<model>/load")
+    def _steering(self, name: str, *, load: bool) -> Method:
+        """A method that loads or unloads a model, where that is done here."""
+        taken, given = (message(INFERENCE, own) for own in INFERENCE.methods[name])
+        answer = given().SerializeToString()
+
+        def take(call: Call, content: bytes) -> None:
+            app = self._app
+            app.check_room()
+            asked = parsed(taken, content)
+            body = b""
+            if asked.parameters:
+                body = msgspec.json.encode({"parameters": inference.parameters(asked.parameters)})
+            app.run(done(call, app.steering(asked.model_name, body, load=load)))
+
+        async def done(call: Call, work: Awaitable[object]) -> None:
+            try:
+                await work
+            except Refusal as refusal:
+                call.refuse(refusal)
+            except Exception as error:  # noqa: BLE001  whatever it is, somebody waits
+                call.refuse(self._failed(call, error))
+            call.answer(answer)
+
+        return Method(take=take)
 
     # -- inference -------------------------------------------------------------------------------
 

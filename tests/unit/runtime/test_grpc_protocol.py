@@ -30,11 +30,13 @@ from serving.runtime.grpc.status import status_of
 from serving.runtime.limits import Limits
 from serving.runtime.model import Model
 from serving.runtime.refusal import Refusal
+from serving.runtime.repository import Repository
 from serving.runtime.served import Served
 from serving.runtime.server import opening
 from serving.runtime.store import fetch
 from tests.serving_model import write_artifact
 from tests.unit.runtime.conftest import call
+from tests.unit.runtime.test_repository import put
 
 MODEL = "flight-delay"
 
@@ -598,6 +600,35 @@ def test_overload_is_told_as_such(model: Model) -> None:
         code, sentence = refused(lambda: infer(running))
         assert code == grpc.StatusCode.UNAVAILABLE
         assert "requests are being answered; try again in 1 s" in sentence
+    finally:
+        running.close()
+
+
+def test_models_of_a_repository_are_loaded_and_unloaded_as_by_rest(tmp_path: Path) -> None:
+    for number, name in enumerate(("one", "two"), start=1):
+        put(tmp_path, name, factor=number)
+    running = Running(App(Repository(str(tmp_path))))
+
+    def ready(name: str) -> bool:
+        return bool(running.ask("ModelReady", name=name).ready)
+
+    try:
+        assert [own["name"] for own in index(running)] == ["one", "two"]
+        assert not ready("one")
+        running.ask(LOAD, model_name="one")
+        assert (ready("one"), ready("two")) == (True, False)
+        running.ask(UNLOAD, model_name="one")
+        assert not ready("one")
+        tensor = {"name": "x", "datatype": "FP32", "shape": [1, 1]}
+        asked = {"inputs": [{**tensor, "contents": {"fp32_contents": [3.0]}}]}
+        answer = running.ask("ModelInfer", model_name="two", **asked)
+        assert list(answer.outputs[0].contents.fp32_contents) == [6.0]
+        assert ready("two")
+        code, _ = refused(lambda: running.ask(LOAD, model_name="other"))
+        assert code == _NOT_FOUND
+        parameters = {"config": {"string_param": "{}"}}
+        code, said = refused(lambda: running.ask(LOAD, model_name="one", parameters=parameters))
+        assert (code, "the parameter 'config' is not taken" in said) == (INVALID, True)
     finally:
         running.close()
 
