@@ -187,7 +187,7 @@ def measure(
         say: is told what goes on.
 
     Raises:
-        ServingError: a server did not start, or ended.
+        ServingError: a server did not start, or ended, or there is too little time.
     """
     until = time.monotonic() + seconds
     random = np.random.default_rng(0)
@@ -207,12 +207,17 @@ def measure(
         ask = stack.enter_context(_loader())
         cells: list[Cell] = []
         path = protocol.INFER.of(artifact.name)
-        loads = list(_loads(settings, until - _ENDING - time.monotonic(), calls))
+        left = until - _ENDING - time.monotonic()
+        loads = list(_loads(settings, left, calls))[: max(0, int(left / _SHORTEST))]
+        if not loads:
+            raise ServingError(
+                f"{seconds:.0f} s are too short to start {len(settings)} servers and measure",
+                where=f"{artifact.name} {artifact.version}",
+                fix="Give it more by --seconds.",
+            )
         for done, (setting, (rows, connections)) in enumerate(loads):
             left = until - _ENDING - time.monotonic()
-            time_each = left / (len(loads) - done)
-            if time_each < _SHORTEST:
-                break
+            time_each = max(left / (len(loads) - done), _SHORTEST)
             say(f"{setting.title}: {rows} rows, {connections} connections")
             order = Order(
                 port=servers[setting].port,

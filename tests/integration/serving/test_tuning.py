@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -9,10 +12,12 @@ import psutil
 import pytest
 
 from contracts.errors import ServingError
-from contracts.model import Batch
+from contracts.model import Batch, ServingSpec
+from data.model_registry import ModelRegistry
 from serving.runtime.store import fetch
 from serving.tuning.measuring import CONNECTIONS, ROWS, measure
 from serving.tuning.proposing import PLAIN, Setting, propose
+from tests.integration.serving.conftest import NAME
 from tests.serving_model import make_artifact
 
 SETTINGS = (PLAIN, Setting(batch=Batch(wait=0.002)))
@@ -35,3 +40,66 @@ def test_a_model_that_fails_is_said_to(tmp_path: Path) -> None:
     artifact = make_artifact(tmp_path / "fails", fails=True)
     with pytest.raises(ServingError, match="requests failed"):
         measure(*fetch(str(artifact)), SETTINGS[:1], seconds=12)
+
+
+def test_too_little_time_is_said(artifacts: dict[str, Path]) -> None:
+    with pytest.raises(ServingError, match="2 s are too short to start 1 servers and measure"):
+        measure(*fetch(str(artifacts["v1"])), SETTINGS[:1], seconds=2)
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory, artifacts: dict[str, Path]) -> str:
+    """A registry with a version of the flights' model, and its address."""
+    folder = tmp_path_factory.mktemp("registry")
+    address = f"sqlite:///{folder}/mlflow.db"
+    known = ModelRegistry(address)
+    entry = known.open(NAME, key="run", location=folder.as_uri())
+    artifact, content = fetch(str(artifacts["v1"]))
+    known.publish(entry, artifact, content)
+    known.set_alias(NAME, "champion", entry.version)
+    return address
+
+
+def tune(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "cli.main", "serve", "tune", *words, "-e", "dev"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.mark.long
+def test_the_command_measures_a_registered_version_by_its_alias(registry: str) -> None:
+    words = (NAME, "--mlflow", registry, "--version", "champion", "--seconds", "45", "--json")
+    began = time.monotonic()
+    done = tune(*words)
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - began < 75
+    said = json.loads(done.stdout)
+    assert said["version"] == "1"
+    settings = {row["setting"] for row in said["measured"]}
+    assert {"as it is", "batch, wait 0ms", "batch, wait 2ms"} <= settings
+    ServingSpec.parse(said["serving"])
+    assert len(said["reasons"]) == len(settings) - 1
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((NAME, "--version", "champoin"), "did you mean 'champion'?"),
+        ((NAME, "--version", "7"), f"{NAME} has no version 7"),
+        (("nosuch",), "there is no model 'nosuch'"),
+        ((NAME, "--seconds", "1"), "--seconds"),
+    ],
+)
+def test_the_command_says_what_it_cannot_measure(
+    registry: str, words: tuple[str, ...], sentence: str
+) -> None:
+    done = tune(*words, "--mlflow", registry)
+    assert done.returncode in (1, 2)
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_model_of_which_nothing_is_registered(tmp_path: Path) -> None:
+    done = tune(NAME, "--mlflow", f"sqlite:///{tmp_path}/none.db")
+    assert done.returncode == 1
+    assert "no version is registered" in done.stderr
+    assert f"millwright train {NAME}" in done.stderr
