@@ -73,11 +73,10 @@ class App:
         self.served = served.server if isinstance(served, Repository) else served
         """The model; where there are several, what stands for the server."""
         self.draining = False
-        self.active = 0
+        self.active = self._large = 0
         self.limits = limits or Limits()
         self.origins = Origins(origins)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="large-requests")
-        self._large = 0
         self._noted, self._unnoted = -math.inf, 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._endpoints: dict[bytes, Endpoint] = {}
@@ -177,6 +176,7 @@ class App:
             to.answer(request, self._refused(request, refusal))
             return
         self.active += 1
+        served.active += 1
         served.ask(prepared, partial(self._answered, request, endpoint, to))
 
     def _answered(
@@ -189,6 +189,7 @@ class App:
     ) -> None:
         """A request's turn has come."""
         self.active -= 1
+        endpoint.served.active -= 1
         if isinstance(answer, Refusal):
             to.answer(request, self._refused(request, answer))
             return
@@ -354,8 +355,7 @@ class App:
 
     def _survey(self) -> None:
         """See what there is."""
-        several = self.repository
-        one = {self.served.name: self.served}
+        one, several = {self.served.name: self.served}, self.repository
         self._endpoints = endpoints(
             self._others.handlers,
             self.limits,

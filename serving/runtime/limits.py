@@ -15,7 +15,7 @@ class Limits:
         other: bytes of any other body.
         inline: bytes of a body up to which it is answered on the event loop.
         active: requests being answered at once.
-        each: of these, those to one of several models that are not answered in a turn of the loop.
+        each: of these, those to one of several models.
         large: requests that wait for the thread or are in it, to be unpacked or answered.
     """
 

@@ -56,7 +56,7 @@ class Served:
     """Whether the model answers in other processes, and so never on the event loop."""
     _was_loaded = False
     active = 0
-    """Requests being answered, of those that are not answered in this turn of the loop."""
+    """Requests that are being answered."""
 
     def __init__(
         self,
@@ -167,7 +167,12 @@ class Served:
 
     def answer(self, prepared: Prepared) -> Answer | Refusal:
         """Answer a request by itself; for a thread beside the event loop."""
-        return self.model.answers([prepared])[0]
+        try:
+            model = self.model
+        except AttributeError:  # it went while the request was read, in another thread
+            what = f"model {self.name!r} has just been let go"
+            return Refusal(503, what, fix="try again in 1 s")
+        return model.answers([prepared])[0]
 
     def in_rows(self, prepared: Prepared, answer: Answer) -> bytes:
         """The body of ``predict``: predictions in place of tensors."""

@@ -204,9 +204,12 @@ class Services:
         except _NotLoaded:
             app.run(self._infer_aside(call, content, None))
             return
-        app.active += 1
         assert isinstance(call.model, Asked)
-        call.model.served.ask(prepared, partial(self._answered, call))
+        served = call.model.served
+        app.check_room(served)
+        app.active += 1
+        served.active += 1
+        served.ask(prepared, partial(self._answered, call))
 
     def _prepared(self, call: Call, content: bytes) -> Prepared:
         """A call's message, read and checked."""
@@ -250,7 +253,9 @@ class Services:
 
     def _answered(self, call: Call, prepared: Prepared, answer: Answer | Refusal) -> None:
         """A call's turn has come."""
+        assert isinstance(call.model, Asked)
         self._app.active -= 1
+        call.model.served.active -= 1
         self._give(call, prepared, answer)
 
     def _give(self, call: Call, prepared: Prepared, answer: Answer | Refusal) -> None:
