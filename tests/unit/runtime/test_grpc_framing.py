@@ -8,6 +8,8 @@ import zlib
 from collections.abc import Callable, Sequence
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from serving.runtime.app import App
 from serving.runtime.grpc import connection as grpc_connection
@@ -594,6 +596,44 @@ def test_many_frames_are_read_in_turns(app: App, monkeypatch: pytest.MonkeyPatch
     counts = run(app, talk)
     assert counts == list(range(counts[0], counts[0] + len(counts)))
     assert len(counts) >= 30
+
+
+FRAMES = st.tuples(
+    st.integers(0, 11),
+    st.integers(0, 255),
+    st.integers(0, 7),
+    st.one_of(st.binary(max_size=40), st.just(b"VALID"), st.just(b"MESSAGE")),
+)
+
+
+@given(said=st.lists(FRAMES, max_size=12), step=st.sampled_from([0, 1, 13]))
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_frames_end_in_answers_resets_or_a_farewell(
+    app: App, said: list[tuple[int, int, int, bytes]], step: int
+) -> None:
+    """Nothing is raised, nothing is held, nothing goes on; and no failure is the server's."""
+
+    async def talk(client: Client) -> tuple[int, int]:
+        client.greet()
+        for kind, flags, stream, payload in said:
+            if payload == b"VALID":
+                payload = client.head()
+            elif payload == b"MESSAGE":
+                payload = framed(inference())
+            client.send(frame(kind, payload, flags=flags, stream=stream), step)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        client.look()
+        assert all(answer.reset != Code.INTERNAL_ERROR for answer in client.answers.values())
+        client.connection.connection_lost(None)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return app.active, client.connections.held
+
+    assert run(app, talk) == (0, 0)
+    assert not any(status >= 500 for status in app.served.counters.requests if status != 504)
 
 
 # -- ends ------------------------------------------------------------------------------------------
