@@ -631,6 +631,9 @@ def test_models_of_a_repository_are_loaded_and_unloaded_as_by_rest(tmp_path: Pat
         assert (code, "the parameter 'config' is not taken" in said) == (INVALID, True)
     finally:
         running.close()
+    assert running.app.active == 0
+    assert running.app.repository is not None
+    assert {slot.active for slot in running.app.repository.slots} == {0}
 
 
 # -- health and reflection -------------------------------------------------------------------------

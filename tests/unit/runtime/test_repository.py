@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 import onnx
 import pytest
@@ -26,7 +25,6 @@ from serving.runtime.slots import LOADING, READY, UNAVAILABLE
 from serving.runtime.store import UnreachableError, fetch
 from tests.serving_model import write_artifact
 from tests.unit.runtime.conftest import Reply, Wire, call
-from tests.unit.runtime.test_grpc_protocol import Running
 
 ROW = {"inputs": [{"name": "x", "shape": [1, 1], "datatype": "FP32", "data": [2.0]}]}
 MIB = 2**20
@@ -468,38 +466,6 @@ def test_one_model_does_not_take_the_others_places(root: Path) -> None:
     reply = infer(app, "two")
     assert (reply.status, "requests to 'two'" in reply.json["error"]) == (503, True)
     assert infer(app, "one").status == 200
-
-
-def test_by_grpc_a_model_is_loaded_when_it_is_asked_for(app: App) -> None:
-    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 1]}
-    asked = {"inputs": [{**tensor, "contents": {"fp32_contents": [2.0]}}]}
-    server = Running(app)
-    try:
-        assert not server.ask("ModelReady", name="two").ready
-        answer = server.ask("ModelInfer", model_name="two", **asked)
-        assert list(answer.outputs[0].contents.fp32_contents) == [4.0]
-        assert server.ask("ModelReady", name="two").ready
-        assert server.ask("ModelMetadata", name="two").versions == ["1"]
-        answer = server.ask("ModelInfer", model_name="one", model_version="1", **asked)
-        assert list(answer.outputs[0].contents.fp32_contents) == [2.0]
-        states = {own.name + own.version: own.state for own in server.ask("RepositoryIndex").models}
-        assert states == {
-            "one1": READY,
-            "one2": UNAVAILABLE,
-            "three1": UNAVAILABLE,
-            "two1": READY,
-        }
-        with pytest.raises(grpc.RpcError) as raised:
-            server.ask("ModelInfer", model_name="nobody", **asked)
-        assert raised.value.code() is grpc.StatusCode.NOT_FOUND
-        with pytest.raises(grpc.RpcError) as raised:
-            server.ask("RepositoryModelLoad", model_name="three")
-        assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    finally:
-        server.close()
-    assert app.active == 0
-    assert app.repository is not None
-    assert {slot.active for slot in app.repository.slots} == {0}
 
 
 # -- the listing -------------------------------------------------------------------------------
