@@ -121,7 +121,7 @@ def compile(path: Path, pipeline: Any = None) -> None:
         path: the file to write.
         pipeline: what ``build`` gave; with its defaults where none is given.
     """
-    from google.protobuf import json_format  # type: ignore[import-untyped]
+    from google.protobuf import json_format
 
     # kfp's own compiler heads the file with the defaults in comments; one of several lines, such as
     # the features' source, breaks out of its comment there.

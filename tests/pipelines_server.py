@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import kfp_server_api as published
 import yaml
-from google.protobuf import json_format  # type: ignore[import-untyped]
+from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 Json = dict[str, Any]

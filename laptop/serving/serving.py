@@ -22,7 +22,7 @@ from filelock import FileLock
 
 from contracts.document import suggest
 from contracts.errors import LocalError, MillwrightError, ServingError
-from laptop.serving import envoy
+from laptop.serving import envoy, routes
 from laptop.serving.document import PredictorPlan, ServingPlan, read_deployment
 from laptop.serving.loopback import get
 from laptop.serving.state import (
@@ -274,7 +274,7 @@ class LocalServing:
 
     def _backends(
         self, deployments: Mapping[str, ServingPlan], servers: list[ModelServer], view: envoy.View
-    ) -> list[envoy.Backend]:
+    ) -> list[routes.Backend]:
         """What Envoy should know: the predictors asked for, and those it may still send to."""
         backends = []
         for deployment in deployments.values():
@@ -288,7 +288,7 @@ class LocalServing:
         for cluster in leaving.keys() - asked:
             deployment_name, _, predictor_name = cluster.partition(".")
             ports = tuple(sorted(own.port for own in leaving[cluster] if own.alive))
-            backend = envoy.Backend(
+            backend = routes.Backend(
                 deployment=deployment_name, name=predictor_name, version="", model="", ports=ports
             )
             if in_use(backend, view):
@@ -296,11 +296,11 @@ class LocalServing:
         return backends
 
     def _write_routes(
-        self, deployments: list[ServingPlan], backends: list[envoy.Backend], view: envoy.View
+        self, deployments: list[ServingPlan], backends: list[routes.Backend], view: envoy.View
     ) -> None:
         written = envoy.written_weights(self._files)
         fronts = [
-            envoy.Front(
+            routes.Front(
                 name=own.name,
                 namespace=own.namespace,
                 backends=tuple(b for b in backends if b.deployment == own.name and b.version),
@@ -319,7 +319,7 @@ class LocalServing:
         self,
         deployments: Mapping[str, ServingPlan],
         servers: list[ModelServer],
-        backends: list[envoy.Backend],
+        backends: list[routes.Backend],
         view: envoy.View,
     ) -> None:
         """End the servers that nobody asks for, once Envoy confirms that it knows them no more."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from laptop.serving import envoy
+from laptop.serving import envoy, routes
 from laptop.serving.document import PredictorPlan, ServingPlan
 from laptop.supervisor import Status
 from serving.runtime.refusal import CANNOT_SERVE, SERVES
@@ -122,7 +122,7 @@ def backend_of(
     version: str,
     servers: list[ModelServer],
     view: envoy.View,
-) -> envoy.Backend:
+) -> routes.Backend:
     """The predictor's servers; those of its earlier form stay until the new ones are ready.
 
     Without a live one its dead ones stay: they come back on their ports, and a request waits a
@@ -139,7 +139,7 @@ def backend_of(
             and own.generation != predictor.generation
             and own.alive
         }
-    return envoy.Backend(
+    return routes.Backend(
         deployment=deployment,
         name=predictor.name,
         version=version,
@@ -148,7 +148,7 @@ def backend_of(
     )
 
 
-def in_use(backend: envoy.Backend, view: envoy.View) -> bool:
+def in_use(backend: routes.Backend, view: envoy.View) -> bool:
     """Whether Envoy may still send to it, or waits for its answers."""
     return any(name in view.referenced or view.active(name) for name in backend.clusters)
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from contracts.document import parse_duration
 from contracts.errors import LocalError
 from contracts.signals import TALLIES, tallies
-from laptop.serving.envoy import CALLS
 from laptop.serving.loopback import get
+from laptop.serving.routes import CALLS
 from serving import counting
 from serving.metrics import PROCESS_START
 

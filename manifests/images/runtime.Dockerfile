@@ -32,5 +32,5 @@ RUN /opt/venv/bin/python -m compileall -q contracts serving
 # ONNX Runtime 1.32 reports to its maker, and keeps a device's identifier, unless told not to.
 ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 ORT_DISABLE_TELEMETRY=1
 USER 10001:10001
-EXPOSE 9000
+EXPOSE 9000 9500
 ENTRYPOINT ["python", "-m", "serving.runtime"]

@@ -176,7 +176,15 @@ def test_a_model_server_has_nothing_else_of_ours() -> None:
         "contracts",
         *(
             f"contracts.{name}"
-            for name in ("addresses", "artifact", "document", "errors", "version", "yaml_files")
+            for name in (
+                "addresses",
+                "artifact",
+                "document",
+                "errors",
+                "predictor",
+                "version",
+                "yaml_files",
+            )
         ),
         "serving",
         "serving.bodies",

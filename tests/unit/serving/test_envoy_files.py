@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laptop.serving import envoy
+from laptop.serving import envoy, routes
 from laptop.serving.telemetry import PredictorCounters, ReplicaCounters, parse_metrics
 from pocket.supervisor.spec import written
 from serving.runtime.counters import Counters
 
 
-def front(weights: dict[str, int]) -> envoy.Front:
+def front(weights: dict[str, int]) -> routes.Front:
     backends = tuple(
-        envoy.Backend(deployment="m", name=name, version=name[1:], model="m", ports=(1, 2))
+        routes.Backend(deployment="m", name=name, version=name[1:], model="m", ports=(1, 2))
         for name in weights
     )
-    return envoy.Front(name="m", namespace="default", backends=backends, weights=weights)
+    return routes.Front(name="m", namespace="default", backends=backends, weights=weights)
 
 
 @given(first=st.integers(0, 10_000))

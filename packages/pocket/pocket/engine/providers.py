@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
-from google.protobuf import struct_pb2  # type: ignore[import-untyped]
+from google.protobuf import struct_pb2
 from pulumi.runtime.proto import provider_pb2
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 

@@ -9,7 +9,7 @@ marks look, so that no secret loses its mark on the way and no sentinel reaches 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from google.protobuf.struct_pb2 import ListValue, Struct, Value  # type: ignore[import-untyped]
+from google.protobuf.struct_pb2 import ListValue, Struct, Value
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 SIGNATURE = "4dabf18193072939515e22adb298388d"
