@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
+from cli.main import main
 from contracts.errors import ServingError
 from contracts.model import Batch, ServingSpec
 from data.model_registry import ModelRegistry
@@ -23,6 +25,7 @@ from tests.serving_model import make_artifact
 SETTINGS = (PLAIN, Setting(batch=Batch(wait=0.002)))
 
 
+@pytest.mark.long
 def test_each_setting_is_measured_in_time_and_nothing_stays(artifacts: dict[str, Path]) -> None:
     began = time.monotonic()
     cells = measure(*fetch(str(artifacts["v1"])), SETTINGS, seconds=20)
@@ -65,6 +68,23 @@ def tune(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
+Refused = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Runs the command in this process; its exit code, and what it says is wrong."""
+
+    def run(*words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["millwright", "serve", "tune", *words, "-e", "dev"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, capsys.readouterr().err
+
+    return run
+
+
 @pytest.mark.long
 def test_the_command_measures_a_registered_version_by_its_alias(registry: str) -> None:
     words = (NAME, "--mlflow", registry, "--version", "champion", "--seconds", "45", "--json")
@@ -90,16 +110,16 @@ def test_the_command_measures_a_registered_version_by_its_alias(registry: str) -
     ],
 )
 def test_the_command_says_what_it_cannot_measure(
-    registry: str, words: tuple[str, ...], sentence: str
+    refused: Refused, registry: str, words: tuple[str, ...], sentence: str
 ) -> None:
-    done = tune(*words, "--mlflow", registry)
-    assert done.returncode in (1, 2)
-    assert sentence in done.stderr
-    assert "Traceback" not in done.stderr
+    code, said = refused(*words, "--mlflow", registry)
+    assert code in (1, 2)
+    assert sentence in said
+    assert "Traceback" not in said
 
 
-def test_a_model_of_which_nothing_is_registered(tmp_path: Path) -> None:
-    done = tune(NAME, "--mlflow", f"sqlite:///{tmp_path}/none.db")
-    assert done.returncode == 1
-    assert "no version is registered" in done.stderr
-    assert f"millwright train {NAME}" in done.stderr
+def test_a_model_of_which_nothing_is_registered(refused: Refused, tmp_path: Path) -> None:
+    code, said = refused(NAME, "--mlflow", f"sqlite:///{tmp_path}/none.db")
+    assert code == 1
+    assert "no version is registered" in said
+    assert f"millwright train {NAME}" in said
