@@ -17,7 +17,7 @@ import typer
 from cli.app import output
 from cli.completing import environments, models
 from contracts.errors import UsageError
-from contracts.model import ModelSpec
+from contracts.model import ServedModel, find_model, load_model
 from pocket.emulator import check_addresses
 from project.folder import check_environment, find_project
 from project.handle import Project
@@ -247,12 +247,12 @@ def rollouts_of(where: Project, namespace: str = "") -> Rollouts:
     return ClusterRollouts(Api(where.cluster()), namespace or where.models_namespace())
 
 
-def model_of(where: Project, name: str) -> tuple[ModelSpec, Path]:
+def model_of(where: Project, name: str) -> tuple[ServedModel, Path]:
     """A model's document and the file it stands in; a path to another folder is taken as well."""
     elsewhere = document_at(name)
     if elsewhere is not None:
-        return ModelSpec.load(elsewhere), elsewhere
-    return ModelSpec.find(where.models, name), where.models / name / "model.yaml"
+        return load_model(elsewhere), elsewhere
+    return find_model(where.models, name), where.models / name / "model.yaml"
 
 
 def document_at(name: str) -> Path | None:

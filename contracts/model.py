@@ -29,6 +29,7 @@ from contracts.backends import SELDON, known_backend
 from contracts.document import Document, Duration, format_duration, suggest
 from contracts.errors import DocumentError, UsageError
 from contracts.rollout import RolloutSpec
+from contracts.yaml_files import YamlFile
 
 Task = Literal["classification", "regression"]
 
@@ -379,14 +380,55 @@ class ServingSpec(Document):
     """Threads of one call of the model; more pay for large models alone."""
 
 
-class ModelSpec(Document):
-    """``model.yaml``."""
+class ServedModel(Document):
+    """``model.yaml`` of a model that is trained elsewhere: how it is served and rolled out. Its
+    versions come from `millwright register`."""
 
     name: ModelName
     """The model's name; also its folder, its route and its registry entry."""
     task: Task
     description: str = ""
     """What is asked of the model, and when."""
+    feedback: FeedbackSpec = FeedbackSpec()
+    serving: ServingSpec = ServingSpec()
+    rollout: RolloutSpec
+
+    @property
+    def unit(self) -> str:
+        """What a predicted number is counted in."""
+        return "the label's unit"
+
+    @model_validator(mode="after")
+    def feedback_can_judge(self) -> Self:
+        """Feedback is about what the task predicts, and the guard that reads it needs it said."""
+        if self.task == "classification":
+            if self.feedback.tolerance is not None:
+                raise ValueError(
+                    "feedback.tolerance: a class is right or wrong; a classification has "
+                    "feedback.threshold"
+                )
+            return self
+        unit = f"in {self.unit}, or a share such as {{tolerance: 10%}}"
+        if self.feedback.threshold is not None:
+            raise ValueError(
+                "feedback.threshold: a regression predicts numbers; say when one is right with "
+                f"feedback: {{tolerance: 15}}, {unit}"
+            )
+        if "wrong" in self.rollout.guards.compared() and self.feedback.tolerance is None:
+            raise ValueError(
+                "rollout.guards.wrong: nothing says when a predicted number is wrong; write "
+                f"feedback: {{tolerance: 15}}, {unit}"
+            )
+        return self
+
+
+TRAINING_KEYS = frozenset({"source", "split", "estimator"})
+"""A document with none of them is of a model that is trained elsewhere."""
+
+
+class ModelSpec(ServedModel):
+    """``model.yaml``."""
+
     source: Source
     split: Split
     features: str = Field(default="features.py", pattern=r"^[\w./-]+\.py$")
@@ -403,9 +445,11 @@ class ModelSpec(Document):
     """What becomes of a request in which a value that the model reads is missing: the model makes
     one up and the answer names the input, or the server refuses it. Part of a version: it holds
     from the next one that is registered."""
-    feedback: FeedbackSpec = FeedbackSpec()
-    serving: ServingSpec = ServingSpec()
-    rollout: RolloutSpec
+
+    @property
+    def unit(self) -> str:
+        """What a predicted number is counted in."""
+        return f"the unit of {self.source.label.name}"
 
     @model_validator(mode="after")
     def names_exist(self) -> Self:
@@ -420,29 +464,6 @@ class ModelSpec(Document):
             raise ValueError(
                 f"tune.metric: {self.tune.metric!r} is not a metric of {self.task}; "
                 f"{suggest(self.tune.metric, METRICS[self.task])}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def feedback_can_judge(self) -> Self:
-        """Feedback is about what the task predicts, and the guard that reads it needs it said."""
-        if self.task == "classification":
-            if self.feedback.tolerance is not None:
-                raise ValueError(
-                    "feedback.tolerance: a class is right or wrong; a classification has "
-                    "feedback.threshold"
-                )
-            return self
-        unit = f"in the unit of {self.source.label.name}, or a share such as {{tolerance: 10%}}"
-        if self.feedback.threshold is not None:
-            raise ValueError(
-                "feedback.threshold: a regression predicts numbers; say when one is right with "
-                f"feedback: {{tolerance: 15}}, {unit}"
-            )
-        if "wrong" in self.rollout.guards.compared() and self.feedback.tolerance is None:
-            raise ValueError(
-                "rollout.guards.wrong: nothing says when a predicted number is wrong; write "
-                f"feedback: {{tolerance: 15}}, {unit}"
             )
         return self
 
@@ -472,27 +493,61 @@ class ModelSpec(Document):
 
     @classmethod
     def find(cls, models: Path, name: str) -> Self:
-        """The model of that name in the folder of models.
+        """The model of that name in the folder of models, which is trained here.
 
         Raises:
-            UsageError: there is none (with the name that was probably meant).
+            UsageError: there is none (with the name that was probably meant), or it is trained
+                elsewhere.
             DocumentError: it is not valid.
         """
-        path = models / name / "model.yaml"
-        if not path.is_file():
-            raise unknown_model(models, name)
-        spec = cls.load(path)
-        if spec.name != name:
-            raise DocumentError(
-                f"name: is {spec.name!r}, but the folder is {name!r}",
-                where=str(path),
-                fix="make them the same",
-            )
-        if not (path.parent / spec.features).is_file():
-            raise DocumentError(
-                f"features: there is no file {spec.features!r} beside it", where=str(path)
-            )
+        spec = find_model(models, name)
+        if not isinstance(spec, cls):
+            raise trained_elsewhere(models / name / "model.yaml", name)
         return spec
+
+
+def load_model(path: Path) -> ServedModel:
+    """A model's document: a `ModelSpec`, unless the model is trained elsewhere.
+
+    Raises:
+        DocumentError: it is not valid.
+    """
+    value = YamlFile.read(path).value
+    elsewhere = isinstance(value, dict) and bool(value) and not TRAINING_KEYS & value.keys()
+    return (ServedModel if elsewhere else ModelSpec).load(path)
+
+
+def find_model(models: Path, name: str) -> ServedModel:
+    """The model of that name in the folder of models, wherever it is trained.
+
+    Raises:
+        UsageError: there is none (with the name that was probably meant).
+        DocumentError: it is not valid.
+    """
+    path = models / name / "model.yaml"
+    if not path.is_file():
+        raise unknown_model(models, name)
+    spec = load_model(path)
+    if spec.name != name:
+        raise DocumentError(
+            f"name: is {spec.name!r}, but the folder is {name!r}",
+            where=str(path),
+            fix="make them the same",
+        )
+    if isinstance(spec, ModelSpec) and not (path.parent / spec.features).is_file():
+        raise DocumentError(
+            f"features: there is no file {spec.features!r} beside it", where=str(path)
+        )
+    return spec
+
+
+def trained_elsewhere(path: Path, name: str) -> UsageError:
+    """A model cannot be trained here, because its document does not say how."""
+    return UsageError(
+        f"{name} is not trained here: its document has no source, split and estimator",
+        where=str(path),
+        fix=f"`millwright register {name}` adds a version of it.",
+    )
 
 
 def unknown_model(models: Path, name: str) -> UsageError:

@@ -13,7 +13,7 @@ from contracts.artifact import Artifact
 from contracts.dataset import DatasetSpec
 from contracts.document import Document
 from contracts.environment import Environment
-from contracts.model import ModelSpec
+from contracts.model import ModelSpec, ServedModel
 from contracts.outputs import PlatformOutputs
 from contracts.rollout import RolloutSpec, RolloutStatus
 
@@ -23,6 +23,7 @@ DOCUMENTS: dict[str, type[Document]] = {
     "environment": Environment,
     "model": ModelSpec,
     "platform-outputs": PlatformOutputs,
+    "registered-model": ServedModel,
     "rollout": RolloutSpec,
     "rollout-status": RolloutStatus,
 }

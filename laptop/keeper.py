@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import structlog
 
 from contracts.errors import MillwrightError
-from contracts.model import ModelSpec
+from contracts.model import find_model
 from laptop.host import RolloutHost
 from laptop.rollout import LocalRollout, names
 from pocket.supervisor import Spec
@@ -61,7 +61,7 @@ class Keeper:
             serving.tick()
             for name in names(host.root):
                 try:
-                    rollout = LocalRollout(host.root, ModelSpec.find(host.models, name), serving)
+                    rollout = LocalRollout(host.root, find_model(host.models, name), serving)
                     under_way = not rollout.over(rollout.status())
                 except MillwrightError as error:  # of one model: the others are kept all the same
                     problem = str(error)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from contracts.errors import MillwrightError
-from contracts.model import ModelSpec
+from contracts.model import find_model
 from contracts.rollout import Phase
 from data.model_registry import ModelRegistry
 from laptop.host import RolloutHost
@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         rollout = LocalRollout(
             host.root,
-            ModelSpec.find(host.models, given.model),
+            find_model(host.models, given.model),
             host.serving(),
             registry=ModelRegistry(host.tracking_uri),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contracts.model import ModelSpec
+from contracts.model import ServedModel
 from contracts.rollout import RolloutStatus
 from laptop.host import RolloutHost
 from laptop.rollout import LocalRollout, statuses
@@ -20,7 +20,7 @@ class LaptopRollouts:
     def __init__(self, host: RolloutHost) -> None:
         self._host = host
 
-    def rollout(self, model: ModelSpec) -> LocalRollout:
+    def rollout(self, model: ServedModel) -> LocalRollout:
         """One model's rollout: to start, steer and read it."""
         return LocalRollout(self._host.root, model, self._host.serving(), host=self._host)
 

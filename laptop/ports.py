@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from contracts.model import ModelSpec
+from contracts.model import ServedModel
 from contracts.rollout import Counters
 from contracts.signals import SIGNALS, Source, tallies
 from laptop.serving import LocalServing, PredictorCounters
@@ -26,7 +26,7 @@ class LocalDeployment:
         model: the model's document.
     """
 
-    def __init__(self, serving: LocalServing, model: ModelSpec) -> None:
+    def __init__(self, serving: LocalServing, model: ServedModel) -> None:
         self._serving = serving
         self._model = model
 

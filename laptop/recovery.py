@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from contracts.errors import MillwrightError
-from contracts.model import ModelSpec
+from contracts.model import find_model
 from laptop.host import RolloutHost
 from laptop.overview import LaptopRollouts
 from laptop.rollout import names
@@ -48,7 +48,7 @@ def bring_back(host: RolloutHost) -> Recovery:
     waiting = []
     for name in names(host.root):
         try:
-            rollout = rollouts.rollout(ModelSpec.find(host.models, name))
+            rollout = rollouts.rollout(find_model(host.models, name))
             rollout.restore()
             if not rollout.over(rollout.status()):
                 waiting.append(rollout)

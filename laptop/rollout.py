@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from contracts.artifact import Version
 from contracts.document import Document
 from contracts.errors import RolloutError
-from contracts.model import ModelSpec, ServingSpec
+from contracts.model import ServedModel, ServingSpec
 from contracts.rollout import Decision, RolloutSpec, RolloutStatus, Target
 from laptop.host import RolloutHost
 from laptop.ports import LocalDeployment, LocalTelemetry, RegistryAliases
@@ -76,7 +76,7 @@ class LocalRollout:
     def __init__(
         self,
         root: Path,
-        model: ModelSpec,
+        model: ServedModel,
         serving: LocalServing,
         *,
         registry: ModelRegistry | None = None,

@@ -26,7 +26,7 @@ from cli.rollout_tables import phase_of, status_table, weight
 from cli.watching import WatchedRollout, decided, show
 from contracts.document import parse_duration, parse_share
 from contracts.errors import LocalError, RolloutError, UsageError
-from contracts.model import ModelSpec
+from contracts.model import ModelSpec, ServedModel
 from contracts.rollout import RolloutSpec, RolloutStatus, Target
 from serving.rollout.wishes import previous
 
@@ -165,7 +165,7 @@ def given(option: str, text: str, parse: Callable[[str], T]) -> T:
 
 def begin(
     where: Project,
-    spec: ModelSpec,
+    spec: ServedModel,
     version: str = "",
     changes: dict[str, object] | None = None,
     *,
@@ -227,7 +227,7 @@ def decided_before(rollout: RolloutHandle, target: Target) -> bool:
         return False
 
 
-def target_of(where: Project, spec: ModelSpec, version: str, uri: str) -> Target:
+def target_of(where: Project, spec: ServedModel, version: str, uri: str) -> Target:
     """A version and its artifact, by the model registry unless both are given.
 
     Raises:
@@ -243,16 +243,17 @@ def target_of(where: Project, spec: ModelSpec, version: str, uri: str) -> Target
         if not version:
             entries = registry.versions(spec.name)
             if not entries:
+                how = "train" if isinstance(spec, ModelSpec) else "register"
                 raise RolloutError(
                     "no version is registered",
                     where=spec.name,
-                    fix=f"Run `millwright train {spec.name}`.",
+                    fix=f"Run `millwright {how} {spec.name}`.",
                 )
             version = max((entry.version for entry in entries), key=int)
         return Target(version=version, uri=uri or registry.get(spec.name, version)[1])
 
 
-def plan_of(spec: ModelSpec, changes: dict[str, object]) -> RolloutSpec:
+def plan_of(spec: ServedModel, changes: dict[str, object]) -> RolloutSpec:
     """The model's plan with what the command line says instead."""
     written = {**spec.rollout.model_dump(mode="json"), **changes}
     return RolloutSpec.parse(written, where="the rollout's plan")

@@ -26,7 +26,7 @@ from cli.common import (
 )
 from cli.output import table
 from contracts.errors import UsageError
-from contracts.model import ModelSpec, unknown_model
+from contracts.model import ModelSpec, load_model, trained_elsewhere, unknown_model
 
 if TYPE_CHECKING:
     from pipelines.following import Request, Runs
@@ -69,7 +69,9 @@ def train(
     when a gate failed: then nothing is registered.
     """
     where = project(environment, kfp=kfp, mlflow=mlflow, outputs=outputs)
-    _, path = model_of(where, model)
+    spec, path = model_of(where, model)
+    if not isinstance(spec, ModelSpec):
+        raise trained_elsewhere(path, spec.name)
     days = {
         "train_until": day("--train-until", train_until),
         "validate_until": day("--validate-until", validate_until),
@@ -159,7 +161,7 @@ def versions(
 
     where = project(environment, outputs=outputs, mlflow=mlflow)
     elsewhere = document_at(model)
-    name = ModelSpec.load(elsewhere).name if elsewhere else model
+    name = load_model(elsewhere).name if elsewhere else model
     known = elsewhere or (where.models / name / "model.yaml").is_file()
     # A registry on this machine that never was is not made to look into it.
     if not known and where.is_local and not mlflow and not where.root.exists():

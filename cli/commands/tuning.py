@@ -25,7 +25,7 @@ from contracts.errors import RolloutError
 from contracts.rollout import Target
 
 if TYPE_CHECKING:
-    from contracts.model import ModelSpec
+    from contracts.model import ServedModel
     from project.handle import Project
     from serving.tuning.proposing import Cell, Proposal
 
@@ -94,7 +94,7 @@ def tune(
     show(target, cells, proposal, joins=joins)
 
 
-def named(where: Project, spec: ModelSpec, version: str) -> Target:
+def named(where: Project, spec: ServedModel, version: str) -> Target:
     """The version that is asked for by its number or an alias, or the newest.
 
     Raises:

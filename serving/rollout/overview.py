@@ -11,7 +11,7 @@ from typing import Protocol
 
 from contracts.custom_resource import ModelRolloutSpec, ModelRolloutStatus
 from contracts.errors import RolloutError
-from contracts.model import ModelSpec
+from contracts.model import ServedModel
 from contracts.rollout import RolloutStatus
 from serving.rollout.cluster import ClusterRollout
 from serving.rollout.deployment import KubernetesDeployment, Owner
@@ -40,7 +40,7 @@ class ServedPredictor:
 class Rollouts(Protocol):
     """The rollouts of one environment."""
 
-    def rollout(self, model: ModelSpec) -> RolloutHandle:
+    def rollout(self, model: ServedModel) -> RolloutHandle:
         """One model's rollout: to start, steer and read it."""
 
     def statuses(self) -> list[RolloutStatus]:
@@ -62,7 +62,7 @@ class ClusterRollouts:
         self._api = api
         self._namespace = namespace
 
-    def rollout(self, model: ModelSpec) -> ClusterRollout:
+    def rollout(self, model: ServedModel) -> ClusterRollout:
         """See `Rollouts.rollout`."""
         return ClusterRollout(self._api, self._namespace, model.name)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import DocumentError, UsageError
-from contracts.model import Gate, ModelSpec, Range
+from contracts.model import Gate, ModelSpec, Range, ServedModel, find_model
 
 FLIGHTS = Path(__file__).parents[3] / "models"
 
@@ -262,3 +262,38 @@ def test_a_model_without_its_features_is_refused(tmp_path):
     (folder / "model.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(DocumentError, match=r"features: there is no file 'features\.py' beside it"):
         ModelSpec.find(tmp_path, "flight-delay")
+
+
+ELSEWHERE = "name: toy\ntask: regression\nrollout: {guards: {errors: {}}}\n"
+
+
+def written(folder, text):
+    (folder / "toy").mkdir()
+    (folder / "toy/model.yaml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_a_model_that_is_trained_elsewhere_has_a_document_without_its_training(tmp_path):
+    models = written(tmp_path, ELSEWHERE)
+    spec = find_model(models, "toy")
+    assert (type(spec), spec.serving.replicas) == (ServedModel, 1)
+    with pytest.raises(UsageError, match="toy is not trained here") as raised:
+        ModelSpec.find(models, "toy")
+    assert "`millwright register toy`" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (ELSEWHERE + "gates: {}\n", "gates: unknown key"),
+        (ELSEWHERE + "split: {}\n", "source: missing"),
+        (
+            ELSEWHERE.replace("errors: {}", "wrong: {}"),
+            "write feedback: {tolerance: 15}, in the label's unit",
+        ),
+    ],
+)
+def test_what_a_document_without_training_refuses(tmp_path, text, sentence):
+    with pytest.raises(DocumentError) as raised:
+        find_model(written(tmp_path, text), "toy")
+    assert any(sentence in problem for problem in raised.value.problems)
