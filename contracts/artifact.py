@@ -42,9 +42,16 @@ Datatype = Literal[
 FLOATS: tuple[Datatype, ...] = ("FP16", "FP32", "FP64", "BF16")
 """Those of numbers with a fraction, which can also be NaN: missing."""
 
-ModelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$")]
+_MODEL_NAME = r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$"
+ModelName = Annotated[str, Field(pattern=_MODEL_NAME)]
 """Lower-case letters, digits and dashes, 2 to 40 long: it becomes a Kubernetes name and a URL's
 part."""
+
+
+def is_model_name(text: str) -> bool:
+    """Whether a model can have this name."""
+    return re.fullmatch(_MODEL_NAME.strip("^$"), text) is not None
+
 
 Version = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
 """The model registry's version number, written as text."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -84,6 +85,22 @@ def train_model(*, seed: int = 0, late_above: float = 0.8) -> bytes:
         options={"zipmap": False},
         target_opset={"": 18, "ai.onnx.ml": 3},
     ).SerializeToString()
+    return content
+
+
+def classifier(names: list[Any], *, zipmap: bool = False) -> bytes:
+    """Of two numbers, as one input: the first class where the first number is small."""
+    random = np.random.default_rng(0)
+    data = random.normal(size=(200, 2)).astype(np.float32)
+    label = np.array(names)[(data[:, 0] > 0).astype(int)]
+    model = LogisticRegression(C=100).fit(data, label)
+    made = to_onnx(
+        model,
+        initial_types=[("numbers", FloatTensorType([None, 2]))],
+        options={"zipmap": zipmap},
+        target_opset={"": 18, "ai.onnx.ml": 3},
+    )
+    content: bytes = made.SerializeToString()
     return content
 
 

@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -143,21 +144,9 @@ def main(argv: list[str] | None = None) -> int:
     """Serve until SIGTERM; 0 when every request was answered, 1 when the model cannot be served."""
     began = time.monotonic()
     options = arguments(argv)
-    structlog.configure(
-        processors=[
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.add_log_level,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    configure_log()
     try:
-        if options.repository:
-            serves, what = several(options)
-        elif options.workers > 1:
-            serves, what = together(options)
-        else:
-            serves, what = one(options)
+        serves, what = prepare(options)
     except MillwrightError as error:
         print(f"{CANNOT_SERVE}{error}", file=sys.stderr)
         return error.exit_code
@@ -167,6 +156,34 @@ def main(argv: list[str] | None = None) -> int:
             SERVES, **what, port=options.port, seconds=round(time.monotonic() - began, 3)
         )
 
+    return run(serves, announce)
+
+
+def configure_log() -> None:
+    """A line of JSON for each event, on the standard error."""
+    structlog.configure(
+        processors=[
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.add_log_level,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def prepare(options: argparse.Namespace) -> tuple[Serves, Facts]:
+    """What the command line asks for, ready to run.
+
+    Raises:
+        MillwrightError: it cannot be served.
+    """
+    if options.repository:
+        return several(options)
+    return together(options) if options.workers > 1 else one(options)
+
+
+def run(serves: Serves, announce: Callable[[], None]) -> int:
+    """Serve until SIGTERM or SIGINT, and announce when that begins; gives the exit status."""
     if isinstance(serves, Server):
         serves.announce = announce
     else:

@@ -225,6 +225,38 @@ def test_versions_are_those_of_its_own_registry(
     assert "--mlflow URL" in json.loads(lacking.err)["fix"]
 
 
+def test_a_model_from_elsewhere_is_registered_in_it(
+    terminal: Terminal, outputs: Any, tmp_path: Path
+) -> None:
+    folder = bare(terminal, tmp_path)
+    (folder / "models").unlink()
+    for name, content in (("outputs.json", outputs), ("rows.json", [{"area": 2.0}])):
+        (tmp_path / name).write_text(json.dumps(content))
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/predict.py").write_text(
+        "class Predictor:\n    def predict(self, table):\n        return table['area'] * 2\n"
+    )
+    words = (
+        *("register", "house-price", "--predictor", str(tmp_path / "code"), "-e", NAME),
+        *("--examples", str(tmp_path / "rows.json"), "--task", "regression"),
+        *("--mlflow", f"sqlite:///{tmp_path / 'mlflow.db'}"),
+        *("--outputs", str(tmp_path / "outputs.json")),
+    )
+    elsewhere = Terminal(folder=folder, variables=terminal.variables)
+    made = elsewhere.run("--json", *words).answer
+    assert made["uri"] == f"s3://{outputs['lake']['artifacts']}/models/house-price/1"
+    objects = boto3.client("s3").list_objects_v2(
+        Bucket=outputs["lake"]["artifacts"], Prefix="models/house-price/"
+    )
+    assert sorted(each["Key"].rsplit("/")[-1] for each in objects["Contents"]) == [
+        "artifact.json",
+        "predictor.zip",
+    ]
+    again = elsewhere.run(*words)
+    assert (again.code, "house-price version 1 already" in again.out) == (0, True), again
+    assert f"`millwright rollout start house-price -e {NAME}`" in again.out
+
+
 def test_a_prediction_goes_through_its_front_door(
     terminal: Terminal, registry: tuple[str, Target], tmp_path: Path
 ) -> None:
