@@ -166,7 +166,14 @@ def _columns(examples: Examples) -> tuple[tuple[Tensor, ...], dict[str, Array]]:
         )
         filled = [missing if value is None else value for value in values]
         dtype = {"FP64": np.float64, "BYTES": object}.get(kind, np.bool_)
-        feeds[name] = np.array(filled, dtype=dtype).reshape(-1, 1)
+        try:
+            feeds[name] = np.array(filled, dtype=dtype).reshape(-1, 1)
+        except OverflowError:
+            raise UsageError(
+                f"the column {name!r} has a number beyond what a float can hold",
+                where="the example rows",
+                fix="Give numbers up to 1.8e308.",
+            ) from None
     return tuple(tensors), feeds
 
 

@@ -183,13 +183,26 @@ def parse_rows(text: str, where: str) -> object:
     lines = [line for line in text.splitlines() if line.strip()]
     try:
         if len(lines) > 1 and all(line.lstrip().startswith("{") for line in lines):
-            return [json.loads(line, object_pairs_hook=each_once) for line in lines]
-        value = json.loads(text, object_pairs_hook=each_once)
+            return [parsed(line) for line in lines]
+        value = parsed(text)
     except RepeatedKeyError as error:
         raise UsageError(f"a row {error}", where=where, fix="Give each column one value.") from None
     except (ValueError, RecursionError) as error:
         raise UsageError(f"this is neither JSON nor JSON lines: {error}", where=where) from None
     return [value] if isinstance(value, dict) else value
+
+
+def parsed(text: str) -> object:
+    """JSON, in which a name stands once in an object, and NaN is no number.
+
+    Raises:
+        ValueError: it is none.
+    """
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is no number of JSON; null is a missing one")
+
+    return json.loads(text, object_pairs_hook=each_once, parse_constant=refuse)
 
 
 def interpretation(spec: ServedModel, classes: str, positive: str) -> Interpretation:

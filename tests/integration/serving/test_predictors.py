@@ -73,6 +73,7 @@ def test_its_signature_is_what_the_code_takes_and_gives(tmp_path: Path) -> None:
     [
         (CODE, [], UsageError, "no example rows"),
         (CODE, [{"x": 1}, {"x": "a"}], UsageError, "'x' is not of one kind"),
+        (CODE, [{"x": 10**400}], UsageError, "'x' has a number beyond what a float can hold"),
         (CODE, [{"x": [1]}], UsageError, "'x' is not of one kind"),
         (CODE, [{"x": None}], UsageError, "'x' is not of one kind"),
         (CODE, [{"x": True}, {}], UsageError, "no missing value"),
