@@ -16,7 +16,7 @@ from project.folder import PROJECT_VARIABLE
 PANELS: Final[dict[str, tuple[str, ...]]] = {
     "To begin": ("demo", "doctor"),
     "1. An environment": ("preview", "up", "status", "outputs", "kubeconfig", "ui"),
-    "2. From data to a model": ("data", "train", "runs", "versions"),
+    "2. From data to a model": ("data", "train", "register", "runs", "versions"),
     "3. From a model to its users": ("rollout", "predict", "serve"),
     "Upkeep": ("images", "refresh", "state", "destroy", "sweep"),
 }

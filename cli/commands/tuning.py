@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from project.handle import Project
     from serving.tuning.proposing import Cell, Proposal
 
-group = typer.Typer(help="How a model's servers work.", no_args_is_help=True)
+group = typer.Typer(
+    help="Servers of a model: run one, or measure how they should be set.", no_args_is_help=True
+)
 app.add_typer(group, name="serve")
 
 LEAST = 20
