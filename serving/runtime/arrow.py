@@ -87,7 +87,8 @@ def request_of(body: bytes, signature: Signature) -> InferRequest:
     arrow = library()
     try:
         return InferRequest(_inputs(arrow, _table(arrow, body), len(body), signature))
-    except (arrow.ArrowException, OSError, struct.error, IndexError) as error:
+    except (arrow.ArrowException, OSError, struct.error, IndexError, UnicodeDecodeError) as error:
+        # The last: a column's name that is no text is found only where it is read.
         first = str(error).partition("\n")[0][:300]
         raise Refusal(400, f"the body is no stream of Arrow: {first}") from None
 

@@ -178,6 +178,14 @@ def test_a_damaged_stream_is_never_the_servers_failure(data: st.DataObject, app:
     assert reply.status in (200, 400), reply.body
 
 
+def test_a_name_that_is_no_text_is_the_clients(app: App) -> None:
+    good = stream(table(pa.dictionary(pa.int8(), pa.string()), pa.int64()))
+    assert good.count(b"distance")
+    reply = post(app, good.replace(b"distance", b"dist\xb4nce"))
+    assert reply.status == 400
+    assert "no stream of Arrow" in reply.json["error"]
+
+
 def test_without_pyarrow_that_is_said(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     body = stream(pa.table({"hour": [1.0]}))
     monkeypatch.setitem(sys.modules, "pyarrow", None)
