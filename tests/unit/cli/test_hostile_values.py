@@ -76,7 +76,9 @@ COMMANDS = dict(leaves(COMMAND))
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project in which nothing is up, with files that are nothing."""
-    folder = tmp_path_factory.mktemp("place")
+    # In a folder of its own, for ".." is a value: with other tests' artifacts it could be served.
+    folder = tmp_path_factory.mktemp("around") / "place"
+    folder.mkdir()
     for path in ROOT.glob("Pulumi*.yaml"):
         shutil.copy(path, folder)
     for kind in ("datasets", "models"):
