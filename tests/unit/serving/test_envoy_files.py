@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from laptop.serving import envoy, routes
 from laptop.serving.telemetry import PredictorCounters, ReplicaCounters, parse_metrics
-from pocket.supervisor.spec import written
+from pocket.supervisor.spec import Running, written
 from serving.runtime.counters import Counters
 
 
@@ -118,3 +118,34 @@ def test_replicas_add_up() -> None:
     assert [both.count(name) for name in ("slow", "feedback", "wrong")] == [4, 14, 8]
     assert both.count("requests") == 1
     assert both.predictions == (10, 12)
+
+
+def test_a_server_is_ready_when_all_clusters_of_its_predictor_say_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a request and its feedback may come to different servers."""
+    seen = {"m.v1": (1, 2), "m.v1.grpc": (1, 2), "m.v1.direct": (1,), "m.v2": (3,)}
+    statuses = [
+        {
+            "name": cluster,
+            "host_statuses": [
+                {
+                    "address": {"socket_address": {"port_value": port}},
+                    "health_status": {"eds_health_status": "HEALTHY"},
+                }
+                for port in ports
+            ],
+        }
+        for cluster, ports in seen.items()
+    ]
+    answers = {"/config_dump": {}, "/clusters": {"cluster_statuses": statuses}, "/stats": {}}
+    monkeypatch.setattr(
+        envoy, "get", lambda port, path, **_: json.dumps(answers[path.partition("?")[0]]).encode()
+    )
+    running = Running(
+        name="envoy", pid=1, ports={"admin": 9}, argv=(), log=Path("log"), started=0.0
+    )
+    view = envoy.look(running)
+    assert view.ready["m.v1"] == {1}
+    assert view.hosts["m.v1"] == {1, 2}
+    assert view.ready["m.v2"] == {3}
