@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from typing import cast
 
 import numpy as np
-import uvloop
 
-from benchmarks.load import Result
+from benchmarks.load import Asking, Result, closed_loop
 from contracts.artifact import Artifact, Tensor
 from serving.protocol import CALLS_INFERENCE
 from serving.runtime.grpc import frames, heads
@@ -59,22 +57,19 @@ def _raw(tensor: Tensor, count: int) -> bytes:
     return np.full(count, value, _DTYPES[tensor.datatype]).tobytes()
 
 
-class _Connection(asyncio.Protocol):
+class _Connection(Asking):
     def __init__(self, call: bytes, until: float, seconds: list[float]) -> None:
-        self.failed = 0
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._call, self._until, self._seconds = call, until, seconds
+        super().__init__(until, seconds)
+        self._call = call
         self._stream, self._rest, self._has_data = -1, b"", False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's own is no subclass
-        self._transport.write(_GREETING)
-        self._send()
+        cast(asyncio.Transport, transport).write(_GREETING)
+        super().connection_made(transport)
 
     def _send(self) -> None:
         self._stream += 2
         self._has_data = False
-        self._sent = time.perf_counter()
         parts = [frames.headers(self._stream, _HEAD, end=False)]
         for start in range(0, len(self._call), frames.MOST_FRAME):
             piece = self._call[start : start + frames.MOST_FRAME]
@@ -100,18 +95,7 @@ class _Connection(asyncio.Protocol):
         elif stream == self._stream and kind == Kind.DATA:
             self._has_data = True
         elif stream == self._stream and kind == Kind.HEADERS and flags & frames.END_STREAM:
-            now = time.perf_counter()
-            self._seconds.append(now - self._sent)
-            self.failed += not self._has_data  # nothing but trailers: a refusal
-            if now < self._until:
-                self._send()
-            else:
-                self._transport.close()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.failed += time.perf_counter() < self._until
-        if not self.done.done():
-            self.done.set_result(None)
+            self._answered(failed=not self._has_data)  # nothing but trailers: a refusal
 
 
 def run(port: int, call: bytes, *, connections: int, seconds: float) -> Result:
@@ -123,24 +107,8 @@ def run(port: int, call: bytes, *, connections: int, seconds: float) -> Result:
         connections: how many ask at the same time.
         seconds: how long.
     """
-    return uvloop.run(_run(port, call, connections, seconds))
 
+    def asking(until: float, taken: list[float]) -> Asking:
+        return _Connection(call, until, taken)
 
-async def _run(port: int, call: bytes, connections: int, seconds: float) -> Result:
-    loop = asyncio.get_running_loop()
-    taken: list[float] = []
-    until = time.perf_counter() + seconds
-    protocols = []
-    for _ in range(connections):
-        _, protocol = await loop.create_connection(
-            lambda: _Connection(call, until, taken), "127.0.0.1", port
-        )
-        protocols.append(protocol)
-    await asyncio.wait_for(asyncio.gather(*(own.done for own in protocols)), seconds + 30)
-    milliseconds = np.array(taken) * 1000
-    return Result(
-        per_second=len(taken) / seconds,
-        p50=float(np.percentile(milliseconds, 50)),
-        p99=float(np.percentile(milliseconds, 99)),
-        failed=sum(own.failed for own in protocols),
-    )
+    return closed_loop(asking, port, connections=connections, seconds=seconds)

@@ -222,14 +222,12 @@ class Rollouts(threading.Thread):
 @contextmanager
 def loaded(place: Place, rate: float, patience: float) -> Iterator[Callable[[], list[Seen]]]:
     """Requests at a steady rate while the block runs; gives a function that reads them after."""
-    state = place.host.serving().observe(MODEL)
-    port = state.url.partition("://")[2].partition("/")[0].partition(":")[2]
+    port, path = place.front_door()
     folder = place.host.root
     bodies = folder / "bodies.jsonl"
     bodies.write_text("\n".join(body(hour) for hour in range(5, 24)))
     out = folder / "seen.jsonl"
-    path = f"/seldon/{state.namespace}/{MODEL}/v2/models/{MODEL}/infer"
-    command = (sys.executable, "-m", "benchmarks.load", "--port", port, "--path", path)
+    command = (sys.executable, "-m", "benchmarks.load", "--port", str(port), "--path", path)
     options = ("--bodies", str(bodies), "--rate", str(rate), "--patience", str(patience))
     with out.open("w") as file:
         process = subprocess.Popen((*command, *options), cwd=ROOT, stdout=file)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from contracts.artifact import Artifact
 from contracts.model import ModelSpec
@@ -107,6 +108,12 @@ class Place:
     def status(self) -> RolloutStatus:
         """How the rollout stands."""
         return self.rollout().status()
+
+    def front_door(self) -> tuple[int, str]:
+        """The port that clients ask, and the path of an inference there."""
+        state = self.host.serving().observe(MODEL)
+        port = int(urlsplit(state.url).port or 0)
+        return port, f"/seldon/{state.namespace}/{MODEL}/v2/models/{MODEL}/infer"
 
     def over(self) -> bool:
         """Whether there is a verdict."""

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TextIO, cast
@@ -27,6 +27,8 @@ from typing import NamedTuple, TextIO, cast
 import uvloop
 
 _LENGTH = b"content-length:"
+_PATIENCE = 30.0
+"""Seconds after the time is up in which the last answers have to come."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,42 +48,66 @@ class Result:
     failed: int
 
 
-class _Connection(asyncio.Protocol):
-    def __init__(self, request: bytes, until: float, seconds: list[float]) -> None:
+class Asking(asyncio.Protocol):
+    """A connection of a closed loop: its next request is sent when the last is answered.
+
+    Args:
+        until: when the last one is sent, by `time.perf_counter`.
+        seconds: gets how long each took.
+    """
+
+    def __init__(self, until: float, seconds: list[float]) -> None:
         self.failed = 0
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._request = request
         self._until = until
         self._seconds = seconds
-        self._received = bytearray()
-        self._need = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own is no subclass
+        self._next()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """End; before the time it is a failure."""
+        self.failed += time.perf_counter() < self._until
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def _next(self) -> None:
+        self._sent = time.perf_counter()
         self._send()
+
+    def _send(self) -> None:
+        raise NotImplementedError
+
+    def _answered(self, *, failed: bool) -> None:
+        now = time.perf_counter()
+        self._seconds.append(now - self._sent)
+        self.failed += failed
+        if now < self._until:
+            self._next()
+        else:
+            self._transport.close()
+
+
+class _Connection(Asking):
+    def __init__(self, request: bytes, until: float, seconds: list[float]) -> None:
+        super().__init__(until, seconds)
+        self._request = request
+        self._received = bytearray()
+        self._need = 0
 
     def data_received(self, data: bytes) -> None:
         self._received += data
         if not self._need:
             self._need = _whole(self._received)
         if self._need and len(self._received) >= self._need:
-            now = time.perf_counter()
-            self._seconds.append(now - self._sent)
-            self.failed += not self._received.startswith(b"HTTP/1.1 200")
+            failed = not self._received.startswith(b"HTTP/1.1 200")
             self._received.clear()
             self._need = 0
-            if now < self._until:
-                self._send()
-            else:
-                self._transport.close()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.failed += time.perf_counter() < self._until
-        if not self.done.done():
-            self.done.set_result(None)
+            self._answered(failed=failed)
 
     def _send(self) -> None:
-        self._sent = time.perf_counter()
         self._transport.write(self._request)
 
 
@@ -144,29 +170,53 @@ def run(port: int, request: bytes, *, connections: int, seconds: float) -> Resul
         connections: how many ask at once.
         seconds: for how long.
     """
-    return uvloop.run(_run(port, request, connections, seconds))
+
+    def asking(until: float, latencies: list[float]) -> Asking:
+        return _Connection(request, until, latencies)
+
+    return closed_loop(asking, port, connections=connections, seconds=seconds)
 
 
-async def _run(port: int, request: bytes, connections: int, seconds: float) -> Result:
+def closed_loop(
+    asking: Callable[[float, list[float]], Asking],
+    port: int,
+    *,
+    connections: int,
+    seconds: float,
+) -> Result:
+    """Load 127.0.0.1:port by connections that ask again when they are answered.
+
+    Args:
+        asking: makes one, as `Asking` is made.
+        port: where the server listens.
+        connections: how many ask at once.
+        seconds: for how long.
+    """
+    return uvloop.run(_closed_loop(asking, port, connections, seconds))
+
+
+async def _closed_loop(
+    asking: Callable[[float, list[float]], Asking], port: int, connections: int, seconds: float
+) -> Result:
     loop = asyncio.get_running_loop()
     latencies: list[float] = []
     began = time.perf_counter()
-    asking = [
+    made = [
         (
             await loop.create_connection(
-                lambda: _Connection(request, began + seconds, latencies), "127.0.0.1", port
+                lambda: asking(began + seconds, latencies), "127.0.0.1", port
             )
         )[1]
         for _ in range(connections)
     ]
-    await asyncio.gather(*(one.done for one in asking))
+    await asyncio.wait_for(asyncio.gather(*(one.done for one in made)), seconds + _PATIENCE)
     took = time.perf_counter() - began
     latencies.sort()
     return Result(
         per_second=len(latencies) / took,
         p50=1000 * latencies[len(latencies) // 2],
         p99=1000 * latencies[int(len(latencies) * 0.99)],
-        failed=sum(one.failed for one in asking),
+        failed=sum(one.failed for one in made),
     )
 
 

@@ -106,9 +106,8 @@ class Outcome:
 
 def most(place: Place, seconds: float = 8.0) -> float:
     """The most requests a second that the front door answers, by a closed loop."""
-    state = place.host.serving().observe(MODEL)
-    port = int(state.url.partition("://")[2].partition("/")[0].partition(":")[2])
-    path, content = f"/seldon/{state.namespace}/{MODEL}/v2/models/{MODEL}/infer", body(9).encode()
+    port, path = place.front_door()
+    content = body(9).encode()
     found = load.wrk(port, path, content, connections=16, seconds=seconds) or load.run(
         port, load.post(path, content), connections=16, seconds=seconds
     )
