@@ -7,7 +7,6 @@ from what it does with example rows, which are asked as a server would be asked.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Literal
@@ -25,12 +24,11 @@ from contracts.artifact import (
     Datatype,
     Interpretation,
     Tensor,
-    TrainingData,
 )
 from contracts.document import suggest
 from contracts.errors import ServingError, UsageError
 from serving.bodies import Input, inference_body
-from serving.predictors import Examples
+from serving.predictors import Examples, learned_elsewhere
 from serving.runtime.model import Model
 from serving.runtime.refusal import Refusal
 
@@ -97,15 +95,7 @@ def describe(
             "outputs": [_tensor(own, name, "output").model_dump() for own in model.graph.output],
             "created": now.isoformat(),
             "code_version": "",
-            "trained_on": TrainingData(
-                dataset="",
-                start=now,
-                end=now,
-                rows=len(examples),
-                fingerprint=hashlib.sha256(
-                    json.dumps(list(examples), sort_keys=True, default=str).encode()
-                ).hexdigest(),
-            ).model_dump(mode="json"),
+            "trained_on": learned_elsewhere(examples, now).model_dump(mode="json"),
             "metrics": {},
             "features": [tensor.name for tensor in inputs],
         },

@@ -89,7 +89,6 @@ def describe(
     """
     content = pack(folder)
     inputs, feeds = _columns(examples)
-    text = json.dumps(list(examples), sort_keys=True, default=str).encode()
     document = Artifact(
         name=name,
         version=version,
@@ -101,13 +100,7 @@ def describe(
         outputs=(Tensor(name="prediction", datatype="FP64", shape=(-1,)),),
         created=now,
         code_version=code_version,
-        trained_on=TrainingData(
-            dataset="",
-            start=now,
-            end=now,
-            rows=len(examples),
-            fingerprint=hashlib.sha256(text).hexdigest(),
-        ),
+        trained_on=learned_elsewhere(examples, now),
         metrics={},
         features=tuple(tensor.name for tensor in inputs),
     )
@@ -116,6 +109,20 @@ def describe(
     meaning = (interpretation or Interpretation()).model_dump()
     value = document.model_dump() | {"outputs": outputs, "interpretation": meaning}
     return Artifact.parse(value, where=name), content
+
+
+def learned_elsewhere(examples: Examples, now: datetime) -> TrainingData:
+    """What is known of the data that a model learned from which was not trained here: the rows that
+    show what it takes.
+    """
+    text = json.dumps(list(examples), sort_keys=True, default=str).encode()
+    return TrainingData(
+        dataset="",
+        start=now,
+        end=now,
+        rows=len(examples),
+        fingerprint=hashlib.sha256(text).hexdigest(),
+    )
 
 
 async def _tried(
